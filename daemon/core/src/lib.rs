@@ -1,0 +1,2 @@
+//! The pure store.
+#![no_std]

@@ -1,0 +1,1 @@
+//! Frame in, face outcome out.
