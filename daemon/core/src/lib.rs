@@ -3,7 +3,9 @@
 
 extern crate alloc;
 
+pub mod catalog;
 pub mod device;
 pub mod receipt;
 pub mod scan;
+pub mod wire;
 pub mod words;
