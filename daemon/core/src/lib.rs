@@ -5,7 +5,9 @@ extern crate alloc;
 
 pub mod catalog;
 pub mod device;
+pub mod page;
 pub mod receipt;
 pub mod scan;
+pub mod view;
 pub mod wire;
 pub mod words;
