@@ -2,6 +2,7 @@
 
 use crate::receipt::Receipt;
 use crate::words::{Attempt, Grams, MemberId, Money, Name, TenderId, TransactionId, TruncatedPan};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ pub enum DeviceCommand {
     /// Answer with the next stable weight, or the reason there is none.
     ReadWeight,
     Terminal(TerminalCommand),
-    Print(PrintJob),
+    Print(Box<PrintJob>),
     /// Open the camera, recognise whoever stands before it, close it.
     Recognise {
         attempt: Attempt,
@@ -85,10 +86,7 @@ pub enum TerminalEvent {
     Progress { tender: TenderId, text: Name },
     /// The terminal's answer, not yet acknowledged to it: it takes the money back unless
     /// [`TerminalCommand::Acknowledge`] follows. Make it durable first.
-    Answered {
-        tender: TenderId,
-        outcome: CardOutcome,
-    },
+    Answered { tender: TenderId, outcome: CardOutcome },
     /// The exchange is over; the terminal is free again.
     Finished { tender: TenderId },
     /// What the terminal remembers of its last payment, asked by [`TerminalCommand::Query`].

@@ -52,7 +52,7 @@ pub enum Method {
     Card,
     /// Show the code of a wallet app to the scanner.
     Wallet,
-    /// Staffed lanes only; what the shopper hands over.
+    /// Staff only, see [`StaffRequest::TakeCash`]; what the shopper hands over.
     Cash {
         given: Money,
     },
@@ -71,6 +71,10 @@ pub enum StaffRequest {
         tender: TenderId,
         taken: bool,
         reason: String,
+    },
+    /// Cash over the counter of a staffed lane; what the shopper hands over.
+    TakeCash {
+        given: Money,
     },
     Reprint {},
     EndHelp {},
@@ -112,34 +116,20 @@ impl Refused {
             Self::NothingToPay => ("购物篮是空的", "The basket is empty"),
             Self::Intervention => ("请等店员确认", "Please wait for an assistant to confirm"),
             Self::NoTerminal => ("本台没有刷卡机", "This lane has no card terminal"),
-            Self::TerminalDown => (
-                "刷卡机暂不可用，请换一种付款方式",
-                "The card terminal is not available, please pay another way",
-            ),
+            Self::TerminalDown => {
+                ("刷卡机暂不可用，请换一种付款方式", "The card terminal is not available, please pay another way")
+            }
             Self::CashNeedsStaff => ("现金请到人工收银台", "Cash is taken at staffed lanes"),
             Self::NotEnough => ("金额不够", "That is not enough"),
-            Self::HqOffline => (
-                "网络暂时中断，不能用钱包付款",
-                "Wallets need the network, which is away just now",
-            ),
-            Self::FaceUnavailable => (
-                "人脸识别暂不可用，请扫会员码",
-                "Face recognition is not available, please scan your member code",
-            ),
-            Self::InDoubt => (
-                "付款结果待确认，请等店员",
-                "The payment is being checked, please wait for an assistant",
-            ),
+            Self::HqOffline => ("网络暂时中断，不能用钱包付款", "Wallets need the network, which is away just now"),
+            Self::FaceUnavailable => {
+                ("人脸识别暂不可用，请扫会员码", "Face recognition is not available, please scan your member code")
+            }
+            Self::InDoubt => ("付款结果待确认，请等店员", "The payment is being checked, please wait for an assistant"),
             Self::BasketOpen => ("还有未完成的购物篮", "A basket is still open"),
-            Self::BadQuantity => (
-                "数量应在 1 到 999 之间",
-                "Quantity must be between 1 and 999",
-            ),
+            Self::BadQuantity => ("数量应在 1 到 999 之间", "Quantity must be between 1 and 999"),
             Self::StaffOnly => ("需要店员操作", "An assistant has to do this"),
         };
-        Name {
-            zh: zh.into(),
-            en: en.into(),
-        }
+        Name { zh: zh.into(), en: en.into() }
     }
 }

@@ -2,10 +2,7 @@
 
 use crate::device::{FaceHint, FaceOutcome};
 use crate::receipt::{Currency, Receipt, TaxLine};
-use crate::words::{
-    Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, TenderId, TransactionId,
-    Utc,
-};
+use crate::words::{Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, TenderId, TransactionId, Utc};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -177,10 +174,7 @@ impl TenderKind {
             Self::Cash => ("现金", "Cash"),
             Self::Wallet => ("电子钱包", "Wallet"),
         };
-        Name {
-            zh: zh.into(),
-            en: en.into(),
-        }
+        Name { zh: zh.into(), en: en.into() }
     }
 }
 

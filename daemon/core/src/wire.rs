@@ -26,10 +26,7 @@ impl Topics {
     #[must_use]
     pub fn new(tenant: &str, box_id: &str) -> Self {
         let shard = shard(box_id);
-        Self {
-            tenant: tenant.into(),
-            prefix: alloc::format!("aisle/v1/{tenant}/{shard:02}/{box_id}/"),
-        }
+        Self { tenant: tenant.into(), prefix: alloc::format!("aisle/v1/{tenant}/{shard:02}/{box_id}/") }
     }
 
     /// `leaf` is one of `hello welcome journal ack state telemetry desired reported cmd ask reply`.
@@ -53,24 +50,16 @@ impl Topics {
 /// FNV-1a of the box id, mod 64, so that ingest workers divide the fleet by plain subscriptions.
 #[must_use]
 pub fn shard(box_id: &str) -> u32 {
-    box_id.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    }) % SHARDS
+    box_id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)) % SHARDS
 }
 
 /// Splits `aisle/v1/{tenant}/{shard}/{box}/{leaf}`; `None` for anything else, and where the shard is not the box's.
 #[must_use]
 pub fn parse_topic(topic: &str) -> Option<(&str, &str, &str)> {
     let mut parts = topic.split('/');
-    let (Some("aisle"), Some("v1"), Some(tenant), Some(shard_text), Some(box_id), Some(leaf), None) = (
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-    ) else {
+    let (Some("aisle"), Some("v1"), Some(tenant), Some(shard_text), Some(box_id), Some(leaf), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return None;
     };
     let right = shard_text.len() == 2 && shard_text.parse() == Ok(shard(box_id));
@@ -199,10 +188,7 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    Wallet {
-        tender: TenderId,
-        outcome: WalletOutcome,
-    },
+    Wallet { tender: TenderId, outcome: WalletOutcome },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,10 +244,7 @@ mod tests {
     fn a_topic_names_tenant_box_and_leaf_and_a_wrong_shard_is_refused() {
         let topic = Topics::new("demo", "box-1").of("journal");
         assert_eq!(parse_topic(&topic), Some(("demo", "box-1", "journal")));
-        let wrong = alloc::format!(
-            "aisle/v1/demo/{:02}/box-1/journal",
-            (shard("box-1") + 1) % SHARDS
-        );
+        let wrong = alloc::format!("aisle/v1/demo/{:02}/box-1/journal", (shard("box-1") + 1) % SHARDS);
         assert_eq!(parse_topic(&wrong), None);
         assert_eq!(parse_topic("aisle/v1/demo/data/catalogue"), None);
     }
