@@ -3,7 +3,18 @@
 //! A driver never opens, reads, sleeps or reconnects. `aisled` owns the link, feeds [`Driver::handle`] and carries out [`Out`];
 //! when the link breaks or the driver [fails](Out::fail), that device is restarted with a fresh driver and nothing else notices.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+
 pub mod blueprint;
+pub mod sim;
 
 use checkout::device::{DeviceCommand, DeviceEvent};
 use checkout::words::Mono;
