@@ -14,6 +14,8 @@
 )]
 
 pub mod blueprint;
+mod options;
+pub mod scanner_line;
 pub mod sim;
 
 use checkout::device::{DeviceCommand, DeviceEvent};
@@ -105,4 +107,4 @@ pub enum LinkKind {
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
-pub const DRIVERS: &[Spec] = &[blueprint::SPEC];
+pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC];

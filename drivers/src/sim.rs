@@ -23,3 +23,9 @@ pub trait Sim: Send {
     /// What a person standing before the device would see, for panels and tests.
     fn state(&self) -> serde_json::Value;
 }
+
+/// Builds a stand-in from its own `options`; the error says which option is wrong.
+pub type BuildSim = fn(&serde_json::Value) -> Result<Box<dyn Sim>, String>;
+
+/// The stand-in of each driver that has one, by the driver's name.
+pub const SIMS: &[(&str, BuildSim)] = &[("scanner-line", crate::scanner_line::ScannerSim::build)];
