@@ -3,7 +3,12 @@
 //! A driver never opens, reads, sleeps or reconnects. `aisled` owns the link, feeds [`Driver::handle`] and carries out [`Out`];
 //! when the link breaks or the driver [fails](Out::fail), that device is restarted with a fresh driver and nothing else notices.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
 pub mod blueprint;
+mod options;
+pub mod scanner_line;
+pub mod sim;
 
 use checkout::device::{DeviceCommand, DeviceEvent};
 use checkout::words::Mono;
@@ -94,4 +99,4 @@ pub enum LinkKind {
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
-pub const DRIVERS: &[Spec] = &[blueprint::SPEC];
+pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC];

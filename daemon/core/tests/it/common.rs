@@ -90,9 +90,9 @@ pub fn config() -> StoreConfig {
     StoreConfig {
         box_id: "b1".into(),
         store: name("示范店", "Demo store"),
-        currency: Currency { code: "CNY".into(), numeric: 156, sign: "￥".into(), digits: 2 },
+        currency: yuan(),
         utc_offset_min: 480,
-        scan: ScanRules { templates: vec!["21IIIIIWWWWWC".into()] },
+        scan: ScanRules { templates: vec!["21IIIIIWWWWWC".into()], currency: Some(yuan()) },
         lanes: vec![lane(1, LaneKind::Kiosk), lane(2, LaneKind::Staffed)],
     }
 }
@@ -100,4 +100,8 @@ pub fn config() -> StoreConfig {
 pub fn scan(lane: u16, code: &str) -> Input {
     let event = DeviceEvent::Scan(Scan { aim: None, data: code.as_bytes().to_vec() });
     Input::Device { device: DeviceId(format!("scanner-{lane}")), event }
+}
+
+fn yuan() -> Currency {
+    Currency { code: "CNY".into(), numeric: 156, sign: "￥".into(), digits: 2 }
 }

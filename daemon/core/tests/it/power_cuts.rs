@@ -94,7 +94,7 @@ enum Captured {
 impl World {
     fn new(seed: u64, order: Order) -> Self {
         let mut world = Self {
-            random: Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            random: Random::new(seed),
             order,
             clock: 1_000,
             shelf: shelf(),
@@ -494,6 +494,11 @@ fn kind(kind: TenderKind) -> &'static str {
 struct Random(u64);
 
 impl Random {
+    /// Neighbouring seeds must not be neighbouring places of one sequence.
+    fn new(seed: u64) -> Self {
+        Self(Self(seed.wrapping_mul(0xD6E8_FEB8_6659_FD93)).next())
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
