@@ -1,1 +1,3 @@
 //! Device protocols.
+
+pub mod vision;

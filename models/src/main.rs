@@ -1,1 +1,2 @@
+//! Face recognition of a store box, in its own process.
 fn main() {}
