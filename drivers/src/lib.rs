@@ -9,6 +9,7 @@ pub mod blueprint;
 mod options;
 pub mod scanner_line;
 pub mod sim;
+pub mod vision;
 
 use checkout::device::{DeviceCommand, DeviceEvent};
 use checkout::words::Mono;
@@ -99,4 +100,4 @@ pub enum LinkKind {
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
-pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC];
+pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC, vision::driver::SPEC];

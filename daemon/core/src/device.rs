@@ -14,7 +14,15 @@ pub enum DeviceEvent {
     Weight(Weight),
     Terminal(TerminalEvent),
     Printer(PrinterEvent),
-    Face { attempt: Attempt, event: FaceEvent },
+    Face {
+        attempt: Attempt,
+        event: FaceEvent,
+    },
+    /// The line is open but the device behind it cannot work, or can again; `detail` is for pages.
+    Health {
+        ready: bool,
+        detail: Name,
+    },
 }
 
 /// Something a device is told to do.

@@ -105,7 +105,7 @@ impl Turn<'_> {
     pub(crate) fn port(&mut self, device: DeviceId, status: PortStatus) {
         match status {
             PortStatus::Up => self.device_up(device),
-            PortStatus::Down { reason } => self.device_down(device, reason),
+            PortStatus::Down { reason } => self.device_down(device, Name { zh: "未连接".into(), en: reason }),
         }
     }
 
@@ -120,13 +120,25 @@ impl Turn<'_> {
         self.printer_up(&device);
     }
 
-    fn device_down(&mut self, device: DeviceId, reason: String) {
+    /// A device that is connected but cannot work counts as down, with its own words for why.
+    pub(crate) fn health(&mut self, device: &DeviceId, ready: bool, detail: Name) {
+        if ready {
+            return self.device_up(device.clone());
+        }
+        if self.live.device(device).detail.as_ref() != Some(&detail) {
+            self.device_down(device.clone(), detail);
+        }
+    }
+
+    fn device_down(&mut self, device: DeviceId, detail: Name) {
         let state = self.live.device(&device);
-        if !state.up && state.detail.is_some() {
+        let told = !state.up && state.detail.is_some();
+        state.up = false;
+        let reason = detail.en.clone();
+        state.detail = Some(detail);
+        if told {
             return;
         }
-        state.up = false;
-        state.detail = Some(Name { zh: "未连接".into(), en: "not connected".into() });
         self.record(None, Event::Store(StoreEvent::DeviceDown { device: device.clone(), reason }));
         for lane in self.config.lanes_of(&device) {
             self.terminal_down(lane, &device);

@@ -187,6 +187,7 @@ impl Turn<'_> {
             DeviceEvent::Terminal(event) => self.terminal_event(device, event),
             DeviceEvent::Printer(event) => self.printer(device, event),
             DeviceEvent::Face { attempt, event } => self.face(attempt, event),
+            DeviceEvent::Health { ready, detail } => self.health(device, ready, detail),
         }
     }
 
