@@ -125,11 +125,17 @@ let noticeTimer;
 
 /** Says `text` once, to eyes and to screen readers. The page holds two live regions, `said-good` and `said-bad`. */
 export function notice(good, text) {
-  const [kind, other] = good ? ["good", "bad"] : ["bad", "good"];
-  show(document.getElementById(`said-${other}`));
+  const kind = good ? "good" : "bad";
+  quiet();
   show(document.getElementById(`said-${kind}`), h("p", { class: `notice ${kind}` }, text));
   clearTimeout(noticeTimer);
   noticeTimer = setTimeout(() => show(document.getElementById(`said-${kind}`)), NOTICE_MS[kind]);
+}
+
+/** Takes the last notice away: something newer happened. */
+export function quiet() {
+  show(document.getElementById("said-good"));
+  show(document.getElementById("said-bad"));
 }
 
 /** True the first time a page meets this notice of this lane, also across reloads. */

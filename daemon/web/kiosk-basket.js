@@ -24,7 +24,7 @@ function row(m, line) {
   const name = say(line.name);
   return h(
     "li",
-    { class: "line", key: `${m.view.transaction}-${line.no}` },
+    { class: m.ui.fresh === line.no ? "line fresh" : "line", key: `${m.view.transaction}-${line.no}` },
     h("div", { class: "what" }, h("p", { class: "name" }, name, age(line)), h("p", { class: "quiet amount" }, measure(m, line)), saving(m, line)),
     line.weight_g === null ? stepper(m, line, name) : h("span", { class: "stepper-none" }),
     h("p", { class: "sum amount" }, before(m, line), m.amount(line.total)),
@@ -117,6 +117,5 @@ function sums(m) {
 
 function payButton(m) {
   const waiting = m.view.interventions.length > 0;
-  const label = waiting ? t("pay_wait") : t("pay");
-  return h("button", { type: "button", class: "primary big pay", disabled: waiting || m.view.lines.length === 0, onclick: () => m.open("pay") }, label, waiting ? null : h("span", { class: "amount" }, m.amount(m.view.due)));
+  return h("button", { type: "button", class: "primary big pay", disabled: waiting || m.view.lines.length === 0, onclick: () => m.open("pay") }, waiting ? t("pay_wait") : t("pay"));
 }

@@ -47,12 +47,12 @@ function wants(m, device) {
 }
 
 function trouble(device) {
-  if (device.detail !== null) return knows(`device_${device.kind}`) ? `${t(`device_${device.kind}`)}: ${say(device.detail)}` : say(device.detail);
+  if (device.detail !== null) return knows(`device_${device.kind}`) ? `${t(`device_${device.kind}`)}${t("colon")}${say(device.detail)}` : say(device.detail);
   return knows(`status_${device.kind}`) ? t(`status_${device.kind}`) : device.name;
 }
 
 function vision(m) {
   if (m.store.vision !== "missing") return [];
-  const hint = m.store.vision_hint ? `: ${say(m.store.vision_hint)}` : "";
+  const hint = m.store.vision_hint ? t("colon") + say(m.store.vision_hint) : "";
   return [t("status_no_models") + hint];
 }

@@ -44,8 +44,7 @@ function codeWay(m) {
   return h(
     "article",
     { class: "way" },
-    icon("barcode", "huge"),
-    h("h3", {}, t("member_code")),
+    h("h3", {}, icon("barcode"), t("member_code")),
     h("p", {}, t("member_code_text")),
     h("button", { type: "button", class: "primary big", onclick: () => m.open("member_code") }, t("member_code_type")),
   );
@@ -58,8 +57,7 @@ function faceWay(m) {
   return h(
     "article",
     { class: "way" },
-    icon("face", "huge"),
-    h("h3", {}, t("member_by_face")),
+    h("h3", {}, icon("face"), t("member_by_face")),
     ready ? consent : h("p", {}, t("face_unavailable"), m.store.vision_hint ? h("code", {}, say(m.store.vision_hint)) : null),
     h("button", { type: "button", class: "primary big", disabled: !ready, onclick: () => m.ask({ recognise: { consent: FACE_CONSENT.version } }) }, again),
   );

@@ -59,7 +59,7 @@ export function paying(m) {
     h("div", { class: `art ${wallet ? "wallet" : "tap"}`, "aria-hidden": "true" }, icon(wallet ? "wallet" : "terminal", "huge"), wallet ? null : h("span", { class: "card-art" }, icon("card", "large"))),
     h("p", { class: "total amount" }, m.amount(tender?.amount ?? m.view.due)),
     h("h1", { "aria-live": "polite" }, payingText(tender, asking)),
-    wallet ? null : h("p", { class: "lead quiet" }, t("card_at_terminal")),
+    wallet || (tender && say(tender.text)) ? null : h("p", { class: "lead quiet" }, t("card_at_terminal")),
     asking ? h("span", { class: "busy", role: "presentation" }) : h("button", { type: "button", class: "calm", onclick: () => m.ask({ cancel_payment: {} }) }, t("paying_cancel")),
   );
 }

@@ -1,6 +1,6 @@
 // The self-checkout page of one lane: draws what the box says and tells it what was pressed. It keeps only which panel is open.
 
-import { follow, isNews, linkBanner, money, notice, post, refusal } from "/web/aisle.js";
+import { follow, isNews, linkBanner, money, notice, post, quiet, refusal } from "/web/aisle.js";
 import { h, show } from "/web/dom.js";
 import { say, speak, t } from "/web/i18n.js";
 import { basket } from "/web/kiosk-basket.js";
@@ -20,7 +20,7 @@ const GIVE_UP_MS = 30_000;
 
 const lane = location.pathname.split("/")[2];
 const root = (id) => document.getElementById(id);
-const ui = { panel: null, touched: Date.now(), doneAt: null, linked: false, now: Date.now() };
+const ui = { panel: null, fresh: null, touched: Date.now(), doneAt: null, linked: false, now: Date.now() };
 let view = null;
 let store = null;
 
@@ -44,7 +44,7 @@ function heard(message) {
   ({ view, store } = message);
   speak(view.language);
   if (before?.phase !== view.phase) entered();
-  if (before?.pieces !== view.pieces || before?.total !== view.total) ui.touched = Date.now();
+  else if (before.pieces !== view.pieces || before.total !== view.total) changed(before);
   if (view.member && !before?.member && ui.panel === "member") ui.panel = null;
   if (ui.panel && !PANELS[view.phase]?.includes(ui.panel)) ui.panel = null;
   if (view.notice && isNews(view.lane, view.notice.serial)) notice(view.notice.good, say(view.notice.text));
@@ -52,9 +52,19 @@ function heard(message) {
 }
 
 function entered() {
+  ui.fresh = null;
+  ui.touched = Date.now();
+  quiet();
   ui.doneAt = view.phase === "done" ? Date.now() : null;
   root("app").scrollTop = 0;
   root("app").focus({ preventScroll: true });
+}
+
+function changed(before) {
+  const grown = (line) => line.quantity > (before.lines.find((old) => old.no === line.no)?.quantity ?? 0);
+  ui.fresh = view.lines.findLast(grown)?.no ?? null;
+  ui.touched = Date.now();
+  quiet();
 }
 
 function draw() {
