@@ -4,7 +4,7 @@ import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { t } from "/web/i18n.js";
 
-/** `props`: id, label, submit(text), action (button text); maybe type, extra (one more key), input(text), disabled, autofocus. */
+/** `props`: id, label, submit(text), action (button text); maybe type, max, extra (one more key), input(text), disabled, autofocus, typedOnly (no pad). */
 export function keypad(props) {
   const keys = ["1", "2", "3", "4", "5", "6", "7", "8", "9", props.extra ?? "", "0"];
   return h(
@@ -12,7 +12,7 @@ export function keypad(props) {
     { class: "keypad", key: props.id, autocomplete: "off", onsubmit: (event) => submitted(event, props) },
     h("label", { for: props.id }, props.label),
     field(props),
-    h("div", { class: "keys" }, keys.map(keyButton), eraseButton()),
+    props.typedOnly ? null : h("div", { class: "keys" }, keys.map(keyButton), eraseButton()),
     h("button", { class: "primary big", type: "submit", disabled: props.disabled }, props.action),
   );
 }
@@ -22,7 +22,7 @@ function field(props) {
     id: props.id,
     name: "typed",
     type: props.type ?? "text",
-    inputmode: "none",
+    inputmode: props.typedOnly ? "text" : "none",
     maxlength: props.max ?? 64,
     autocomplete: "off",
     spellcheck: "false",

@@ -37,7 +37,7 @@ function member(m) {
 function failed(m) {
   const outcome = m.view.face?.outcome;
   if (!outcome || outcome === "match" || m.ui.closedFace === m.view.face.attempt) return null;
-  return h("span", { class: "ended", role: "status" }, icon("alert"), `${t(`face_${outcome}`)}${spoken() === "zh" ? "。" : ". "}`, t("face_use_code"));
+  return h("span", { class: "ended", role: "status" }, icon("alert"), t(`face_${outcome}`) + t("stop"), t("face_use_code"));
 }
 
 function codeWay(m) {
