@@ -14,17 +14,16 @@ const ANSWER_MS = 15_000;
  * goes, `refused` gets an HTTP status that is not 200. Read by hand, since EventSource hides pings and so never notices a dead network.
  */
 export function follow(url, { data, link, refused }) {
-  let stopped = false;
-  let retry = RETRY_FIRST_MS;
+  const stop = new AbortController();
   const run = async () => {
-    while (!stopped) {
-      const status = await listen(url, (message) => {
-        if (stopped) return;
+    let retry = RETRY_FIRST_MS;
+    while (!stop.signal.aborted) {
+      const status = await listen(url, stop.signal, (message) => {
         retry = RETRY_FIRST_MS;
         link(true);
         data(message);
       });
-      if (stopped) return;
+      if (stop.signal.aborted) return;
       link(false);
       if (status !== 200) refused?.(status);
       await pause(retry * (0.75 + Math.random() / 2));
@@ -32,31 +31,30 @@ export function follow(url, { data, link, refused }) {
     }
   };
   run();
-  return () => {
-    stopped = true;
-  };
+  return () => stop.abort();
 }
 
 /** Resolves when the stream has ended, with the HTTP status; 200 also for one that broke off. */
-async function listen(url, message) {
-  const abort = new AbortController();
-  let silence = setTimeout(() => abort.abort(), SILENCE_MS);
+async function listen(url, stop, message) {
+  const silence = new AbortController();
+  let timer = setTimeout(() => silence.abort(), SILENCE_MS);
   try {
-    const response = await fetch(url, { headers: { Accept: "text/event-stream" }, signal: abort.signal, cache: "no-store" });
+    const signal = AbortSignal.any([stop, silence.signal]);
+    const response = await fetch(url, { headers: { Accept: "text/event-stream" }, signal, cache: "no-store" });
     if (!response.ok) return response.status;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return 200;
-      clearTimeout(silence);
-      silence = setTimeout(() => abort.abort(), SILENCE_MS);
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), SILENCE_MS);
       text = deliver(text + value, message);
     }
   } catch {
     return 200;
   } finally {
-    clearTimeout(silence);
+    clearTimeout(timer);
   }
 }
 

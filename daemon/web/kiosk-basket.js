@@ -10,7 +10,7 @@ const QUANTITY_MOST = 999;
 const wanted = new Map();
 
 export function basket(m) {
-  return h("div", { class: "basket", key: "basket" }, h("section", { class: "goods", "aria-label": t("adjust") }, m.view.interventions.map((one) => waits(m, one)), lines(m)), checkout(m));
+  return h("div", { class: "basket", key: "basket" }, m.view.lines.length === 0 ? null : h("h1", { class: "heard" }, t("adjust")), h("section", { class: "goods", "aria-label": t("adjust") }, m.view.interventions.map((one) => waits(m, one)), lines(m)), checkout(m));
 }
 
 function lines(m) {

@@ -3,7 +3,7 @@
 import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { kilograms } from "/web/aisle.js";
-import { say, t } from "/web/i18n.js";
+import { knows, say, t } from "/web/i18n.js";
 
 const WEIGHTS = [180, 450, 1250];
 const BEHAVIOURS = ["approve", "decline", "hang", "hang_up"];
@@ -38,8 +38,8 @@ export function terminal(m) {
 
 function charges(m, list) {
   if (list.length === 0) return null;
-  const one = (charge) => h("li", { key: `charge-${charge.trace}` }, h("span", { class: "quiet amount" }, `#${charge.trace}`), h("strong", { class: "amount" }, m.amount(charge.amount)), h("span", {}, charge.state));
-  return [h("p", { class: "quiet label" }, t("panel_charges")), h("ul", { class: "charges" }, list.slice(-CHARGES_SHOWN).map(one))];
+  const one = (charge) => h("li", { key: `charge-${charge.trace}` }, h("span", { class: "quiet amount" }, `#${charge.trace}`), h("strong", { class: "amount" }, m.amount(charge.amount)), h("span", {}, knows(`charge_${charge.state}`) ? t(`charge_${charge.state}`) : charge.state));
+  return [h("p", { class: "quiet label" }, t("panel_charges")), h("ul", { class: "charges" }, list.toSorted((a, b) => b.trace - a.trace).slice(0, CHARGES_SHOWN).map(one))];
 }
 
 export function camera(m) {
@@ -50,7 +50,7 @@ export function camera(m) {
 export function printer(m) {
   return tile(m, "printer", "printer", (state) => [
     h("div", { class: "groups" }, h("span", { class: state.paper ? "paper" : "paper out", role: "status" }, t(state.paper ? "panel_paper" : "status_paper_out")), press(m, "printer", { paper: !state.paper }, t(state.paper ? "panel_paper_none" : "panel_paper_put"))),
-    state.receipts.length === 0 ? h("p", { class: "quiet" }, t("panel_printer_none")) : h("ol", { class: "receipts" }, state.receipts.toSorted((a, b) => b.id - a.id).map(receipt)),
+    state.receipts.length === 0 ? h("p", { class: "quiet" }, t("panel_printer_none")) : h("ol", { class: "receipts", tabindex: "0", "aria-label": t("device_printer") }, state.receipts.toSorted((a, b) => b.id - a.id).map(receipt)),
   ]);
 }
 

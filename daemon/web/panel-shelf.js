@@ -51,7 +51,7 @@ function good(m, item) {
   const per = item.by_weight ? "/kg" : "";
   return h(
     "button",
-    { type: "button", class: "good", onclick: () => pick(m, item) },
+    { type: "button", class: "item", onclick: () => pick(m, item) },
     h("span", { class: "name" }, say(item.name)),
     h("span", { class: "price amount" }, m.amount(item.price) + per, item.by_weight ? icon("scale") : null),
     h("span", { class: "tags" }, item.min_age ? h("i", { class: "tag age" }, t("panel_restricted", { n: item.min_age })) : null, item.offer ? h("i", { class: "tag" }, say(item.offer)) : null),

@@ -62,14 +62,13 @@ function cash(m, lane) {
     { class: "tender", "aria-label": t("cash_take"), key: "cash" },
     h("p", { class: "due" }, h("button", { type: "button", class: "plain", "aria-label": t("back"), onclick: leave }, icon("back")), h("strong", { class: "amount" }, m.amount(lane.due))),
     h("div", { class: "quick" }, quickAmounts(lane.due, digits).map((amount) => h("button", { type: "button", class: "amount", onclick: () => fill(amount, digits) }, m.amount(amount)))),
-    change(m, given - lane.due),
-    keypad({ id: "cash-given", label: t("cash_given"), extra: digits > 0 ? "." : "", max: 12, action: t("cash_take"), disabled: given < lane.due, input, submit: (text) => take(parseAmount(text, digits)) }),
+    keypad({ id: "cash-given", label: [h("span", {}, t("cash_given")), change(m, given - lane.due)], extra: digits > 0 ? "." : "", max: 12, action: t("cash_take"), disabled: given < lane.due, input, submit: (text) => take(parseAmount(text, digits)) }),
   );
 }
 
 function change(m, over) {
-  if (over < 0) return h("p", { class: "change short", role: "status" }, t("cash_missing", { amount: m.amount(-over) }));
-  return h("p", { class: "change", role: "status" }, t("cash_change", { amount: m.amount(over) }));
+  if (over < 0) return h("span", { class: "change short", role: "status" }, t("cash_missing", { amount: m.amount(-over) }));
+  return h("span", { class: "change", role: "status" }, t("cash_change", { amount: m.amount(over) }));
 }
 
 /** Exact, then what notes would make of it. */

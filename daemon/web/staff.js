@@ -66,7 +66,7 @@ function draw() {
 function desk(now) {
   const page = location.hash === "#store" ? storePage(now) : laneDetail(now);
   const open = location.hash === "#store" || now.lane ? "desk open" : "desk";
-  return h("div", { class: open, key: "desk" }, h("nav", { class: "list", "aria-label": t("lanes") }, laneList(now)), h("section", { class: "detail" }, page));
+  return h("div", { class: open, key: "desk" }, h("nav", { class: "list", "aria-label": t("lanes") }, laneList(now)), h("section", { class: "detail", tabindex: "0", "aria-label": t("store") }, page));
 }
 
 function bar(now) {
@@ -89,7 +89,7 @@ function languages() {
 
 function drawLogin() {
   const pad = keypad({ id: "pin", label: t("log_in_text"), type: "password", max: 12, action: t("log_in"), submit: logIn, autofocus: true });
-  show(root("bar"), h("div", { class: "shop" }, icon("shop", "shop-icon"), h("p", { class: "shop-name" }, t("staff"))), languages());
+  show(root("bar"), h("div", { class: "shop" }, icon("shop", "shop-icon"), h("h1", { class: "shop-name" }, t("staff"))), languages());
   show(root("layer"));
   show(root("app"), h("div", { class: "login", key: "login" }, pad));
   root("app").inert = false;
