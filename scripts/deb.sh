@@ -35,21 +35,23 @@ build() {
 
 camera() { grep -q '^camera *=' models/Cargo.toml && echo "-F models/camera"; true; }
 
-# The promise of the control file: glibc 2.34 and libgcc, nothing else.
-stands_on() {
+# The newest glibc that a binary asks for; dies if it asks for more than glibc and libgcc, or for a newer one than Debian 12's.
+glibc() {
     local needed newest
     needed=$(readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -vE '^(libc|libm|libgcc_s|ld-linux-[a-z0-9-]+)\.so\.[0-9]+$' || true)
     [ -z "$needed" ] || die "$1 needs libraries the package does not ask for: $(echo $needed)"
     newest=$(readelf -V "$1" | grep -o 'GLIBC_[0-9.]*' | sed 's/GLIBC_//' | sort -V | tail -n 1)
-    [ "$(printf '%s\n2.34\n' "$newest" | sort -V | tail -n 1)" = 2.34 ] || die "$1 needs glibc $newest, newer than the package asks for"
+    [ "$(printf '%s\n2.36\n' "$newest" | sort -V | tail -n 1)" = 2.36 ] || die "$1 needs glibc $newest; Debian 12 has 2.36"
+    echo "$newest"
 }
 
 pack() {
-    local arch=$1 root=$target/deb/$1 deb=$target/deb/aisle_${version}_$1.deb binary
+    local arch=$1 root=$target/deb/$1 deb=$target/deb/aisle_${version}_$1.deb binary libc=2.34 asked
     rm -rf "$root"
     mkdir -p "$root"/DEBIAN
     for binary in aisled aisle-vision aisle-hq; do
-        stands_on "$binaries/$binary"
+        asked=$(glibc "$binaries/$binary")
+        libc=$(printf '%s\n' "$libc" "$asked" | sort -V | tail -n 1)
         install -D -m 755 "$binaries/$binary" "$root/usr/bin/$binary"
     done
     for unit in systemd/*.service; do install -D -m 644 "$unit" "$root/usr/lib/systemd/system/${unit##*/}"; done
@@ -63,7 +65,7 @@ pack() {
     gzip -9nc CHANGELOG.md >"$root/usr/share/doc/aisle/changelog.gz"
     chmod 644 "$root/usr/share/doc/aisle/changelog.gz"
 
-    sed "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@SIZE@/$(du -sk --exclude=DEBIAN "$root" | cut -f1)/" scripts/debian/control >"$root/DEBIAN/control"
+    sed "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@LIBC@/$libc/; s/@SIZE@/$(du -sk --exclude=DEBIAN "$root" | cut -f1)/" scripts/debian/control >"$root/DEBIAN/control"
     echo /etc/aisle/aisled.toml >"$root/DEBIAN/conffiles"
     install -m 755 scripts/debian/{postinst,prerm,postrm} "$root/DEBIAN/"
     (cd "$root" && find . -type f ! -path './DEBIAN/*' ! -path './etc/*' -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
