@@ -17,6 +17,7 @@ pub mod blueprint;
 mod options;
 pub mod scanner_line;
 pub mod sim;
+pub mod zvt;
 
 use checkout::device::{DeviceCommand, DeviceEvent};
 use checkout::words::Mono;
@@ -107,4 +108,4 @@ pub enum LinkKind {
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
-pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC];
+pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC, zvt::SPEC];
