@@ -14,6 +14,7 @@
 )]
 
 pub mod blueprint;
+pub mod escpos;
 mod options;
 pub mod scanner_line;
 pub mod sim;
@@ -108,4 +109,4 @@ pub enum LinkKind {
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
-pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC, zvt::SPEC];
+pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC, zvt::SPEC, escpos::SPEC];

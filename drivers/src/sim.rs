@@ -31,4 +31,5 @@ pub type BuildSim = fn(&serde_json::Value) -> Result<Box<dyn Sim>, String>;
 pub const SIMS: &[(&str, BuildSim)] = &[
     ("scanner-line", crate::scanner_line::ScannerSim::build),
     ("zvt", crate::zvt::TerminalSim::build),
+    ("escpos", crate::escpos::PrinterSim::build),
 ];

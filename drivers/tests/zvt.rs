@@ -18,93 +18,87 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
+fn hex(bytes: Option<&[u8]>) -> Option<String> {
+    Some(bytes?.iter().map(|b| format!("{b:02X}")).collect())
+}
+
 /// What of `expect` the decoded message contradicts.
 fn contradictions(message: &Message, expect: &Value) -> Vec<String> {
-    let fields = &message.fields;
-    let number = |value: Option<u64>| value.map(Value::from).unwrap_or(Value::Null);
-    let hex = |tag: u8| {
-        let bytes = fields.bytes(tag);
-        bytes.map(|b| b.iter().map(|b| format!("{b:02X}")).collect::<String>())
-    };
     let mut wrong = Vec::new();
     for (name, wanted) in expect.as_object().into_iter().flatten() {
-        let abort = match message.head {
-            Head::Abort(code) => code,
-            Head::None
-            | Head::Registration { .. }
-            | Head::Password
-            | Head::Intermediate { .. }
-            | Head::Line { .. }
-            | Head::Version { .. }
-            | Head::Acknowledged => None,
-        };
-        let got = match name.as_str() {
-            "result_code" => match wanted {
-                Value::String(_) => json!(fields.result().or(abort).map(|c| format!("{c:02X}"))),
-                _ => number(fields.result().map(u64::from)),
-            },
-            "amount_minor" => number(fields.amount()),
-            "receipt_no" if wanted == "FFFF" => json!(hex(0x87)),
-            "receipt_no" => number(fields.receipt().map(u64::from)),
-            "trace" => number(fields.trace().map(u64::from)),
-            "orig_trace" => number(fields.number(0x37)),
-            "turnover_no" => number(fields.number(0x88)),
-            "card_seq" => number(fields.number(0x17)),
-            "currency" => match message.head {
-                Head::Registration { currency, .. } => json!(currency),
-                _ => number(fields.number(0x49)),
-            },
-            "config_byte" => match message.head {
-                Head::Registration { config, .. } => json!(format!("{config:02X}")),
-                _ => Value::Null,
-            },
-            "time" => json!(hex(0x0C)),
-            "date" => json!(hex(0x0D)),
-            "expiry" => json!(hex(0x0E)),
-            "auth" => json!(fields.text(0x3B)),
-            "card_name" => json!(fields.text(0x8B)),
-            "additional_text" => json!(fields.text(0x3C)),
-            "terminal_id" => match &message.head {
-                Head::Version { .. } => wanted.clone(),
-                _ => json!(fields.terminal()),
-            },
-            "pan_masked" => {
-                let masked = wanted.as_str().expect("text").replace('E', "*");
-                match fields.pan().map(|pan| pan.as_str().to_owned()) {
-                    Some(pan) if pan == masked => wanted.clone(),
-                    other => json!(other),
-                }
-            }
-            "sw_version" => match &message.head {
-                Head::Version { software, .. } => json!(software),
-                _ => Value::Null,
-            },
-            "terminal_status" => match &message.head {
-                Head::Version { status, .. } => json!(status.map(|s| format!("{s:02X}"))),
-                _ => Value::Null,
-            },
-            "lines" => json!(zvt::block_lines(fields).len()),
-            "contains" => {
-                let text = zvt::block_lines(fields).join("\n");
-                json!(
-                    text.contains(wanted.as_str().expect("text"))
-                        .then_some(wanted)
-                )
-            }
-            "receipt_type" => number(fields.container(0x1F07).map(|b| u64::from(b[0]))),
-            "tlv_43" => json!(
-                fields
-                    .container(0x43)
-                    .map(|b| b.iter().map(|b| format!("{b:02X}")).collect::<String>())
-            ),
-            "tlv_1F2B_long_trace" => json!(fields.trace().map(|t| t.to_string())),
-            _ => wanted.clone(),
-        };
+        let got = of_head(name, message)
+            .or_else(|| of_numbers(name, message, wanted))
+            .or_else(|| of_texts(name, message, wanted))
+            .unwrap_or_else(|| wanted.clone());
         if got != *wanted {
             wrong.push(format!("{name}: {wanted} but {got}"));
         }
     }
     wrong
+}
+
+fn of_head(name: &str, message: &Message) -> Option<Value> {
+    if let Head::Registration { config, currency } = message.head {
+        return match name {
+            "config_byte" => Some(json!(format!("{config:02X}"))),
+            "currency" => Some(json!(currency)),
+            _ => None,
+        };
+    }
+    if let Head::Version { software, status } = &message.head {
+        return match name {
+            "sw_version" => Some(json!(software)),
+            "terminal_status" => Some(json!(status.map(|s| format!("{s:02X}")))),
+            "terminal_id" => Some(json!(hex(message.fields.container(0x1F44)))),
+            _ => None,
+        };
+    }
+    if let Head::Abort(code) = message.head
+        && name == "result_code"
+    {
+        return Some(json!(code.map(|c| format!("{c:02X}"))));
+    }
+    None
+}
+
+fn of_numbers(name: &str, message: &Message, wanted: &Value) -> Option<Value> {
+    let fields = &message.fields;
+    Some(match name {
+        "result_code" if wanted.is_number() => json!(fields.result()),
+        "result_code" => json!(fields.result().map(|c| format!("{c:02X}"))),
+        "amount_minor" => json!(fields.amount()),
+        "receipt_no" if wanted == "FFFF" => json!(hex(fields.bytes(0x87))),
+        "receipt_no" => json!(fields.receipt()),
+        "trace" => json!(fields.trace()),
+        "tlv_1F2B_long_trace" => json!(fields.trace().map(|t| t.to_string())),
+        "orig_trace" => json!(fields.number(0x37)),
+        "turnover_no" => json!(fields.number(0x88)),
+        "card_seq" => json!(fields.number(0x17)),
+        "currency" => json!(fields.number(0x49)),
+        "lines" => json!(zvt::block_lines(fields).len()),
+        "receipt_type" => json!(fields.container(0x1F07).map(|b| b[0])),
+        _ => return None,
+    })
+}
+
+fn of_texts(name: &str, message: &Message, wanted: &Value) -> Option<Value> {
+    let fields = &message.fields;
+    Some(match name {
+        "time" => json!(hex(fields.bytes(0x0C))),
+        "date" => json!(hex(fields.bytes(0x0D))),
+        "expiry" => json!(hex(fields.bytes(0x0E))),
+        "auth" => json!(fields.text(0x3B)),
+        "card_name" => json!(fields.text(0x8B)),
+        "additional_text" => json!(fields.text(0x3C)),
+        "terminal_id" => json!(fields.terminal()),
+        "pan_masked" => json!(fields.pan().map(|pan| pan.as_str().replace('*', "E"))),
+        "tlv_43" => json!(hex(fields.container(0x43))),
+        "contains" => {
+            let text = zvt::block_lines(fields).join("\n");
+            json!(text.contains(wanted.as_str()?).then_some(wanted))
+        }
+        _ => return None,
+    })
 }
 
 #[test]
@@ -205,7 +199,7 @@ impl Table {
         let mut out = Out::default();
         self.sim
             .handle(Mono(self.now), SimIn::Control(&verb), &mut out);
-        self.from_sim(out);
+        self.heed_sim(out);
     }
 
     fn tell(&mut self, command: TerminalCommand) {
@@ -220,10 +214,10 @@ impl Table {
         let command = DeviceCommand::Terminal(command);
         self.driver
             .handle(Mono(self.now), In::Command(&command), &mut out);
-        self.from_driver(out);
+        self.heed_driver(out);
     }
 
-    fn from_driver(&mut self, out: Out) {
+    fn heed_driver(&mut self, out: Out) {
         self.driver_wake = out.wake_at.or(self.driver_wake);
         let mut reply = Out::default();
         if !out.bytes.is_empty() && self.open {
@@ -244,20 +238,20 @@ impl Table {
             self.hang_up();
             return;
         }
-        self.from_sim(reply);
+        self.heed_sim(reply);
         if let Some(tender) = acknowledged.filter(|_| self.acknowledge) {
             self.tell(TerminalCommand::Acknowledge { tender });
         }
     }
 
-    fn from_sim(&mut self, out: Out) {
+    fn heed_sim(&mut self, out: Out) {
         self.sim_wake = out.wake_at.or(self.sim_wake);
         // A byte at a time: chunks mean nothing.
         for byte in &out.bytes {
             let mut reply = Out::default();
             self.driver
                 .handle(Mono(self.now), In::Bytes(&[*byte]), &mut reply);
-            self.from_driver(reply);
+            self.heed_driver(reply);
             if !self.open {
                 return;
             }
@@ -290,12 +284,12 @@ impl Table {
                 self.sim_wake = None;
                 let mut out = Out::default();
                 self.sim.handle(Mono(self.now), SimIn::Timeout, &mut out);
-                self.from_sim(out);
+                self.heed_sim(out);
             } else {
                 self.driver_wake = None;
                 let mut out = Out::default();
                 self.driver.handle(Mono(self.now), In::Timeout, &mut out);
-                self.from_driver(out);
+                self.heed_driver(out);
             }
         }
         self.now = end;

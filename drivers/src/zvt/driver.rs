@@ -203,7 +203,7 @@ impl Terminal {
                 out.send(&ACK);
                 self.aborted(message, out);
             }
-            [0x06, 0xD1 | 0xD2 | 0xD3] => {
+            [0x06, 0xD1..=0xD3] => {
                 self.print(message);
                 out.send(&ACK);
                 out.wake_at(now.plus_ms(CARD_MS));
