@@ -16,6 +16,7 @@
 pub mod blueprint;
 pub mod escpos;
 mod options;
+pub mod scale_8217;
 pub mod scanner_line;
 pub mod sim;
 pub mod zvt;
@@ -109,4 +110,10 @@ pub enum LinkKind {
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
-pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC, zvt::SPEC, escpos::SPEC];
+pub const DRIVERS: &[Spec] = &[
+    blueprint::SPEC,
+    scanner_line::SPEC,
+    scale_8217::SPEC,
+    zvt::SPEC,
+    escpos::SPEC,
+];

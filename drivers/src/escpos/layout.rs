@@ -205,6 +205,9 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
             let cut = row.rfind(' ').filter(|at| *at > row.len() / 2);
             let rest = cut.map_or(String::new(), |at| row.split_off(at));
             rows.push(core::mem::replace(&mut row, rest.trim_start().to_owned()));
+            if character == ' ' && row.is_empty() {
+                continue;
+            }
         }
         row.push(character);
     }
