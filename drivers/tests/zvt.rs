@@ -176,6 +176,8 @@ struct Table {
     events: Vec<TerminalEvent>,
     failed: Option<String>,
     acknowledge: bool,
+    /// The line dies after so many bytes of either side.
+    bytes_left: usize,
 }
 
 impl Table {
@@ -192,6 +194,7 @@ impl Table {
             events: Vec::new(),
             failed: None,
             acknowledge: true,
+            bytes_left: usize::MAX,
         }
     }
 
@@ -220,9 +223,12 @@ impl Table {
     fn heed_driver(&mut self, out: Out) {
         self.driver_wake = out.wake_at.or(self.driver_wake);
         let mut reply = Out::default();
-        if !out.bytes.is_empty() && self.open {
-            self.sim
-                .handle(Mono(self.now), SimIn::Bytes(&out.bytes), &mut reply);
+        let whole = out.bytes.len() <= self.bytes_left;
+        let through = out.bytes.len().min(self.bytes_left);
+        if through > 0 && self.open {
+            self.bytes_left -= through;
+            let bytes = SimIn::Bytes(&out.bytes[..through]);
+            self.sim.handle(Mono(self.now), bytes, &mut reply);
         }
         let mut acknowledged = None;
         for event in out.events {
@@ -233,7 +239,7 @@ impl Table {
                 self.events.push(event);
             }
         }
-        if out.close || out.failed.is_some() {
+        if out.close || out.failed.is_some() || !whole {
             self.failed = out.failed.or(self.failed.take());
             self.hang_up();
             return;
@@ -249,6 +255,10 @@ impl Table {
         // A byte at a time: chunks mean nothing.
         for byte in &out.bytes {
             let mut reply = Out::default();
+            if self.bytes_left == 0 {
+                return self.hang_up();
+            }
+            self.bytes_left -= 1;
             self.driver
                 .handle(Mono(self.now), In::Bytes(&[*byte]), &mut reply);
             self.heed_driver(reply);
@@ -450,4 +460,41 @@ fn a_shopper_may_give_up_and_another_may_tap() {
         .as_ref()
         .map(|p| p.as_str().to_owned());
     assert_eq!(pan.as_deref(), Some("411111******1111"));
+}
+
+#[test]
+fn wherever_the_line_dies_captured_money_is_known_and_only_captured_money() {
+    let mut fates = [0, 0];
+    for cut in 0..400 {
+        let mut table = Table::new();
+        table.bytes_left = cut;
+        table.authorise(1250);
+        table.run(300_000);
+        table.hang_up();
+        let captured = table.charges() == [(1250, "captured".into())];
+        fates[usize::from(captured)] += 1;
+        if captured {
+            assert_eq!(
+                approved(table.outcome()).amount,
+                Money(1250),
+                "cut at {cut}"
+            );
+        } else {
+            assert!(!table.ended(), "cut at {cut}");
+        }
+        table.bytes_left = usize::MAX;
+        let approved = matches!(table.ask(), Some(LastPayment::Approved(_)));
+        assert_eq!(approved, captured, "cut at {cut}");
+    }
+    assert!(fates.iter().all(|count| *count > 10), "{fates:?}");
+}
+
+#[test]
+fn a_decoded_message_never_shows_a_whole_card_number() {
+    let status = bytes("040f10270022f0f8411111111111111104000000");
+    let line = [b"\x06\xd1\x11\x00".as_slice(), b"4111111111111111"].concat();
+    for apdu in [status, line] {
+        let shown = format!("{:?}", zvt::decode(&apdu, Context::Any));
+        assert!(shown.contains("411111******1111"), "{shown}");
+    }
 }

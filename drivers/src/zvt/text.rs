@@ -7,10 +7,52 @@ const LATIN: &[u8] = &[0xC4, 0xD6, 0xDC, 0xDF, 0xE4, 0xE9, 0xF6, 0xFC];
 
 #[must_use]
 pub(super) fn decode(bytes: &[u8]) -> String {
-    if let Ok(text) = core::str::from_utf8(bytes) {
-        return text.to_owned();
+    let text = match core::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|byte| character(*byte)).collect(),
+    };
+    without_card_numbers(&text)
+}
+
+/// A terminal that prints a whole card number does not make us keep it: 13 to 19 digits, single spaces between them
+/// or not, whose last one checks the others.
+fn without_card_numbers(text: &str) -> String {
+    let mut shown: Vec<char> = text.chars().collect();
+    let mut run: Vec<usize> = Vec::new();
+    let mut masked = Vec::new();
+    for (at, character) in shown.iter().copied().chain(['\n']).enumerate() {
+        let joins = character == ' ' && run.last().is_some_and(|last| last + 1 == at);
+        if character.is_ascii_digit() {
+            run.push(at);
+        } else if !joins {
+            let digits: Vec<u32> = run
+                .iter()
+                .filter_map(|place| shown.get(*place)?.to_digit(10))
+                .collect();
+            if (13..=19).contains(&digits.len()) && luhn(&digits) {
+                let middle = run.len().saturating_sub(10);
+                masked.extend(run.iter().skip(6).take(middle).copied());
+            }
+            run.clear();
+        }
     }
-    bytes.iter().map(|byte| character(*byte)).collect()
+    for place in masked {
+        if let Some(character) = shown.get_mut(place) {
+            *character = '*';
+        }
+    }
+    shown.into_iter().collect()
+}
+
+fn luhn(digits: &[u32]) -> bool {
+    let doubled = |digit: u32| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| if at % 2 == 1 { doubled(*digit) } else { *digit })
+        .sum();
+    sum.is_multiple_of(10)
 }
 
 fn character(byte: u8) -> char {
@@ -50,4 +92,22 @@ pub(super) const fn progress(status: u8) -> Option<(&'static str, &'static str)>
         0xE0 => ("请选择应用", "Select the application"),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_any_code_page_reads_and_hides_card_numbers() {
+        assert_eq!(decode(b"H\x8eNDLER"), "HÄNDLER");
+        assert_eq!(decode(b"H\xc4NDLER"), "HÄNDLER");
+        assert_eq!(decode("支付".as_bytes()), "支付");
+        assert_eq!(
+            decode(b"Nr: 4111 1111 1111 1111"),
+            "Nr: 4111 11** **** 1111"
+        );
+        assert_eq!(decode(b"4111111111111112"), "4111111111111112");
+        assert_eq!(decode(b"19.10.2021 13:30"), "19.10.2021 13:30");
+    }
 }
