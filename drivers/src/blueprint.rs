@@ -1,18 +1,27 @@
 //! The smallest working driver: a line scanner without any option. Copy this file, then follow `docs/DRIVERS.md`.
 
+use crate::options;
 use crate::{Driver, In, Kind, LinkKind, Out, Spec};
 use checkout::device::{DeviceEvent, Scan};
 use checkout::words::Mono;
+use serde::Deserialize;
 
 pub const SPEC: Spec = Spec {
     name: "blueprint",
     kind: Kind::Scanner,
     links: &[LinkKind::Serial, LinkKind::Tcp],
     example: "name = \"scanner-1\"\ndriver = \"blueprint\"\nlink = \"serial:/dev/ttyACM0?baud=9600\"",
-    build: |_| Ok(Box::new(Blueprint::default())),
+    build: |options| {
+        let Options {} = options::parse(options)?;
+        Ok(Box::new(Blueprint::default()))
+    },
 };
 
 const LINE_MAX: usize = 4096;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {}
 
 #[derive(Debug, Default)]
 struct Blueprint {

@@ -6,10 +6,13 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod blueprint;
+pub mod escpos;
 mod options;
+pub mod scale_8217;
 pub mod scanner_line;
 pub mod sim;
 pub mod vision;
+pub mod zvt;
 
 use checkout::device::{DeviceCommand, DeviceEvent};
 use checkout::words::Mono;
@@ -100,4 +103,5 @@ pub enum LinkKind {
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
-pub const DRIVERS: &[Spec] = &[blueprint::SPEC, scanner_line::SPEC, vision::driver::SPEC];
+pub const DRIVERS: &[Spec] =
+    &[blueprint::SPEC, scanner_line::SPEC, scale_8217::SPEC, zvt::SPEC, escpos::SPEC, vision::driver::SPEC];

@@ -308,7 +308,8 @@ mod tests {
                 DeviceEvent::Weight(_)
                 | DeviceEvent::Terminal(_)
                 | DeviceEvent::Printer(_)
-                | DeviceEvent::Face { .. } => panic!("a scan"),
+                | DeviceEvent::Face { .. }
+                | DeviceEvent::Health { .. } => panic!("a scan"),
             })
             .collect()
     }

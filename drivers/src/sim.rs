@@ -28,4 +28,9 @@ pub trait Sim: Send {
 pub type BuildSim = fn(&serde_json::Value) -> Result<Box<dyn Sim>, String>;
 
 /// The stand-in of each driver that has one, by the driver's name.
-pub const SIMS: &[(&str, BuildSim)] = &[("scanner-line", crate::scanner_line::ScannerSim::build)];
+pub const SIMS: &[(&str, BuildSim)] = &[
+    ("scanner-line", crate::scanner_line::ScannerSim::build),
+    ("scale-8217", crate::scale_8217::ScaleSim::build),
+    ("zvt", crate::zvt::TerminalSim::build),
+    ("escpos", crate::escpos::PrinterSim::build),
+];

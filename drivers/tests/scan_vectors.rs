@@ -170,6 +170,8 @@ fn scanner_output_and_digital_links_agree_with_the_official_engine() {
         }
     }
     println!("digital links: {links} agree on the GTIN, differ: {other:#?}");
+    // What is left depends on settings of that engine: suppressed zeros, unknown identifiers, words for numbers.
+    assert!(other.len() <= 6, "{other:#?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// The file `name` of the folder `AISLE_VECTORS` names, or nothing, said aloud.
 pub(crate) fn read(name: &str) -> Option<Value> {
     let Some(folder) = std::env::var_os("AISLE_VECTORS") else {
-        println!("skipped: AISLE_VECTORS is not set");
+        eprintln!("skipped: AISLE_VECTORS is not set");
         return None;
     };
     let path = std::path::Path::new(&folder).join(name);

@@ -86,11 +86,10 @@ fn link_pair(found: &mut Ais, code: &str, value: &str) -> Result<(), Fault> {
     }
     let value = if code == "01" { format!("{value:0>14}") } else { value.into() };
     row.check(&value)?;
-    let known = found.insert(code.into(), value.clone());
-    if known.is_some_and(|earlier| earlier != value) {
-        return Err(Fault::Syntax);
+    match found.insert(code.into(), value) {
+        Some(_) => Err(Fault::Syntax),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn unescape(text: &str, query: bool) -> Result<String, Fault> {
