@@ -179,3 +179,31 @@ fn put(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         .and_then(|()| std::fs::rename(&temporary, path));
     written.with_context(|| format!("cannot write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversions_make_exactly_what_the_manifests_pin() {
+        let Some(models) = std::env::var_os("AISLE_MODELS") else {
+            return eprintln!("skipped: AISLE_MODELS is not set");
+        };
+        let upstream = Path::new(&models).join("../upstream");
+        let mut wrong = Vec::new();
+        for manifest in Manifests::compiled().all() {
+            let fetched: BTreeMap<_, _> = manifest
+                .upstream
+                .iter()
+                .map(|file| (file.name.clone(), fetch(file, Some(&upstream)).unwrap()))
+                .collect();
+            for file in &manifest.file {
+                let found = sha256(&convert(file, &fetched).unwrap());
+                if found != file.sha256[0] {
+                    wrong.push(format!("{} {found}", file.name));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use models::Pipeline;
 use models::align::Similarity;
-use models::detect::{Face, Size};
+use models::detect::{Face, SCORE_MIN, Size};
 use models::embed::Embedding;
 use models::image::Frame;
 use models::liveness::crop;
@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::{faces_folder, models_folder};
 
 /// Boxes and landmarks, in pixels of the detector's input: JPEG decoders and resizers round differently.
-const PLACE_TOLERANCE: f64 = 0.6;
+const PLACE_TOLERANCE: f64 = 0.3;
+const ALIGN_TOLERANCE: f64 = 0.02;
 const COSINE_MIN: f32 = 0.995;
 const LIVE_TOLERANCE: f64 = 0.06;
 
@@ -63,7 +64,8 @@ fn compare(pipeline: &Pipeline, faces: &Path, name: &str, reference: &Value, wor
     ] {
         let found = pipeline.detector.detect(&frame, size, 0.7).unwrap();
         let scale = side / frame.width().max(frame.height()) as f64;
-        for expected in reference[key].as_array().unwrap() {
+        let sure = |face: &&Value| face["score"].as_f64().unwrap() >= f64::from(SCORE_MIN);
+        for expected in reference[key].as_array().unwrap().iter().filter(sure) {
             let (face, distance) =
                 nearest(&found, expected).unwrap_or_else(|| panic!("{name} {key}: no face"));
             let distance = distance * scale;
@@ -104,7 +106,6 @@ fn compare_face(
         .map(|(a, b)| (a - b).abs())
         .fold(0.0, f64::max);
     worst.align = worst.align.max(off);
-    assert!(off < 0.02, "{name}: alignment off by {off}");
 
     let reference = numbers(&expected["embedding"])
         .into_iter()
@@ -166,4 +167,6 @@ fn photographs_agree_with_the_reference() {
         worst.cosine.unwrap(),
         worst.live
     );
+    assert!(worst.place < PLACE_TOLERANCE && worst.align < ALIGN_TOLERANCE);
+    assert!(worst.cosine.unwrap() > COSINE_MIN && worst.live < LIVE_TOLERANCE);
 }
