@@ -15,6 +15,8 @@ use crate::source::{FrameSource, Pulled};
 
 /// A camera that gives no frame for so long is taken for broken.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// How long to wait for a device that is still in use.
+const BUSY_MAX: Duration = Duration::from_secs(1);
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 720;
 const RATE: u32 = 30;
@@ -82,11 +84,7 @@ fn film_until_dropped(
     number: u32,
     frames: &SyncSender<Result<Frame, String>>,
 ) -> Result<(), String> {
-    let wanted = CameraFormat::new(Resolution::new(WIDTH, HEIGHT), FrameFormat::MJPEG, RATE);
-    let formats = [FrameFormat::MJPEG, FrameFormat::YUYV];
-    let request = RequestedFormat::with_formats(RequestedFormatType::Closest(wanted), &formats);
-    let mut camera =
-        nokhwa::Camera::new(CameraIndex::Index(number), request).map_err(|e| e.to_string())?;
+    let mut camera = open_patiently(number)?;
     camera.open_stream().map_err(|e| e.to_string())?;
     loop {
         let buffer = camera.frame().map_err(|e| e.to_string())?;
@@ -95,6 +93,21 @@ fn film_until_dropped(
         match frames.try_send(Ok(frame)) {
             Ok(()) | Err(TrySendError::Full(_)) => {}
             Err(TrySendError::Disconnected(_)) => return Ok(()),
+        }
+    }
+}
+
+/// Opens the device, which the attempt before may hold until its last frame.
+fn open_patiently(number: u32) -> Result<nokhwa::Camera, String> {
+    let wanted = CameraFormat::new(Resolution::new(WIDTH, HEIGHT), FrameFormat::MJPEG, RATE);
+    let formats = [FrameFormat::MJPEG, FrameFormat::YUYV];
+    let request = RequestedFormat::with_formats(RequestedFormatType::Closest(wanted), &formats);
+    let start = Instant::now();
+    loop {
+        match nokhwa::Camera::new(CameraIndex::Index(number), request) {
+            Ok(camera) => return Ok(camera),
+            Err(error) if start.elapsed() > BUSY_MAX => return Err(error.to_string()),
+            Err(_) => std::thread::sleep(BUSY_MAX / 10),
         }
     }
 }

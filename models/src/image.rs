@@ -51,7 +51,7 @@ impl Frame {
         let (quads, _) = bytes
             .get(..width.checked_mul(height)?.checked_mul(2)?)?
             .as_chunks::<4>();
-        if width % 2 != 0 {
+        if !width.is_multiple_of(2) {
             return None;
         }
         let mut rgb = Vec::with_capacity(width * height * 3);

@@ -12,16 +12,17 @@ use serde_json::Value;
 
 use crate::{faces_folder, models_folder};
 
-/// Boxes and landmarks, in pixels of the detector's input: JPEG decoders and resizers round differently.
-const PLACE_TOLERANCE: f64 = 0.3;
+/// Boxes and landmarks, in pixels of the detector's input: JPEG decoders round differently, PNG files agree to 0.002.
+const PLACE_TOLERANCE: f64 = 0.4;
 const ALIGN_TOLERANCE: f64 = 0.02;
-const COSINE_MIN: f32 = 0.995;
-const LIVE_TOLERANCE: f64 = 0.06;
+const COSINE_MIN: f32 = 0.999;
+const LIVE_TOLERANCE: f64 = 0.01;
 
 fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(items) => items.iter().flat_map(numbers).collect(),
-        other => vec![other.as_f64().unwrap()],
+        Value::Number(number) => vec![number.as_f64().unwrap()],
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Object(_) => Vec::new(),
     }
 }
 
@@ -70,10 +71,6 @@ fn compare(pipeline: &Pipeline, faces: &Path, name: &str, reference: &Value, wor
                 nearest(&found, expected).unwrap_or_else(|| panic!("{name} {key}: no face"));
             let distance = distance * scale;
             eprintln!("{name} {key}: {:.3}, off by {distance:.3}", face.score);
-            assert!(
-                distance < PLACE_TOLERANCE,
-                "{name} {key}: off by {distance}"
-            );
             worst.place = worst.place.max(distance);
         }
     }
@@ -140,11 +137,6 @@ fn compare_face(
     let live = f64::from(pipeline.liveness.score(frame, &face).unwrap());
     let expected = expected["antispoof"]["mapped_fused_live"].as_f64().unwrap();
     eprintln!("{name}: cosine to reference {cosine:.4}, live {live:.3} (reference {expected:.3})");
-    assert!(cosine > COSINE_MIN, "{name}: cosine {cosine}");
-    assert!(
-        (live - expected).abs() < LIVE_TOLERANCE,
-        "{name}: live {live}, reference {expected}"
-    );
     worst.live = worst.live.max((live - expected).abs());
 }
 

@@ -113,14 +113,19 @@ impl Client {
             deadline_ms: 30_000,
         });
         loop {
-            match self.reply() {
-                Reply::Guidance { .. } => {}
-                Reply::Outcome {
-                    attempt: number,
-                    outcome,
-                } if number == attempt => return outcome,
-                other => panic!("unexpected {other:?}"),
+            let reply = self.reply();
+            if let Reply::Outcome {
+                attempt: number,
+                outcome,
+            } = reply
+            {
+                assert_eq!(number, attempt);
+                return outcome;
             }
+            assert!(
+                matches!(reply, Reply::Guidance { .. }),
+                "unexpected {reply:?}"
+            );
         }
     }
 }
