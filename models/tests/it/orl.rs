@@ -19,17 +19,11 @@ fn embeddings(pipeline: &Pipeline, faces: &Path) -> Vec<(usize, Embedding)> {
         for photograph in 1..=EACH {
             let file = faces.join(format!("orl/att_faces/s{person}/{photograph}.pgm"));
             let frame = Frame::read(&file).unwrap();
-            let found = pipeline
-                .detector
-                .detect(&frame, Size::Small320, 0.5)
-                .unwrap();
+            let found = pipeline.detector.detect(&frame, Size::Small320, 0.5).unwrap();
             let Some(face) = found.iter().max_by(|a, b| a.area().total_cmp(&b.area())) else {
                 continue;
             };
-            all.push((
-                person,
-                pipeline.recogniser.embed(&frame, face).unwrap().unwrap(),
-            ));
+            all.push((person, pipeline.recogniser.embed(&frame, face).unwrap().unwrap()));
         }
     }
     all
@@ -40,8 +34,7 @@ fn equal_error_rate(genuine: &mut [f32], impostor: &mut [f32]) -> f64 {
     genuine.sort_by(f32::total_cmp);
     impostor.sort_by(f32::total_cmp);
     let rates = |threshold: f32| {
-        let missed =
-            genuine.partition_point(|score| *score < threshold) as f64 / genuine.len() as f64;
+        let missed = genuine.partition_point(|score| *score < threshold) as f64 / genuine.len() as f64;
         let taken = impostor.len() - impostor.partition_point(|score| *score < threshold);
         (missed, taken as f64 / impostor.len() as f64)
     };
@@ -59,31 +52,17 @@ fn orl_pairs_are_told_apart() {
     };
     let pipeline = Pipeline::load(&models).unwrap();
     let all = embeddings(&pipeline, &faces);
-    assert!(
-        all.len() >= PEOPLE * EACH - 2,
-        "only {} faces found",
-        all.len()
-    );
+    assert!(all.len() >= PEOPLE * EACH - 2, "only {} faces found", all.len());
     let (mut genuine, mut impostor) = (Vec::new(), Vec::new());
     for (at, (person, embedding)) in all.iter().enumerate() {
         for (other, another) in &all[..at] {
-            let scores = if person == other {
-                &mut genuine
-            } else {
-                &mut impostor
-            };
+            let scores = if person == other { &mut genuine } else { &mut impostor };
             scores.push(embedding.cosine(another));
         }
     }
     let eer = equal_error_rate(&mut genuine, &mut impostor);
     let at_far = impostor[impostor.len() - impostor.len() / 1000];
-    let tar =
-        genuine.iter().filter(|score| **score >= at_far).count() as f64 / genuine.len() as f64;
-    eprintln!(
-        "ORL: {} faces, EER {:.2} %, TAR {:.1} % at FAR 1e-3",
-        all.len(),
-        eer * 100.0,
-        tar * 100.0
-    );
+    let tar = genuine.iter().filter(|score| **score >= at_far).count() as f64 / genuine.len() as f64;
+    eprintln!("ORL: {} faces, EER {:.2} %, TAR {:.1} % at FAR 1e-3", all.len(), eer * 100.0, tar * 100.0);
     assert!(eer <= EER_MAX, "EER {eer}");
 }
