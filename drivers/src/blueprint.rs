@@ -34,10 +34,9 @@ impl Driver for Blueprint {
         for &byte in bytes {
             match byte {
                 b'\r' | b'\n' if self.line.is_empty() => {}
-                b'\r' | b'\n' => out.event(DeviceEvent::Scan(Scan {
-                    aim: None,
-                    data: core::mem::take(&mut self.line),
-                })),
+                b'\r' | b'\n' => {
+                    out.event(DeviceEvent::Scan(Scan { aim: None, data: core::mem::take(&mut self.line) }))
+                }
                 _ if self.line.len() < LINE_MAX => self.line.push(byte),
                 _ => self.line.clear(),
             }

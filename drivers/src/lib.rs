@@ -3,15 +3,7 @@
 //! A driver never opens, reads, sleeps or reconnects. `aisled` owns the link, feeds [`Driver::handle`] and carries out [`Out`];
 //! when the link breaks or the driver [fails](Out::fail), that device is restarted with a fresh driver and nothing else notices.
 
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic
-    )
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod blueprint;
 pub mod escpos;
@@ -19,6 +11,7 @@ mod options;
 pub mod scale_8217;
 pub mod scanner_line;
 pub mod sim;
+pub mod vision;
 pub mod zvt;
 
 use checkout::device::{DeviceCommand, DeviceEvent};
@@ -110,10 +103,5 @@ pub enum LinkKind {
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
-pub const DRIVERS: &[Spec] = &[
-    blueprint::SPEC,
-    scanner_line::SPEC,
-    scale_8217::SPEC,
-    zvt::SPEC,
-    escpos::SPEC,
-];
+pub const DRIVERS: &[Spec] =
+    &[blueprint::SPEC, scanner_line::SPEC, scale_8217::SPEC, zvt::SPEC, escpos::SPEC, vision::driver::SPEC];

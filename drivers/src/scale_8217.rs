@@ -15,11 +15,7 @@ pub const SPEC: Spec = Spec {
     example: "name = \"scale-1\"\ndriver = \"scale-8217\"\nlink = \"serial:/dev/ttyUSB0?baud=9600&bits=7E1\"",
     build: |options| {
         let options = options::parse(options)?;
-        Ok(Box::new(Scale {
-            options,
-            frame: None,
-            asking: None,
-        }))
+        Ok(Box::new(Scale { options, frame: None, asking: None }))
     },
 };
 
@@ -41,10 +37,7 @@ struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            unit: Unit::Kg,
-            patience_ms: 3_000,
-        }
+        Self { unit: Unit::Kg, patience_ms: 3_000 }
     }
 }
 
@@ -133,11 +126,7 @@ impl Driver for Scale {
             In::Opened => self.frame = None,
             In::Bytes(bytes) => bytes.iter().for_each(|byte| self.byte(now, *byte, out)),
             In::Command(DeviceCommand::ReadWeight) => {
-                self.asking = Some(Asking {
-                    until: now.plus_ms(self.options.patience_ms),
-                    next: now,
-                    unanswered: 0,
-                });
+                self.asking = Some(Asking { until: now.plus_ms(self.options.patience_ms), next: now, unanswered: 0 });
                 self.ask(now, out);
             }
             In::Command(
@@ -246,13 +235,7 @@ impl ScaleSim {
     /// Option `unit`.
     pub fn build(options: &Value) -> Result<Box<dyn Sim>, String> {
         let options: SimOptions = options::parse(options)?;
-        Ok(Box::new(Self {
-            grams: 0,
-            moving: false,
-            fault: None,
-            asked: 0,
-            unit: options.unit,
-        }))
+        Ok(Box::new(Self { grams: 0, moving: false, fault: None, asked: 0, unit: options.unit }))
     }
 
     fn answer(&self) -> Vec<u8> {
@@ -371,11 +354,7 @@ mod tests {
     }
 
     /// Lets the stand-in and the driver talk until the driver has said something or waits for nothing.
-    fn read(
-        driver: &mut dyn Driver,
-        sim: &mut dyn Sim,
-        mut change: impl FnMut(u64, &mut dyn Sim),
-    ) -> (u64, Out) {
+    fn read(driver: &mut dyn Driver, sim: &mut dyn Sim, mut change: impl FnMut(u64, &mut dyn Sim)) -> (u64, Out) {
         let mut now = 0;
         let mut out = Out::default();
         driver.handle(Mono(now), In::Command(&DeviceCommand::ReadWeight), &mut out);
@@ -410,10 +389,7 @@ mod tests {
                 sim.handle(Mono(now), SimIn::Control(&rest), &mut Out::default());
             }
         });
-        assert_eq!(
-            rested.events,
-            [DeviceEvent::Weight(Weight::Stable(Grams(1250)))]
-        );
+        assert_eq!(rested.events, [DeviceEvent::Weight(Weight::Stable(Grams(1250)))]);
         assert!((900..1_500).contains(&at));
         sim.handle(Mono(0), SimIn::Control(&json!({"fault": "dead"})), &mut out);
         let (_, dead) = read(&mut *driver, &mut *sim, |_, _| {});

@@ -86,12 +86,7 @@ impl Scanner {
         if options.prefix.len() > 16 || options.suffix.len() > 16 {
             return Err("prefix and suffix hold at most 16 characters".into());
         }
-        Ok(Self {
-            options,
-            line: Vec::new(),
-            refused: false,
-            last: Mono(0),
-        })
+        Ok(Self { options, line: Vec::new(), refused: false, last: Mono(0) })
     }
 
     fn byte(&mut self, byte: u8, out: &mut Out) {
@@ -134,31 +129,17 @@ impl Scanner {
     fn symbol(&self, line: &[u8]) -> Option<Scan> {
         let line = match self.options.terminator {
             Terminator::Crlf => line.strip_suffix(b"\r")?,
-            Terminator::Line
-            | Terminator::Cr
-            | Terminator::Lf
-            | Terminator::Tab
-            | Terminator::None => line,
+            Terminator::Line | Terminator::Cr | Terminator::Lf | Terminator::Tab | Terminator::None => line,
         };
-        let data = line
-            .strip_prefix(self.options.prefix.as_bytes())?
-            .strip_suffix(self.options.suffix.as_bytes())?;
+        let data = line.strip_prefix(self.options.prefix.as_bytes())?.strip_suffix(self.options.suffix.as_bytes())?;
         if !data.iter().all(|b| matches!(*b, GS | b' '..=b'~')) {
             return None;
         }
         Some(match data {
-            [b']', code, modifier, rest @ ..]
-                if code.is_ascii_alphabetic() && modifier.is_ascii_alphanumeric() =>
-            {
-                Scan {
-                    aim: Some([*code, *modifier]),
-                    data: rest.to_vec(),
-                }
+            [b']', code, modifier, rest @ ..] if code.is_ascii_alphabetic() && modifier.is_ascii_alphanumeric() => {
+                Scan { aim: Some([*code, *modifier]), data: rest.to_vec() }
             }
-            _ => Scan {
-                aim: None,
-                data: data.to_vec(),
-            },
+            _ => Scan { aim: None, data: data.to_vec() },
         })
     }
 
@@ -242,9 +223,7 @@ struct SimOptions {
 
 impl Default for SimOptions {
     fn default() -> Self {
-        Self {
-            terminator: Terminator::Crlf,
-        }
+        Self { terminator: Terminator::Crlf }
     }
 }
 
@@ -325,13 +304,11 @@ mod tests {
         out.events
             .iter()
             .map(|event| match event {
-                DeviceEvent::Scan(scan) => (
-                    scan.aim,
-                    String::from_utf8(scan.data.clone()).expect("ASCII"),
-                ),
+                DeviceEvent::Scan(scan) => (scan.aim, String::from_utf8(scan.data.clone()).expect("ASCII")),
                 DeviceEvent::Weight(_)
                 | DeviceEvent::Terminal(_)
                 | DeviceEvent::Printer(_)
+                | DeviceEvent::Health { .. }
                 | DeviceEvent::Face { .. } => panic!("a scan"),
             })
             .collect()
@@ -343,17 +320,10 @@ mod tests {
         let out = feed(&mut *any, 0, b"]E06901234567892\r\n6901234567892\rA\x1dB\n");
         assert_eq!(
             scans(&out),
-            [
-                (Some(*b"E0"), "6901234567892".into()),
-                (None, "6901234567892".into()),
-                (None, "A\u{1d}B".into())
-            ]
+            [(Some(*b"E0"), "6901234567892".into()), (None, "6901234567892".into()), (None, "A\u{1d}B".into())]
         );
         let mut tab = scanner(json!({"terminator": "tab", "prefix": "<", "suffix": ">"}));
-        assert_eq!(
-            scans(&feed(&mut *tab, 0, b"<12>\t34\t")),
-            [(None, "12".into())]
-        );
+        assert_eq!(scans(&feed(&mut *tab, 0, b"<12>\t34\t")), [(None, "12".into())]);
         let mut crlf = scanner(json!({"terminator": "crlf"}));
         assert_eq!(scans(&feed(&mut *crlf, 0, b"12\r\n34\n56\r\n")).len(), 2);
     }
@@ -376,32 +346,19 @@ mod tests {
     fn bad_symbols_are_refused_aloud_and_forgotten() {
         let mut driver = scanner(json!({"beep": "bel"}));
         let out = feed(&mut *driver, 0, b"12\x0134\r56\r");
-        assert_eq!(
-            (scans(&out).len(), out.bytes.as_slice()),
-            (1, &b"\x07\x07"[..])
-        );
+        assert_eq!((scans(&out).len(), out.bytes.as_slice()), (1, &b"\x07\x07"[..]));
         let long = feed(&mut *driver, 0, &[b'1'; 9000]);
         assert!(long.events.is_empty());
-        assert_eq!(
-            scans(&feed(&mut *driver, 0, b"\r7\r")),
-            [(None, "7".into())]
-        );
+        assert_eq!(scans(&feed(&mut *driver, 0, b"\r7\r")), [(None, "7".into())]);
         feed(&mut *driver, 0, b"noise");
-        assert_eq!(
-            scans(&feed(&mut *driver, 5000, b"8\r")),
-            [(None, "8".into())]
-        );
+        assert_eq!(scans(&feed(&mut *driver, 5000, b"8\r")), [(None, "8".into())]);
     }
 
     #[test]
     fn the_stand_in_scans_and_hears() {
         let mut sim = ScannerSim::build(&Value::Null).expect("default");
         let mut out = Out::default();
-        sim.handle(
-            Mono(0),
-            SimIn::Control(&json!({"scan": "123", "aim": "E0"})),
-            &mut out,
-        );
+        sim.handle(Mono(0), SimIn::Control(&json!({"scan": "123", "aim": "E0"})), &mut out);
         assert!(out.bytes.is_empty());
         sim.handle(Mono(0), SimIn::Connected, &mut out);
         assert_eq!(out.bytes, b"]E0123\r\n");

@@ -8,10 +8,7 @@ use drivers::{Driver, In, Out, scale_8217, scanner_line};
 use serde_json::{Value, json};
 
 fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
-        .collect()
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
 }
 
 fn feed(driver: &mut dyn Driver, at: u64, bytes: &[u8]) -> Vec<DeviceEvent> {
@@ -40,9 +37,7 @@ fn scanner_lines() {
         let [DeviceEvent::Scan(scan)] = events.as_slice() else {
             panic!("{case}");
         };
-        let aim = scan
-            .aim
-            .map(|id| String::from_utf8(id.to_vec()).expect("ASCII"));
+        let aim = scan.aim.map(|id| String::from_utf8(id.to_vec()).expect("ASCII"));
         if let Value::String(expected) = &case["aim"] {
             assert_eq!(aim.as_ref(), Some(expected), "{case}");
         }

@@ -24,12 +24,8 @@ fn item(code: Code) -> Option<ItemCode> {
 }
 
 fn standard_check(digits: &str) -> u32 {
-    let sum: u32 = digits
-        .bytes()
-        .rev()
-        .zip([3, 1].iter().cycle())
-        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
-        .sum();
+    let sum: u32 =
+        digits.bytes().rev().zip([3, 1].iter().cycle()).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
     (10 - sum % 10) % 10
 }
 
@@ -40,10 +36,7 @@ fn upce_expands_and_bad_check_digits_are_refused() {
     };
     let mut expanded = 0;
     for case in vectors::list(&file["upce_expand"]) {
-        let key = case["gtin13"]
-            .as_str()
-            .expect("text")
-            .trim_start_matches('0');
+        let key = case["gtin13"].as_str().expect("text").trim_start_matches('0');
         let got = item(plain(Some("E0"), case["upce8"].as_str().expect("text")));
         assert_eq!(got.map(|i| i.key.0).unwrap_or_default(), key, "{case}");
         expanded += 1;
@@ -56,10 +49,7 @@ fn upce_expands_and_bad_check_digits_are_refused() {
     }
     for case in vectors::list(&file["standard_check_digit"]) {
         let digits = case["digits"].as_str().expect("text");
-        assert_eq!(
-            Some(u64::from(standard_check(digits))),
-            case["check"].as_u64()
-        );
+        assert_eq!(Some(u64::from(standard_check(digits))), case["check"].as_u64());
         if digits.len() == 12 {
             let code = format!("{digits}{}", case["check"]);
             assert!(item(plain(None, &code)).is_some(), "{case}");
@@ -72,10 +62,7 @@ fn value_check_digits_of_in_store_codes() {
     let Some(file) = vectors::read("upce_rcn_biip.json") else {
         return;
     };
-    let rules = ScanRules {
-        templates: ["28IIIIIVPPPPC".into(), "29IIIIVPPPPPC".into()].into(),
-        currency: None,
-    };
+    let rules = ScanRules { templates: ["28IIIIIVPPPPC".into(), "29IIIIVPPPPPC".into()].into(), currency: None };
     let mut agreed = 0;
     for case in vectors::list(&file["price_weight_check_digit_gs1"]) {
         let digits = case["digits"].as_str().expect("text");
@@ -100,11 +87,7 @@ fn in_store_codes_of_other_countries_read_by_their_templates() {
     };
     for case in vectors::list(&file["rcn"]) {
         let code = case["ean13"].as_str().expect("text");
-        let as_text = |field: &str| {
-            case[field]
-                .as_str()
-                .map(|t| t.parse::<f64>().expect("number"))
-        };
+        let as_text = |field: &str| case[field].as_str().map(|t| t.parse::<f64>().expect("number"));
         let (weight, price) = (as_text("weight_kg"), as_text("price"));
         let letter = if price.is_some() { 'P' } else { 'W' };
         let known = matches!(case["region"].as_str(), Some("GERMANY")) && price.is_none();
@@ -112,10 +95,7 @@ fn in_store_codes_of_other_countries_read_by_their_templates() {
             continue;
         }
         let template = format!("{}IIIII{}C", &code[..2], letter.to_string().repeat(5));
-        let rules = ScanRules {
-            templates: vec![template],
-            currency: None,
-        };
+        let rules = ScanRules { templates: vec![template], currency: None };
         let got = item(seen(None, code, &rules, false)).expect("an item");
         let kilograms = got.weight_g.map(|g| f64::from(g) / 1000.0);
         assert_eq!(kilograms, weight, "{case}");
@@ -128,9 +108,7 @@ fn parsed(code: &Code) -> bool {
         Code::Item(_) => true,
         Code::Refused(Refusal::Unrecognised) => true,
         Code::Member(_) | Code::Wallet { .. } => false,
-        Code::Refused(
-            Refusal::CheckDigit | Refusal::Gs1Syntax | Refusal::WalletNotNow | Refusal::Empty,
-        ) => false,
+        Code::Refused(Refusal::CheckDigit | Refusal::Gs1Syntax | Refusal::WalletNotNow | Refusal::Empty) => false,
     }
 }
 
@@ -218,11 +196,7 @@ fn wallet_codes_by_checkout_state() {
             }
         }
         let idle = seen(None, code, &rules, false);
-        assert_eq!(
-            idle == Code::Refused(Refusal::WalletNotNow),
-            expected.is_some(),
-            "{case}"
-        );
+        assert_eq!(idle == Code::Refused(Refusal::WalletNotNow), expected.is_some(), "{case}");
         agreed += 1;
     }
     println!("wallet codes: {agreed} agree");

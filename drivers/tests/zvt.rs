@@ -12,10 +12,7 @@ use drivers::{Driver, In, Out};
 use serde_json::{Value, json};
 
 fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
-        .collect()
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
 }
 
 fn hex(bytes: Option<&[u8]>) -> Option<String> {
@@ -200,8 +197,7 @@ impl Table {
 
     fn control(&mut self, verb: Value) {
         let mut out = Out::default();
-        self.sim
-            .handle(Mono(self.now), SimIn::Control(&verb), &mut out);
+        self.sim.handle(Mono(self.now), SimIn::Control(&verb), &mut out);
         self.heed_sim(out);
     }
 
@@ -210,13 +206,11 @@ impl Table {
             self.open = true;
             let mut out = Out::default();
             self.sim.handle(Mono(self.now), SimIn::Connected, &mut out);
-            self.driver
-                .handle(Mono(self.now), In::Opened, &mut Out::default());
+            self.driver.handle(Mono(self.now), In::Opened, &mut Out::default());
         }
         let mut out = Out::default();
         let command = DeviceCommand::Terminal(command);
-        self.driver
-            .handle(Mono(self.now), In::Command(&command), &mut out);
+        self.driver.handle(Mono(self.now), In::Command(&command), &mut out);
         self.heed_driver(out);
     }
 
@@ -259,8 +253,7 @@ impl Table {
                 return self.hang_up();
             }
             self.bytes_left -= 1;
-            self.driver
-                .handle(Mono(self.now), In::Bytes(&[*byte]), &mut reply);
+            self.driver.handle(Mono(self.now), In::Bytes(&[*byte]), &mut reply);
             self.heed_driver(reply);
             if !self.open {
                 return;
@@ -273,8 +266,7 @@ impl Table {
 
     fn hang_up(&mut self) {
         if core::mem::take(&mut self.open) {
-            self.sim
-                .handle(Mono(self.now), SimIn::Disconnected, &mut Out::default());
+            self.sim.handle(Mono(self.now), SimIn::Disconnected, &mut Out::default());
         }
     }
 
@@ -282,10 +274,7 @@ impl Table {
     fn run(&mut self, ms: u64) {
         let end = self.now + ms;
         loop {
-            let next = [self.driver_wake, self.sim_wake]
-                .into_iter()
-                .flatten()
-                .min();
+            let next = [self.driver_wake, self.sim_wake].into_iter().flatten().min();
             let Some(at) = next.filter(|at| at.0 <= end && self.open) else {
                 break;
             };
@@ -307,24 +296,18 @@ impl Table {
 
     fn authorise(&mut self, amount: i64) {
         let tender = tender();
-        self.tell(TerminalCommand::Authorise {
-            tender,
-            amount: Money(amount),
-        });
+        self.tell(TerminalCommand::Authorise { tender, amount: Money(amount) });
     }
 
     fn outcome(&self) -> Option<&CardOutcome> {
         self.events.iter().find_map(|event| match event {
             TerminalEvent::Answered { outcome, .. } => Some(outcome),
-            TerminalEvent::Progress { .. }
-            | TerminalEvent::Finished { .. }
-            | TerminalEvent::Last { .. } => None,
+            TerminalEvent::Progress { .. } | TerminalEvent::Finished { .. } | TerminalEvent::Last { .. } => None,
         })
     }
 
     fn ended(&self) -> bool {
-        self.events
-            .contains(&TerminalEvent::Finished { tender: tender() })
+        self.events.contains(&TerminalEvent::Finished { tender: tender() })
     }
 
     fn ask(&mut self) -> Option<LastPayment> {
@@ -333,9 +316,7 @@ impl Table {
         self.run(10_000);
         self.events.iter().rev().find_map(|event| match event {
             TerminalEvent::Last { last, .. } => Some(last.clone()),
-            TerminalEvent::Progress { .. }
-            | TerminalEvent::Finished { .. }
-            | TerminalEvent::Answered { .. } => None,
+            TerminalEvent::Progress { .. } | TerminalEvent::Finished { .. } | TerminalEvent::Answered { .. } => None,
         })
     }
 
@@ -370,21 +351,12 @@ fn an_approved_payment_is_captured_when_it_is_acknowledged() {
     let slip = approved(table.outcome());
     assert_eq!(slip.amount, Money(1250));
     assert_eq!((slip.trace, slip.receipt), (101, 101));
-    assert_eq!(
-        slip.pan.as_ref().map(|p| p.as_str()),
-        Some("622588******6782")
-    );
-    assert_eq!(
-        (slip.scheme.as_str(), slip.terminal.as_str()),
-        ("UnionPay", "52500042")
-    );
+    assert_eq!(slip.pan.as_ref().map(|p| p.as_str()), Some("622588******6782"));
+    assert_eq!((slip.scheme.as_str(), slip.terminal.as_str()), ("UnionPay", "52500042"));
     assert_eq!(slip.text, ["AUTH NO 000101"]);
     assert!(table.ended() && table.failed.is_none() && !table.open);
     assert_eq!(table.charges(), [(1250, "captured".into())]);
-    let texts = table
-        .events
-        .iter()
-        .filter(|e| matches!(e, TerminalEvent::Progress { .. }));
+    let texts = table.events.iter().filter(|e| matches!(e, TerminalEvent::Progress { .. }));
     assert_eq!(texts.count(), 3);
     assert!(matches!(table.ask(), Some(LastPayment::Approved(slip)) if slip.trace == 101));
 }
@@ -413,11 +385,9 @@ fn a_refused_card_is_declined_with_its_code() {
 
 #[test]
 fn a_broken_answer_never_looks_approved() {
-    for (behaviour, charged) in [
-        ("hang_up_mid_answer", vec![(500, "reversed".to_owned())]),
-        ("hang", vec![]),
-        ("garbage", vec![]),
-    ] {
+    for (behaviour, charged) in
+        [("hang_up_mid_answer", vec![(500, "reversed".to_owned())]), ("hang", vec![]), ("garbage", vec![])]
+    {
         let mut table = Table::new();
         table.control(json!({"behaviour": behaviour}));
         table.authorise(500);
@@ -455,10 +425,7 @@ fn a_shopper_may_give_up_and_another_may_tap() {
     table.run(1_000);
     table.control(json!({"tap": "4111111111111111"}));
     table.run(1_000);
-    let pan = approved(table.outcome())
-        .pan
-        .as_ref()
-        .map(|p| p.as_str().to_owned());
+    let pan = approved(table.outcome()).pan.as_ref().map(|p| p.as_str().to_owned());
     assert_eq!(pan.as_deref(), Some("411111******1111"));
 }
 
@@ -474,11 +441,7 @@ fn wherever_the_line_dies_captured_money_is_known_and_only_captured_money() {
         let captured = table.charges() == [(1250, "captured".into())];
         fates[usize::from(captured)] += 1;
         if captured {
-            assert_eq!(
-                approved(table.outcome()).amount,
-                Money(1250),
-                "cut at {cut}"
-            );
+            assert_eq!(approved(table.outcome()).amount, Money(1250), "cut at {cut}");
         } else {
             assert!(!table.ended(), "cut at {cut}");
         }

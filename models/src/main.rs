@@ -1,1 +1,270 @@
-fn main() {}
+//! Face recognition of a store box, in its own process.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+use anyhow::{Context, bail, ensure};
+use clap::{Parser, Subcommand};
+use drivers::vision::Consent;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use models::detect::{SCORE_MIN, Size};
+use models::gallery::{Gallery, KEY_LENGTH};
+use models::image::Frame;
+use models::serve::{Equipment, serve};
+use models::session::{Ended, FRAMES_WANTED, Gathered};
+use models::source::{Source, list};
+use models::{Look, Pipeline, install};
+
+/// Recognises members by face, with their consent. Frames stay in memory; templates stay encrypted.
+#[derive(Parser)]
+#[command(name = "aisle-vision", version)]
+struct Arguments {
+    /// Folder of the installed models; else $AISLE_MODELS, else models/installed.
+    #[arg(long, global = true)]
+    models: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the vision socket.
+    Run {
+        #[arg(long)]
+        socket: PathBuf,
+        /// file:FOLDER, file:LIST or camera:/dev/video0
+        #[arg(long)]
+        source: Source,
+        #[arg(long)]
+        gallery: PathBuf,
+        /// The store's key; else $CREDENTIALS_DIRECTORY/gallery.key.
+        #[arg(long)]
+        key: Option<PathBuf>,
+        /// For demonstrations: clients choose the photographs, and a missing key is made.
+        #[arg(long)]
+        demo_source: bool,
+    },
+    /// Check and convert the publishers' models, downloading them unless --from names a folder.
+    Install {
+        #[arg(long)]
+        from: Option<PathBuf>,
+        /// Where to put them; the folder they are loaded from unless given.
+        #[arg(long)]
+        to: Option<PathBuf>,
+    },
+    /// Make the store's key, unless the file exists.
+    Keygen {
+        #[arg(long)]
+        key: PathBuf,
+    },
+    /// Enrol a member from photographs, at least three.
+    Enrol {
+        #[arg(long)]
+        gallery: PathBuf,
+        #[arg(long)]
+        key: Option<PathBuf>,
+        #[arg(long)]
+        member: String,
+        /// Version or hash of the text the member agreed to.
+        #[arg(long)]
+        consent_version: String,
+        #[arg(long, default_value = "identify me at the checkout by my face")]
+        consent_purpose: String,
+        /// Folders, lists or photographs.
+        #[arg(long, required = true, num_args = 1..)]
+        images: Vec<PathBuf>,
+    },
+    /// Print what photographs show, one JSON line each, and who it is if a gallery is given.
+    Identify {
+        #[arg(long, requires = "key")]
+        gallery: Option<PathBuf>,
+        #[arg(long)]
+        key: Option<PathBuf>,
+        #[arg(long, required = true, num_args = 1..)]
+        images: Vec<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("AISLE_LOG");
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| "info,tract_core=warn,tract_onnx=warn".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let Arguments { models, command } = Arguments::parse();
+    let models = models
+        .or_else(|| std::env::var_os("AISLE_MODELS").map(PathBuf::from))
+        .unwrap_or_else(|| "models/installed".into());
+    match perform(&models, command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run { socket, source, gallery, key, demo_source } => {
+            let key = key_path(key)?;
+            if demo_source {
+                make_key(&key)?;
+            }
+            let gallery = open_gallery(&gallery, &key)?;
+            let listener = listen(&socket)?;
+            tracing::info!(socket = %socket.display(), %source, members = gallery.len(), "serving");
+            serve(listener, Equipment { models: models.to_owned(), gallery, source, demo: demo_source })
+        }
+        Command::Install { from, to } => install::install(from.as_deref(), to.as_deref().unwrap_or(models)),
+        Command::Keygen { key } => make_key(&key),
+        Command::Enrol { gallery, key, member, consent_version, consent_purpose, images } => {
+            let at_utc_ms =
+                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
+            let consent = Consent {
+                purpose: consent_purpose,
+                text_version: consent_version,
+                at_utc_ms: i64::try_from(at_utc_ms.as_millis()).context("the clock is beyond reason")?,
+            };
+            let gallery = open_gallery(&gallery, &key_path(key)?)?;
+            enrol(&Pipeline::load(models)?, gallery, &member, &consent, &images)
+        }
+        Command::Identify { gallery, key, images } => {
+            let gallery = match gallery {
+                Some(path) => Some(open_gallery(&path, &key_path(key)?)?),
+                None => None,
+            };
+            identify(&Pipeline::load(models)?, gallery.as_ref(), &images)
+        }
+    }
+}
+
+fn key_path(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let credentials = || std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("gallery.key"));
+    given
+        .or_else(credentials)
+        .context("no key: pass --key FILE, or start under systemd with the credential gallery.key")
+}
+
+fn make_key(path: &Path) -> anyhow::Result<()> {
+    let mut key = Zeroizing::new([0; KEY_LENGTH]);
+    SystemRandom::new().fill(key.as_mut_slice()).map_err(|_| anyhow::anyhow!("the system gave no random bytes"))?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match file.and_then(|mut file| file.write_all(key.as_slice()).and_then(|()| file.sync_all())) {
+        Ok(()) => {
+            tracing::info!(key = %path.display(), "made a key; without it the gallery cannot be read")
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            tracing::info!(key = %path.display(), "the key exists and stays");
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot write key {}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn open_gallery(path: &Path, key: &Path) -> anyhow::Result<Gallery> {
+    let name = key.display();
+    let file = std::fs::metadata(key)
+        .with_context(|| format!("cannot read key {name}; `aisle-vision keygen --key {name}` makes one"))?;
+    ensure!(file.mode() & 0o077 == 0, "key {name} is readable by others; run `chmod 600 {name}`");
+    ensure!(file.len() == KEY_LENGTH as u64, "key {name} has {} bytes instead of {KEY_LENGTH}", file.len());
+    let bytes = Zeroizing::new(std::fs::read(key).with_context(|| format!("cannot read key {name}"))?);
+    let mut store_key = Zeroizing::new([0; KEY_LENGTH]);
+    store_key.copy_from_slice(&bytes);
+    Gallery::open(path, store_key).with_context(|| format!("cannot open gallery {}", path.display()))
+}
+
+/// Binds the socket, taking over one whose process is gone.
+fn listen(path: &Path) -> anyhow::Result<UnixListener> {
+    if let Ok(file) = std::fs::symlink_metadata(path) {
+        ensure!(file.file_type().is_socket(), "{} exists and is not a socket", path.display());
+        ensure!(UnixStream::connect(path).is_err(), "another process serves {}", path.display());
+        std::fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
+    }
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
+        .context("cannot close the socket to others")?;
+    Ok(listener)
+}
+
+fn photographs(images: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in images {
+        files.extend(list(path)?);
+    }
+    ensure!(!files.is_empty(), "no photographs in {}", images[0].display());
+    Ok(files)
+}
+
+fn enrol(
+    pipeline: &Pipeline,
+    mut gallery: Gallery,
+    member: &str,
+    consent: &Consent,
+    images: &[PathBuf],
+) -> anyhow::Result<()> {
+    let mut gathered = Gathered::default();
+    for file in photographs(images)? {
+        match Frame::read(&file) {
+            Ok(frame) => drop(gathered.take(pipeline.look(&frame)?)),
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+    let wanted = u8::try_from(FRAMES_WANTED).unwrap_or(u8::MAX);
+    let template = match gathered.template(wanted) {
+        Ok(template) => template,
+        Err(reason) => bail!("not enrolled: {reason}"),
+    };
+    let frames = u8::try_from(gathered.usable()).unwrap_or(u8::MAX);
+    gallery.enrol(member, consent, &template, frames)?;
+    print_line(&json!({"enrolled": {"member": member, "frames": frames}}))
+}
+
+fn identify(pipeline: &Pipeline, gallery: Option<&Gallery>, images: &[PathBuf]) -> anyhow::Result<()> {
+    let mut gathered = Gathered::default();
+    for file in photographs(images)? {
+        let name = file.display().to_string();
+        let frame = match Frame::read(&file) {
+            Ok(frame) => frame,
+            Err(error) => {
+                print_line(&json!({"file": name, "error": error.reason}))?;
+                continue;
+            }
+        };
+        let faces = pipeline.detector.detect(&frame, Size::Large640, SCORE_MIN)?;
+        let bounds: Vec<_> = faces.iter().map(|face| json!({"score": face.score, "box": face.bounds})).collect();
+        let start = Instant::now();
+        let look = pipeline.look(&frame)?;
+        let took_ms = start.elapsed().as_secs_f64() * 1e3;
+        let seen = match &look {
+            Look::NoFace => json!("no_face"),
+            Look::Unusable(hint) => json!({ "unusable": hint }),
+            Look::Usable(probe) => json!({"usable": {"live": probe.live}}),
+        };
+        print_line(&json!({"file": name, "faces": bounds, "look": seen, "took_ms": took_ms}))?;
+        gathered.take(look);
+    }
+    let Some(gallery) = gallery else {
+        return Ok(());
+    };
+    let nearest = gathered.fused().and_then(|probe| gallery.nearest(&probe).first().map(|found| found.cosine));
+    let outcome = gathered.conclude(Ended::SourceEnded, gallery)?;
+    print_line(&json!({
+        "outcome": outcome, "frames": gathered.usable(), "live": gathered.live(),
+        "nearest_cosine": nearest, "threshold": gallery.threshold()?,
+    }))
+}
+
+fn print_line(line: &serde_json::Value) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{line}").context("cannot print")
+}

@@ -2,6 +2,7 @@
 
 use crate::receipt::Receipt;
 use crate::words::{Attempt, Grams, MemberId, Money, Name, TenderId, TransactionId, TruncatedPan};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -13,22 +14,26 @@ pub enum DeviceEvent {
     Weight(Weight),
     Terminal(TerminalEvent),
     Printer(PrinterEvent),
-    Face { attempt: Attempt, event: FaceEvent },
+    Face {
+        attempt: Attempt,
+        event: FaceEvent,
+    },
+    /// The line is open but the device behind it cannot work, or can again; `detail` is for pages.
+    Health {
+        ready: bool,
+        detail: Name,
+    },
 }
 
 /// Something a device is told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "few commands live at once, and a receipt is the rarest of them"
-)]
 pub enum DeviceCommand {
     /// Sound and light of the scanner.
     Beep(Beep),
     /// Answer with the next stable weight, or the reason there is none.
     ReadWeight,
     Terminal(TerminalCommand),
-    Print(PrintJob),
+    Print(Box<PrintJob>),
     /// Open the camera, recognise whoever stands before it, close it.
     Recognise {
         attempt: Attempt,
@@ -89,10 +94,7 @@ pub enum TerminalEvent {
     Progress { tender: TenderId, text: Name },
     /// The terminal's answer, not yet acknowledged to it: it takes the money back unless
     /// [`TerminalCommand::Acknowledge`] follows. Make it durable first.
-    Answered {
-        tender: TenderId,
-        outcome: CardOutcome,
-    },
+    Answered { tender: TenderId, outcome: CardOutcome },
     /// The exchange is over; the terminal is free again.
     Finished { tender: TenderId },
     /// What the terminal remembers of its last payment, asked by [`TerminalCommand::Query`].

@@ -79,11 +79,6 @@ impl Currency {
             return alloc::format!("{minus}{}{magnitude}", self.sign);
         }
         let width = usize::from(self.digits);
-        alloc::format!(
-            "{minus}{}{}.{:0width$}",
-            self.sign,
-            magnitude / scale,
-            magnitude % scale
-        )
+        alloc::format!("{minus}{}{}.{:0width$}", self.sign, magnitude / scale, magnitude % scale)
     }
 }

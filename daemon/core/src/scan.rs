@@ -105,10 +105,7 @@ fn unmarked(text: &str, rules: &ScanRules, paying: bool) -> Code {
     if let Some(provider) = wallet(text) {
         return match in_store(text, rules) {
             Some(Ok(item)) if !paying => Code::Item(item),
-            _ if paying => Code::Wallet {
-                provider,
-                code: Private(text.into()),
-            },
+            _ if paying => Code::Wallet { provider, code: Private(text.into()) },
             _ => Code::Refused(Refusal::WalletNotNow),
         };
     }
@@ -139,9 +136,7 @@ fn gs1_item(parsed: Result<gs1::Ais, gs1::Fault>, rules: &ScanRules) -> Code {
     Code::Item(ItemCode {
         key,
         weight_g: ais.iter().find_map(|(ai, value)| grams(ai, value)),
-        price: ais
-            .iter()
-            .find_map(|(ai, value)| gs1_price(ai, value, rules.currency.as_ref()?)),
+        price: ais.iter().find_map(|(ai, value)| gs1_price(ai, value, rules.currency.as_ref()?)),
         ais,
     })
 }
@@ -167,10 +162,7 @@ fn gs1_price(ai: &str, value: &str, currency: &Currency) -> Option<Money> {
         None => (ai.strip_prefix("392")?, value),
     };
     let decimals: u32 = decimals.parse().ok()?;
-    let scaled = amount
-        .parse::<i64>()
-        .ok()?
-        .checked_mul(10_i64.checked_pow(u32::from(currency.digits))?)?;
+    let scaled = amount.parse::<i64>().ok()?.checked_mul(10_i64.checked_pow(u32::from(currency.digits))?)?;
     let divisor = 10_i64.checked_pow(decimals)?;
     (scaled % divisor == 0).then(|| Money(scaled / divisor))
 }
@@ -191,11 +183,7 @@ fn member(text: &str, number: &str) -> Code {
 
 /// The wallets' own rules: `1[0-5]` and 18 digits, `2[5-9]` or `30` and 16 to 24 digits, `62` and 19 digits.
 fn wallet(text: &str) -> Option<WalletProvider> {
-    let prefix: u32 = text
-        .get(..2)
-        .filter(|_| digits::all_digits(text))?
-        .parse()
-        .ok()?;
+    let prefix: u32 = text.get(..2).filter(|_| digits::all_digits(text))?.parse().ok()?;
     match (prefix, text.len()) {
         (10..=15, 18) => Some(WalletProvider::Wechat),
         (25..=30, 16..=24) => Some(WalletProvider::Alipay),
@@ -217,9 +205,7 @@ fn retail(text: &str, marked: Option<usize>, rules: &ScanRules) -> Code {
         return in_store.map_or_else(Code::Refused, Code::Item);
     }
     let gtin = match (text.len(), marked) {
-        (8, Some(8)) | (12 | 13, None | Some(13)) | (14, None) => {
-            digits::checked(text).then(|| text.to_string())
-        }
+        (8, Some(8)) | (12 | 13, None | Some(13)) | (14, None) => digits::checked(text).then(|| text.to_string()),
         (8, Some(13)) => digits::expand_upce(text),
         (8, None) => eight(text),
         _ => return Code::Refused(Refusal::Unrecognised),
@@ -228,12 +214,7 @@ fn retail(text: &str, marked: Option<usize>, rules: &ScanRules) -> Code {
         return Code::Refused(Refusal::CheckDigit);
     };
     gtin_key(&gtin).map_or(Code::Refused(Refusal::Unrecognised), |key| {
-        Code::Item(ItemCode {
-            key,
-            weight_g: None,
-            price: None,
-            ais: BTreeMap::new(),
-        })
+        Code::Item(ItemCode { key, weight_g: None, price: None, ais: BTreeMap::new() })
     })
 }
 
@@ -241,11 +222,7 @@ fn retail(text: &str, marked: Option<usize>, rules: &ScanRules) -> Code {
 fn eight(text: &str) -> Option<String> {
     let ean = digits::checked(text).then(|| text.to_string());
     let upce = digits::expand_upce(text);
-    if text.starts_with('0') {
-        upce.or(ean)
-    } else {
-        ean.or(upce)
-    }
+    if text.starts_with('0') { upce.or(ean) } else { ean.or(upce) }
 }
 
 /// `None`: no template of the store fits.
@@ -264,8 +241,7 @@ fn in_store(text: &str, rules: &ScanRules) -> Option<Result<ItemCode, Refusal>> 
     let checked_value = if price.is_empty() { &weight } else { &price };
     let value_check = part(b"V");
     if !digits::checked(code)
-        || (!value_check.is_empty()
-            && digits::value_check(checked_value).map(|c| c.to_string()) != Some(value_check))
+        || (!value_check.is_empty() && digits::value_check(checked_value).map(|c| c.to_string()) != Some(value_check))
     {
         return Some(Err(Refusal::CheckDigit));
     }
@@ -280,10 +256,7 @@ fn in_store(text: &str, rules: &ScanRules) -> Option<Result<ItemCode, Refusal>> 
 fn fits(template: &str, code: &str) -> bool {
     template.len() == code.len()
         && digits::all_digits(code)
-        && template
-            .bytes()
-            .zip(code.bytes())
-            .all(|(letter, digit)| !letter.is_ascii_digit() || letter == digit)
+        && template.bytes().zip(code.bytes()).all(|(letter, digit)| !letter.is_ascii_digit() || letter == digit)
 }
 
 #[cfg(test)]

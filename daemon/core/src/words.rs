@@ -36,11 +36,7 @@ impl Money {
         }
         let product = i128::from(self.0).saturating_mul(i128::from(numerator));
         let half = i128::from(denominator.unsigned_abs()) / 2;
-        let away = if (product < 0) == (denominator < 0) {
-            half
-        } else {
-            -half
-        };
+        let away = if (product < 0) == (denominator < 0) { half } else { -half };
         let signed = if denominator < 0 { -away } else { away };
         let rounded = product.saturating_add(signed) / i128::from(denominator);
         Self(i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX }))
@@ -180,13 +176,7 @@ impl TruncatedPan {
             digits
                 .chars()
                 .enumerate()
-                .map(|(index, c)| {
-                    if c.is_ascii_digit() && shown(index) {
-                        c
-                    } else {
-                        '*'
-                    }
-                })
+                .map(|(index, c)| if c.is_ascii_digit() && shown(index) { c } else { '*' })
                 .collect(),
         )
     }
@@ -229,10 +219,7 @@ mod tests {
 
     #[test]
     fn a_card_number_is_truncated_and_private_values_do_not_print() {
-        assert_eq!(
-            TruncatedPan::of("4111111111111111").as_str(),
-            "411111******1111"
-        );
+        assert_eq!(TruncatedPan::of("4111111111111111").as_str(), "411111******1111");
         assert_eq!(TruncatedPan::of("123456789").as_str(), "*****6789");
         assert_eq!(format!("{:?} {}", Private(42), Private("x")), "*** ***");
     }

@@ -25,12 +25,7 @@ pub(super) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            columns: 48,
-            cut: CutOption::Partial,
-            drawer_pin: 2,
-            confirm: Confirm::JobEnd,
-        }
+        Self { columns: 48, cut: CutOption::Partial, drawer_pin: 2, confirm: Confirm::JobEnd }
     }
 }
 

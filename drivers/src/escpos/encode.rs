@@ -138,11 +138,7 @@ fn gb(character: char) -> Vec<u8> {
     }
     let mut text = [0; 4];
     let (bytes, _, _) = GB18030.encode(character.encode_utf8(&mut text));
-    if bytes.len() <= 2 {
-        bytes.to_vec()
-    } else {
-        vec![b'?']
-    }
+    if bytes.len() <= 2 { bytes.to_vec() } else { vec![b'?'] }
 }
 
 /// Columns `text` takes on paper: what is two bytes is two columns wide.

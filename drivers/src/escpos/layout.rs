@@ -6,12 +6,7 @@ use checkout::words::{Language, Money, Name, Utc};
 
 /// Puts the receipt into `paper`, `width` columns wide.
 pub(super) fn receipt(receipt: &Receipt, width: usize, paper: &mut Encoder) {
-    Page {
-        receipt,
-        width,
-        paper,
-    }
-    .all();
+    Page { receipt, width, paper }.all();
 }
 
 struct Page<'a> {
@@ -55,17 +50,11 @@ impl Page<'_> {
         self.paper.line(title);
         if receipt.copy {
             let mark = self.say("*** 补打 ***", "*** COPY ***");
-            self.paper
-                .weight(Weight::Bold)
-                .line(mark)
-                .weight(Weight::Normal);
+            self.paper.weight(Weight::Bold).line(mark).weight(Weight::Normal);
         }
         self.paper.align(Align::Left);
         let (number, lane) = (self.say("单号", "No."), self.say("收银台", "Lane"));
-        self.pair(
-            &format!("{number} {}", receipt.number),
-            &format!("{lane} {}", receipt.lane),
-        );
+        self.pair(&format!("{number} {}", receipt.number), &format!("{lane} {}", receipt.lane));
         let at = local_time(receipt.at, receipt.utc_offset_min);
         self.paper.line(&at);
     }
@@ -217,11 +206,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 fn percent(basis_points: u32) -> String {
     let (whole, part) = (basis_points / 100, basis_points % 100);
-    if part == 0 {
-        format!("{whole}%")
-    } else {
-        format!("{whole}.{part:02}%")
-    }
+    if part == 0 { format!("{whole}%") } else { format!("{whole}.{part:02}%") }
 }
 
 /// `2026-11-21 20:44:05` on the store's wall.
@@ -230,10 +215,7 @@ pub(super) fn local_time(at: Utc, offset_min: i32) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);
     let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02}",
-        second % 60
-    )
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02}", second % 60)
 }
 
 /// Days since 1970 to a date of the Gregorian calendar, counted in eras of 400 years that start in March.
@@ -244,11 +226,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -260,19 +238,13 @@ mod tests {
     fn the_clock_on_the_wall() {
         assert_eq!(local_time(Utc(0), 0), "1970-01-01 00:00:00");
         assert_eq!(local_time(Utc(951_782_399_000), 0), "2000-02-28 23:59:59");
-        assert_eq!(
-            local_time(Utc(1_709_164_800_000), 480),
-            "2024-02-29 08:00:00"
-        );
+        assert_eq!(local_time(Utc(1_709_164_800_000), 480), "2024-02-29 08:00:00");
         assert_eq!(local_time(Utc(-1), -60), "1969-12-31 22:59:59");
     }
 
     #[test]
     fn rows_break_at_spaces_and_never_inside_a_wide_character() {
-        assert_eq!(
-            wrap("red apples from here", 10),
-            ["red apples", "from here"]
-        );
+        assert_eq!(wrap("red apples from here", 10), ["red apples", "from here"]);
         assert_eq!(wrap("苹果苹果苹", 5), ["苹果", "苹果", "苹"]);
         assert_eq!(wrap("", 5), [""]);
     }

@@ -110,9 +110,7 @@ fn group(rest: &[u8]) -> Option<(Item, usize)> {
 fn symbol(kind: u8, body: &[u8]) -> Item {
     match (kind, body) {
         (b'k', [b'1', b'C', n]) => Item::QrModule(*n),
-        (b'k', [b'1', b'P', b'0', data @ ..]) => {
-            Item::QrData(String::from_utf8_lossy(data).into_owned())
-        }
+        (b'k', [b'1', b'P', b'0', data @ ..]) => Item::QrData(String::from_utf8_lossy(data).into_owned()),
         (b'k', [b'1', b'Q', ..]) => Item::QrPrint,
         _ => Item::Other,
     }
@@ -146,17 +144,8 @@ pub struct Paper {
 
 impl Default for Paper {
     fn default() -> Self {
-        let style = TextRow {
-            size: (1, 1),
-            ..TextRow::default()
-        };
-        Self {
-            rows: Vec::new(),
-            row: style.clone(),
-            style,
-            qr: String::new(),
-            chinese: false,
-        }
+        let style = TextRow { size: (1, 1), ..TextRow::default() };
+        Self { rows: Vec::new(), row: style.clone(), style, qr: String::new(), chinese: false }
     }
 }
 
@@ -182,10 +171,7 @@ impl Paper {
         match item {
             Item::Init => {
                 let rows = core::mem::take(&mut self.rows);
-                *self = Self {
-                    rows,
-                    ..Self::default()
-                };
+                *self = Self { rows, ..Self::default() };
             }
             Item::Text(byte) => self.character(char::from(*byte)),
             Item::Wide(pair) => {
@@ -217,18 +203,14 @@ impl Paper {
 
     fn character(&mut self, character: char) {
         if self.row.text.is_empty() {
-            self.row = TextRow {
-                text: String::new(),
-                ..self.style.clone()
-            };
+            self.row = TextRow { text: String::new(), ..self.style.clone() };
         }
         self.row.text.push(character);
     }
 
     fn end_row(&mut self) {
         let empty = self.style.clone();
-        self.rows
-            .push(Row::Text(core::mem::replace(&mut self.row, empty)));
+        self.rows.push(Row::Text(core::mem::replace(&mut self.row, empty)));
         self.row.text.clear();
     }
 
@@ -268,11 +250,7 @@ impl TextRow {
     }
 
     fn indent(&self, width: usize) -> usize {
-        if self.centre && !self.text.is_empty() {
-            width.saturating_sub(self.columns()) / 2
-        } else {
-            0
-        }
+        if self.centre && !self.text.is_empty() { width.saturating_sub(self.columns()) / 2 } else { 0 }
     }
 }
 
@@ -300,10 +278,7 @@ pub fn svg(bytes: &[u8], width: usize) -> String {
             Row::Cut => {
                 y += ROW;
                 let right = MARGIN * 2 + width * CELL;
-                let _ = writeln!(
-                    body,
-                    r##"<path d="M0 {y}H{right}" stroke="#bbb" stroke-dasharray="8 8"/>"##
-                );
+                let _ = writeln!(body, r##"<path d="M0 {y}H{right}" stroke="#bbb" stroke-dasharray="8 8"/>"##);
             }
         }
     }
@@ -358,10 +333,8 @@ fn qr(data: &str, width: usize, y: usize, body: &mut String) -> usize {
     let mut path = String::new();
     for row in 0..code.size() {
         for column in (0..code.size()).filter(|column| code.get_module(*column, row)) {
-            let (x, y) = (
-                left + usize::try_from(column).unwrap_or(0) * module,
-                y + usize::try_from(row).unwrap_or(0) * module,
-            );
+            let (x, y) =
+                (left + usize::try_from(column).unwrap_or(0) * module, y + usize::try_from(row).unwrap_or(0) * module);
             let _ = write!(path, "M{x} {y}h{module}v{module}h-{module}z");
         }
     }

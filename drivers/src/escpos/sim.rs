@@ -208,11 +208,7 @@ impl Sim for PrinterSim {
 
     fn state(&self) -> Value {
         let columns = self.options.columns;
-        let texts: Vec<String> = self
-            .receipts
-            .iter()
-            .map(|bytes| Paper::of(bytes).text(columns))
-            .collect();
+        let texts: Vec<String> = self.receipts.iter().map(|bytes| Paper::of(bytes).text(columns)).collect();
         json!({
             "connected": self.connected,
             "paper": match self.roll { Roll::Full => "ok", Roll::Low => "low", Roll::Out => "out" },

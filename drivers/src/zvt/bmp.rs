@@ -173,9 +173,9 @@ fn content(tag: u8, tail: &[u8]) -> Option<(&[u8], &[u8])> {
 
 pub(super) fn digits_length(tail: &[u8], count: usize) -> Option<(&[u8], &[u8])> {
     let (digits, after) = tail.split_at_checked(count)?;
-    let length = digits.iter().try_fold(0_usize, |sum, byte| {
-        (*byte >= 0xF0 && *byte <= 0xF9).then(|| sum * 10 + usize::from(byte & 0x0F))
-    })?;
+    let length = digits
+        .iter()
+        .try_fold(0_usize, |sum, byte| (*byte >= 0xF0 && *byte <= 0xF9).then(|| sum * 10 + usize::from(byte & 0x0F)))?;
     after.split_at_checked(length)
 }
 
@@ -183,9 +183,7 @@ pub(super) fn digits_length(tail: &[u8], count: usize) -> Option<(&[u8], &[u8])>
 fn container_length(tail: &[u8]) -> Option<(usize, &[u8])> {
     match tail {
         [0x81, length, after @ ..] => Some((usize::from(*length), after)),
-        [0x82, high, low, after @ ..] => {
-            Some((usize::from(u16::from_be_bytes([*high, *low])), after))
-        }
+        [0x82, high, low, after @ ..] => Some((usize::from(u16::from_be_bytes([*high, *low])), after)),
         [length, after @ ..] if *length < 0x80 => Some((usize::from(*length), after)),
         _ => None,
     }
@@ -206,11 +204,7 @@ pub(super) fn containers(data: &[u8], depth: u8) -> Option<Vec<Tlv>> {
         } else {
             Vec::new()
         };
-        items.push(Tlv {
-            tag,
-            value: value.to_vec(),
-            inner,
-        });
+        items.push(Tlv { tag, value: value.to_vec(), inner });
         rest = after;
     }
     Some(items)
@@ -250,17 +244,12 @@ pub(super) fn bcd(bytes: &[u8]) -> Option<u64> {
     bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 0x0F])
-        .try_fold(0_u64, |sum, half| {
-            (half <= 9).then(|| sum.checked_mul(10)?.checked_add(u64::from(half)))?
-        })
+        .try_fold(0_u64, |sum, half| (half <= 9).then(|| sum.checked_mul(10)?.checked_add(u64::from(half)))?)
 }
 
 /// Every tag in a tree of containers, outermost first.
 pub(super) fn find(items: &[Tlv], tag: u32) -> Option<&Tlv> {
-    items
-        .iter()
-        .find(|item| item.tag == tag)
-        .or_else(|| items.iter().find_map(|item| find(&item.inner, tag)))
+    items.iter().find(|item| item.tag == tag).or_else(|| items.iter().find_map(|item| find(&item.inner, tag)))
 }
 
 impl Fields {

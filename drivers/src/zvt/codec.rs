@@ -66,11 +66,9 @@ pub enum Fault {
 #[must_use]
 pub fn split(bytes: &[u8]) -> Option<([u8; 2], &[u8], usize)> {
     let (control, length, header) = match bytes {
-        [class, instruction, 0xFF, low, high, ..] => (
-            [*class, *instruction],
-            usize::from(u16::from_le_bytes([*low, *high])),
-            5,
-        ),
+        [class, instruction, 0xFF, low, high, ..] => {
+            ([*class, *instruction], usize::from(u16::from_le_bytes([*low, *high])), 5)
+        }
         [_, _, 0xFF, ..] => return None,
         [class, instruction, length, ..] => ([*class, *instruction], usize::from(*length), 3),
         _ => return None,
@@ -111,11 +109,7 @@ pub(super) fn bcd<const N: usize>(number: u64) -> [u8; N] {
 pub fn decode(bytes: &[u8], context: Context) -> Result<Message, Fault> {
     let (control, data, _) = split(bytes).ok_or(Fault::Incomplete)?;
     let (head, rest) = head(control, data, context)?;
-    Ok(Message {
-        control,
-        fields: bmp::read(&rest),
-        head,
-    })
+    Ok(Message { control, fields: bmp::read(&rest), head })
 }
 
 fn head(control: [u8; 2], data: &[u8], context: Context) -> Result<(Head, Vec<u8>), Fault> {
@@ -166,13 +160,7 @@ fn intermediate(data: &[u8]) -> Result<(Head, Vec<u8>), Fault> {
         && bmp::read(rest).stopped.is_none()
         && rest.len() > 1
     {
-        return Ok((
-            Head::Intermediate {
-                status,
-                minutes: None,
-            },
-            rest.to_vec(),
-        ));
+        return Ok((Head::Intermediate { status, minutes: None }, rest.to_vec()));
     }
     let (minutes, rest) = match rest.split_first() {
         Some((minutes, rest)) => {
@@ -197,10 +185,7 @@ fn line(data: &[u8]) -> Result<(Head, Vec<u8>), Fault> {
         })
         .unwrap_or(shown.len());
     let (shown, rest) = shown.split_at_checked(cut).ok_or(Fault::Head)?;
-    let head = Head::Line {
-        attribute: *attribute,
-        text: text::decode(shown),
-    };
+    let head = Head::Line { attribute: *attribute, text: text::decode(shown) };
     Ok((head, rest.to_vec()))
 }
 

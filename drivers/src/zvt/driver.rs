@@ -109,18 +109,14 @@ impl Terminal {
                 let tender = tender.clone();
                 self.register(now, Job::Query { tender }, out);
             }
-            (TerminalCommand::Acknowledge { tender }, State::Charging(charge))
-                if charge.tender == *tender =>
-            {
+            (TerminalCommand::Acknowledge { tender }, State::Charging(charge)) if charge.tender == *tender => {
                 if charge.step == Step::Held {
                     charge.step = Step::Acknowledged;
                     out.send(&ACK);
                     out.wake_at(now.plus_ms(CARD_MS));
                 }
             }
-            (TerminalCommand::Abort { tender }, State::Charging(charge))
-                if charge.tender == *tender =>
-            {
+            (TerminalCommand::Abort { tender }, State::Charging(charge)) if charge.tender == *tender => {
                 if matches!(charge.step, Step::Sent | Step::Accepted) {
                     out.send(&codec::encode([0x06, 0xB0], &[]));
                 }
@@ -245,9 +241,7 @@ impl Terminal {
         let Head::Intermediate { status, minutes } = message.head else {
             return;
         };
-        let patience = minutes
-            .filter(|m| *m > 0)
-            .map_or(CARD_MS, |m| u64::from(m) * 60_000);
+        let patience = minutes.filter(|m| *m > 0).map_or(CARD_MS, |m| u64::from(m) * 60_000);
         out.wake_at(now.plus_ms(patience));
         if let State::Charging(charge) = &mut self.state {
             charge.step = match charge.step {
@@ -276,8 +270,7 @@ impl Terminal {
                         out.send(&ACK);
                         out.wake_at(now.plus_ms(CARD_MS));
                     }
-                    None => out
-                        .fail("the terminal's answer cannot be read: ask it for its last payment"),
+                    None => out.fail("the terminal's answer cannot be read: ask it for its last payment"),
                 },
                 Step::Held => {}
                 Step::Acknowledged | Step::Declined => out.send(&ACK),
@@ -372,9 +365,7 @@ impl Terminal {
         match &self.state {
             State::Idle => {}
             State::Charging(charge) if charge.step == Step::Held => {
-                out.fail(
-                    "the answer was not made durable in time: the terminal takes the money back",
-                );
+                out.fail("the answer was not made durable in time: the terminal takes the money back");
             }
             State::Registering(_) | State::Charging(_) | State::Asking { .. } => {
                 out.fail("the terminal is silent");
@@ -443,9 +434,7 @@ impl Driver for Terminal {
 impl Terminal {
     /// A beginning that no message has: waiting for its announced length would only take time.
     fn nonsense(&self) -> bool {
-        self.inbox
-            .first()
-            .is_some_and(|class| !matches!(class, 0x04..=0x06 | 0x08 | 0x0F | 0x80 | 0x84))
+        self.inbox.first().is_some_and(|class| !matches!(class, 0x04..=0x06 | 0x08 | 0x0F | 0x80 | 0x84))
     }
 }
 
@@ -459,14 +448,8 @@ fn outcome(fields: &Fields, lines: &[String]) -> Option<CardOutcome> {
         return None;
     }
     let amount = i64::try_from(fields.amount()?).ok()?;
-    let mut text: Vec<String> = fields
-        .text(0x3C)
-        .map(|text| {
-            text.lines()
-                .map(|line| line.trim_end().to_owned())
-                .collect()
-        })
-        .unwrap_or_default();
+    let mut text: Vec<String> =
+        fields.text(0x3C).map(|text| text.lines().map(|line| line.trim_end().to_owned()).collect()).unwrap_or_default();
     text.extend(lines.iter().cloned());
     Some(CardOutcome::Approved(CardSlip {
         amount: Money(amount),
@@ -483,27 +466,15 @@ fn outcome(fields: &Fields, lines: &[String]) -> Option<CardOutcome> {
 fn progress(status: u8, fields: &Fields) -> Name {
     let own = codec::block_lines(fields).join(" ");
     match text::progress(status) {
-        Some((zh, en)) => Name {
-            zh: zh.into(),
-            en: en.into(),
-        },
-        None if own.trim().is_empty() => Name {
-            zh: "请看终端".into(),
-            en: "Please look at the terminal".into(),
-        },
-        None => Name {
-            zh: own.clone(),
-            en: own,
-        },
+        Some((zh, en)) => Name { zh: zh.into(), en: en.into() },
+        None if own.trim().is_empty() => Name { zh: "请看终端".into(), en: "Please look at the terminal".into() },
+        None => Name { zh: own.clone(), en: own },
     }
 }
 
 fn answered(tender: &TenderId, outcome: CardOutcome, out: &mut Out) {
     let tender = tender.clone();
-    out.event(DeviceEvent::Terminal(TerminalEvent::Answered {
-        tender,
-        outcome,
-    }));
+    out.event(DeviceEvent::Terminal(TerminalEvent::Answered { tender, outcome }));
 }
 
 fn finished(tender: &TenderId, out: &mut Out) {

@@ -11,13 +11,7 @@ pub const NAK: u8 = 0x15;
 #[must_use]
 pub fn crc(apdu: &[u8]) -> u16 {
     apdu.iter().chain([&ETX]).fold(0, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0x8408
-            } else {
-                crc >> 1
-            }
-        })
+        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x8408 } else { crc >> 1 })
     })
 }
 
@@ -61,11 +55,7 @@ pub fn unwrap_frame(bytes: &[u8]) -> (Unwrapped, usize) {
             [DLE, ETX, low, high, after @ ..] => {
                 let used = bytes.len() - after.len();
                 let good = crc(&apdu) == u16::from_le_bytes([*low, *high]);
-                let result = if good {
-                    Unwrapped::Apdu(apdu)
-                } else {
-                    Unwrapped::Damaged
-                };
+                let result = if good { Unwrapped::Apdu(apdu) } else { Unwrapped::Damaged };
                 return (result, used);
             }
             [DLE, ETX, ..] | [DLE] | [] => return (Unwrapped::Incomplete, start),

@@ -28,12 +28,7 @@ struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            tap_ms: 300,
-            wait_for_card: false,
-            terminal: 52_500_042,
-            pan: "6225880123456782".into(),
-        }
+        Self { tap_ms: 300, wait_for_card: false, terminal: 52_500_042, pan: "6225880123456782".into() }
     }
 }
 
@@ -186,11 +181,9 @@ impl TerminalSim {
         let wait = Step::Say(b"\x04\xff\x01\x17".to_vec());
         let mut script = vec![insert, Step::Card, wait];
         match &self.behaviour {
-            Behaviour::Approve => script.extend([
-                Step::Say(b"\x04\xff\x01\x04".to_vec()),
-                Step::Approve(amount),
-                completion(),
-            ]),
+            Behaviour::Approve => {
+                script.extend([Step::Say(b"\x04\xff\x01\x04".to_vec()), Step::Approve(amount), completion()])
+            }
             Behaviour::Decline(code) => {
                 let status = self.refusal(*code, amount);
                 script.extend([
@@ -214,11 +207,7 @@ impl TerminalSim {
     /// Nothing can be taken back any more once the card has answered.
     fn abort(&mut self, out: &mut Out) {
         out.send(b"\x80\x00\x00");
-        let open = self
-            .script
-            .iter()
-            .any(|step| matches!(step, Step::Approve(_)))
-            || self.waiting == Waiting::Forever;
+        let open = self.script.iter().any(|step| matches!(step, Step::Approve(_))) || self.waiting == Waiting::Forever;
         if open {
             let aborted = Step::Say(vec![0x06, 0x1E, 0x01, 0x6C]);
             self.script = VecDeque::from([aborted]);
@@ -308,10 +297,7 @@ impl TerminalSim {
 
     fn approve(&mut self, now: Mono, amount: u64, out: &mut Out) {
         self.traces += 1;
-        let pan = self
-            .tapped
-            .take()
-            .unwrap_or_else(|| self.options.pan.clone());
+        let pan = self.tapped.take().unwrap_or_else(|| self.options.pan.clone());
         if self.charges.len() >= CHARGES_MAX {
             self.charges.pop_front();
         }
@@ -459,19 +445,11 @@ fn completion() -> Step {
 /// `count` decimal digits, two to a byte.
 fn digits(number: u64, count: usize) -> Vec<u8> {
     let text = format!("{number:0count$}");
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| {
-            pair.iter()
-                .fold(0, |byte, digit| byte * 16 + (digit - b'0'))
-        })
-        .collect()
+    text.as_bytes().chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte * 16 + (digit - b'0'))).collect()
 }
 
 fn number(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |sum, byte| {
-        sum * 100 + u64::from(byte >> 4) * 10 + u64::from(byte & 15)
-    })
+    digits.iter().fold(0, |sum, byte| sum * 100 + u64::from(byte >> 4) * 10 + u64::from(byte & 15))
 }
 
 /// Ten bytes: first six and last four digits, E for what is masked, F for what is not there.
@@ -480,17 +458,8 @@ fn masked(pan: &str) -> Vec<u8> {
     let mut halves: Vec<u8> = pan
         .bytes()
         .enumerate()
-        .map(|(at, digit)| {
-            if at < 6 || at + 4 >= length {
-                digit.wrapping_sub(b'0') & 15
-            } else {
-                14
-            }
-        })
+        .map(|(at, digit)| if at < 6 || at + 4 >= length { digit.wrapping_sub(b'0') & 15 } else { 14 })
         .collect();
     halves.resize(20, 15);
-    halves
-        .chunks(2)
-        .map(|pair| pair.iter().fold(0, |byte, half| (byte << 4) | half))
-        .collect()
+    halves.chunks(2).map(|pair| pair.iter().fold(0, |byte, half| (byte << 4) | half)).collect()
 }

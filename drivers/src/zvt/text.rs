@@ -25,10 +25,7 @@ fn without_card_numbers(text: &str) -> String {
         if character.is_ascii_digit() {
             run.push(at);
         } else if !joins {
-            let digits: Vec<u32> = run
-                .iter()
-                .filter_map(|place| shown.get(*place)?.to_digit(10))
-                .collect();
+            let digits: Vec<u32> = run.iter().filter_map(|place| shown.get(*place)?.to_digit(10)).collect();
             if (13..=19).contains(&digits.len()) && luhn(&digits) {
                 let middle = run.len().saturating_sub(10);
                 masked.extend(run.iter().skip(6).take(middle).copied());
@@ -46,12 +43,8 @@ fn without_card_numbers(text: &str) -> String {
 
 fn luhn(digits: &[u32]) -> bool {
     let doubled = |digit: u32| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(at, digit)| if at % 2 == 1 { doubled(*digit) } else { *digit })
-        .sum();
+    let sum: u32 =
+        digits.iter().rev().enumerate().map(|(at, digit)| if at % 2 == 1 { doubled(*digit) } else { *digit }).sum();
     sum.is_multiple_of(10)
 }
 
@@ -59,10 +52,7 @@ fn character(byte: u8) -> char {
     if byte < 0x80 || LATIN.contains(&byte) {
         return char::from(byte);
     }
-    UPPER_437
-        .chars()
-        .nth(usize::from(byte - 0x80))
-        .unwrap_or('?')
+    UPPER_437.chars().nth(usize::from(byte - 0x80)).unwrap_or('?')
 }
 
 /// What to tell the shopper for an intermediate status (PA00P015 table 12), in Chinese and English.
@@ -103,10 +93,7 @@ mod tests {
         assert_eq!(decode(b"H\x8eNDLER"), "HÄNDLER");
         assert_eq!(decode(b"H\xc4NDLER"), "HÄNDLER");
         assert_eq!(decode("支付".as_bytes()), "支付");
-        assert_eq!(
-            decode(b"Nr: 4111 1111 1111 1111"),
-            "Nr: 4111 11** **** 1111"
-        );
+        assert_eq!(decode(b"Nr: 4111 1111 1111 1111"), "Nr: 4111 11** **** 1111");
         assert_eq!(decode(b"4111111111111112"), "4111111111111112");
         assert_eq!(decode(b"19.10.2021 13:30"), "19.10.2021 13:30");
     }

@@ -11,17 +11,13 @@ pub(crate) struct Ai {
 }
 
 const fn ai(first: &'static str, last: &'static str, format: &'static str) -> Ai {
-    Ai {
-        first,
-        last,
-        format,
-    }
+    Ai { first, last, format }
 }
 
 /// Two first digits whose length is predefined: no separator needed behind them (GS1 General Specifications 7.8.5-2).
 pub(crate) const PREDEFINED: &[&str] = &[
-    "00", "01", "02", "03", "04", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "31",
-    "32", "33", "34", "35", "36", "41",
+    "00", "01", "02", "03", "04", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "31", "32", "33", "34",
+    "35", "36", "41",
 ];
 
 const AIS: &[Ai] = &[
@@ -110,25 +106,21 @@ pub(crate) fn find(text: &str) -> Option<(&'static Ai, usize)> {
         && digits::all_digits(code)
         && let Ok(number) = code.parse::<u32>()
         && number % 10 <= 5
-        && MEASURES
-            .iter()
-            .any(|(from, to)| (*from..=*to).contains(&(number / 10)))
+        && MEASURES.iter().any(|(from, to)| (*from..=*to).contains(&(number / 10)))
     {
         return Some((&MEASURE, 4));
     }
     AIS.iter().find_map(|row| {
         let code = text.get(..row.first.len())?;
-        (digits::all_digits(code) && (row.first..=row.last).contains(&code))
-            .then_some((row, code.len()))
+        (digits::all_digits(code) && (row.first..=row.last).contains(&code)).then_some((row, code.len()))
     })
 }
 
 impl Ai {
     /// Length where it is predefined or every component is of fixed length.
     pub(crate) fn fixed_length(&self) -> Option<usize> {
-        components(self.format).try_fold(0, |sum, part| {
-            (!part.optional && part.min == part.max).then_some(sum + part.max)
-        })
+        components(self.format)
+            .try_fold(0, |sum, part| (!part.optional && part.min == part.max).then_some(sum + part.max))
     }
 
     pub(crate) fn check(&self, value: &str) -> Result<(), Fault> {
@@ -144,16 +136,10 @@ impl Ai {
             if piece.len() < part.min || !piece.bytes().all(|b| part.allows(b)) {
                 return Err(Fault::Syntax);
             }
-            part.checks
-                .split(',')
-                .try_for_each(|name| lint(name, piece))?;
+            part.checks.split(',').try_for_each(|name| lint(name, piece))?;
             rest = left;
         }
-        if rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Fault::Syntax)
-        }
+        if rest.is_empty() { Ok(()) } else { Err(Fault::Syntax) }
     }
 }
 
@@ -189,28 +175,17 @@ fn components(format: &'static str) -> impl Iterator<Item = Component> {
                 (exact, exact)
             }
         };
-        Component {
-            set,
-            min,
-            max,
-            optional,
-            checks,
-        }
+        Component { set, min, max, optional, checks }
     })
 }
 
 fn lint(name: &str, piece: &str) -> Result<(), Fault> {
     let number = |from: usize, to: usize| -> u32 {
-        piece
-            .get(from..to)
-            .and_then(|digits| digits.parse().ok())
-            .unwrap_or(u32::MAX)
+        piece.get(from..to).and_then(|digits| digits.parse().ok()).unwrap_or(u32::MAX)
     };
     let good = match name {
         "csum" => {
-            return digits::checked(piece)
-                .then_some(())
-                .ok_or(Fault::CheckDigit);
+            return digits::checked(piece).then_some(()).ok_or(Fault::CheckDigit);
         }
         "yymmd0" => date(number(0, 2), number(2, 4), number(4, 6), 0),
         "yymmdd" => date(number(0, 2), number(2, 4), number(4, 6), 1),

@@ -13,11 +13,7 @@ fn values(digits: &str) -> impl DoubleEndedIterator<Item = u32> + '_ {
 
 /// Standard check digit over everything before it (GS1 General Specifications 7.9.1): weights 3, 1 from the right.
 pub(crate) fn standard_check(digits: &str) -> u32 {
-    let sum: u32 = values(digits)
-        .rev()
-        .zip([3, 1].iter().cycle())
-        .map(|(digit, weight)| digit * weight)
-        .sum();
+    let sum: u32 = values(digits).rev().zip([3, 1].iter().cycle()).map(|(digit, weight)| digit * weight).sum();
     (10 - sum % 10) % 10
 }
 
@@ -59,19 +55,14 @@ const FIVE_MINUS: [u32; 10] = [0, 5, 9, 4, 8, 3, 7, 2, 6, 1];
 /// Check digit over a price or weight of four or five digits (GS1 General Specifications 7.9.2 to 7.9.4).
 pub(crate) fn value_check(digits: &str) -> Option<u32> {
     let weigh = |tables: &[[u32; 10]]| -> u32 {
-        values(digits)
-            .zip(tables)
-            .filter_map(|(digit, table)| table.get(usize::try_from(digit).ok()?))
-            .sum()
+        values(digits).zip(tables).filter_map(|(digit, table)| table.get(usize::try_from(digit).ok()?)).sum()
     };
     match digits.len() {
         4 => Some(weigh(&[TWO_MINUS, TWO_MINUS, THREE, FIVE_MINUS]) * 3 % 10),
         5 => {
             let sum = weigh(&[FIVE_PLUS, TWO_MINUS, FIVE_MINUS, FIVE_PLUS, TWO_MINUS]);
             let wanted = (10 - sum % 10) % 10;
-            (0..10)
-                .zip(FIVE_MINUS)
-                .find_map(|(digit, weighted)| (weighted == wanted).then_some(digit))
+            (0..10).zip(FIVE_MINUS).find_map(|(digit, weighted)| (weighted == wanted).then_some(digit))
         }
         _ => None,
     }

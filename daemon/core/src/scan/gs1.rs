@@ -51,17 +51,13 @@ pub(crate) fn parse(text: &str) -> Result<Ais, Fault> {
 /// `None`: not a web address that names a GTIN. Further path pairs and query pairs become application identifiers
 /// (GS1 Digital Link URI syntax 1.4, uncompressed).
 pub(crate) fn digital_link(text: &str) -> Option<Result<Ais, Fault>> {
-    let rest = ["https://", "http://", "HTTPS://", "HTTP://"]
-        .iter()
-        .find_map(|scheme| text.strip_prefix(scheme))?;
+    let rest = ["https://", "http://", "HTTPS://", "HTTP://"].iter().find_map(|scheme| text.strip_prefix(scheme))?;
     let rest = rest.split('#').next().unwrap_or(rest);
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let start = (0..segments.len()).find(|at| {
         segments.get(*at) == Some(&"01")
-            && segments
-                .get(at + 1)
-                .is_some_and(|gtin| matches!(gtin.len(), 8 | 12..=14) && digits::all_digits(gtin))
+            && segments.get(at + 1).is_some_and(|gtin| matches!(gtin.len(), 8 | 12..=14) && digits::all_digits(gtin))
     })?;
     Some(link_parts(segments.get(start..).unwrap_or(&[]), query))
 }
@@ -88,11 +84,7 @@ fn link_pair(found: &mut Ais, code: &str, value: &str) -> Result<(), Fault> {
     if width != code.len() {
         return Err(Fault::Syntax);
     }
-    let value = if code == "01" {
-        format!("{value:0>14}")
-    } else {
-        value.into()
-    };
+    let value = if code == "01" { format!("{value:0>14}") } else { value.into() };
     row.check(&value)?;
     match found.insert(code.into(), value) {
         Some(_) => Err(Fault::Syntax),

@@ -1,0 +1,229 @@
+//! Frames: photographs decoded within limits, resized plainly, and wiped when dropped.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use zeroize::Zeroizing;
+
+use crate::model::read_capped;
+
+/// Largest photograph file, in bytes.
+pub const FILE_CAP: u64 = 16 << 20;
+/// Largest photograph, in pixels.
+pub const PIXEL_CAP: u64 = 32 << 20;
+/// Longest side of a photograph, in pixels.
+const SIDE_CAP: u32 = 16_384;
+/// What a decoder may allocate, in bytes: sixteen-bit colour with alpha at the pixel cap.
+const DECODER_CAP: u64 = PIXEL_CAP * 8;
+
+/// Why a photograph was refused.
+#[derive(Debug, thiserror::Error)]
+#[error("photograph {name} is refused: {reason}")]
+pub struct ImageError {
+    pub name: String,
+    pub reason: String,
+}
+
+/// One picture in memory: rows of red, green, blue bytes, top row first. Its pixels are overwritten when it is dropped.
+pub struct Frame {
+    width: usize,
+    height: usize,
+    rgb: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Frame({}x{})", self.width, self.height)
+    }
+}
+
+impl Frame {
+    /// Takes pixels that are already decoded; `None` unless there are width x height x 3 bytes and at least one pixel.
+    pub fn from_rgb(width: usize, height: usize, rgb: Vec<u8>) -> Option<Self> {
+        let rgb = Zeroizing::new(rgb);
+        let expected = width.checked_mul(height)?.checked_mul(3)?;
+        (expected > 0 && rgb.len() == expected).then_some(Self { width, height, rgb })
+    }
+
+    /// Decodes a JPEG, PNG or PNM file, turned upright.
+    pub fn read(path: &Path) -> Result<Self, ImageError> {
+        let name = path.display().to_string();
+        let bytes = match read_capped(path, FILE_CAP) {
+            Ok(bytes) => Zeroizing::new(bytes),
+            Err(error) => return Err(ImageError { name, reason: error.to_string() }),
+        };
+        // A decoder that trips over a hostile file must not take the till's camera with it.
+        let decoded = std::panic::catch_unwind(|| Self::decode(&bytes));
+        decoded.unwrap_or_else(|_| Err("the decoder failed".to_owned())).map_err(|reason| ImageError { name, reason })
+    }
+
+    /// Decodes a JPEG, PNG or PNM picture, turned upright as its EXIF orientation says.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() as u64 > FILE_CAP {
+            return Err(format!("it is larger than {FILE_CAP} bytes"));
+        }
+        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
+        match reader.format() {
+            Some(ImageFormat::Jpeg) => jpeg_is_whole(bytes)?,
+            Some(ImageFormat::Png | ImageFormat::Pnm) => {}
+            Some(_) | None => return Err("it is neither JPEG, PNG nor PNM".to_owned()),
+        }
+        let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > PIXEL_CAP {
+            return Err(format!("{width} x {height} is more than {PIXEL_CAP} pixels"));
+        }
+        decoder.set_limits(limits()).map_err(|e| e.to_string())?;
+        let orientation = decoder.orientation().map_err(|e| e.to_string())?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
+        picture.apply_orientation(orientation);
+        let picture = picture.into_rgb8();
+        let (width, height) = picture.dimensions();
+        Self::from_rgb(width as usize, height as usize, picture.into_raw()).ok_or_else(|| "it is empty".to_owned())
+    }
+
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Mean brightness inside a box, 0 to 255.
+    pub fn brightness(&self, left: f32, top: f32, width: f32, height: f32) -> f32 {
+        let clip = |value: f32, most: usize| (value.max(0.0) as usize).min(most);
+        let (x0, x1) = (clip(left, self.width), clip(left + width, self.width));
+        let (y0, y1) = (clip(top, self.height), clip(top + height, self.height));
+        let mut sum = 0_u64;
+        for y in y0..y1 {
+            let row = &self.rgb[(y * self.width + x0) * 3..(y * self.width + x1.max(x0)) * 3];
+            sum += row.iter().map(|&byte| u64::from(byte)).sum::<u64>();
+        }
+        let count = x1.saturating_sub(x0) * y1.saturating_sub(y0) * 3;
+        if count == 0 { 0.0 } else { sum as f32 / count as f32 }
+    }
+
+    /// A window of the frame, resized by plain bilinear interpolation (pixel centres at halves, edges repeated) into the
+    /// top left corner of a planar image.
+    pub fn resize_into(&self, window: Window, planes: &mut Planes, width: usize, height: usize) {
+        let columns = taps(window.left, window.width, width);
+        let rows = taps(window.top, window.height, height);
+        let side = planes.side;
+        for (y, row) in rows.iter().enumerate() {
+            let upper = &self.rgb[row.near * self.width * 3..(row.near + 1) * self.width * 3];
+            let lower = &self.rgb[row.far * self.width * 3..(row.far + 1) * self.width * 3];
+            for (x, column) in columns.iter().enumerate() {
+                let (near, far) = (column.near * 3, column.far * 3);
+                for channel in 0..3 {
+                    let above = mix(upper[near + channel], upper[far + channel], column.weight);
+                    let below = mix(lower[near + channel], lower[far + channel], column.weight);
+                    let value = above + (below - above) * row.weight;
+                    planes.data[(2 - channel) * side * side + y * side + x] = (value + 0.5).floor();
+                }
+            }
+        }
+    }
+
+    /// Samples the frame bilinearly at a point, pixel centres at whole numbers; black outside. Red, green, blue.
+    pub(crate) fn sample(&self, x: f32, y: f32) -> [f32; 3] {
+        let (left, top) = (x.floor(), y.floor());
+        let (fx, fy) = (x - left, y - top);
+        let (a, b) = (self.pixel(left, top), self.pixel(left + 1.0, top));
+        let (c, d) = (self.pixel(left, top + 1.0), self.pixel(left + 1.0, top + 1.0));
+        std::array::from_fn(|i| {
+            let above = a[i] + (b[i] - a[i]) * fx;
+            let below = c[i] + (d[i] - c[i]) * fx;
+            above + (below - above) * fy
+        })
+    }
+
+    fn pixel(&self, x: f32, y: f32) -> [f32; 3] {
+        if !(x >= 0.0 && y >= 0.0 && x < self.width as f32 && y < self.height as f32) {
+            return [0.0; 3];
+        }
+        let at = (y as usize * self.width + x as usize) * 3;
+        [self.rgb[at].into(), self.rgb[at + 1].into(), self.rgb[at + 2].into()]
+    }
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE_CAP);
+    limits.max_image_height = Some(SIDE_CAP);
+    limits.max_alloc = Some(DECODER_CAP);
+    limits
+}
+
+/// Refuses a JPEG whose end is missing: decoders fill the rest with grey, and a grey half face is a bad template.
+fn jpeg_is_whole(bytes: &[u8]) -> Result<(), String> {
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
+    match (last([0xff, 0xd9]), last([0xff, 0xda])) {
+        (Some(end), Some(scan)) if end > scan => Ok(()),
+        _ => Err("the JPEG is cut short".to_owned()),
+    }
+}
+
+/// A whole-pixel part of a frame; it must lie inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub left: usize,
+    pub top: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+/// A square network input: planes of blue, green and red, 0 to 255, overwritten when dropped.
+#[derive(Clone)]
+pub struct Planes {
+    side: usize,
+    data: Zeroizing<Vec<f32>>,
+}
+
+impl std::fmt::Debug for Planes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Planes({0}x{0})", self.side)
+    }
+}
+
+impl Planes {
+    pub fn black(side: usize) -> Self {
+        Self { side, data: Zeroizing::new(vec![0.0; side * side * 3]) }
+    }
+
+    pub(crate) fn put(&mut self, x: usize, y: usize, rgb: [f32; 3]) {
+        let plane = self.side * self.side;
+        for (channel, value) in rgb.into_iter().enumerate() {
+            self.data[(2 - channel) * plane + y * self.side + x] = value;
+        }
+    }
+
+    pub fn as_slice(&self) -> &[f32] {
+        &self.data
+    }
+}
+
+/// Where one output pixel reads along one axis.
+struct Tap {
+    near: usize,
+    far: usize,
+    weight: f32,
+}
+
+fn taps(start: usize, length: usize, wanted: usize) -> Vec<Tap> {
+    let scale = length as f64 / wanted as f64;
+    let last = length - 1;
+    (0..wanted)
+        .map(|index| {
+            let at = ((index as f64 + 0.5) * scale - 0.5).clamp(0.0, last as f64);
+            let near = at as usize;
+            Tap { near: start + near, far: start + (near + 1).min(last), weight: (at - near as f64) as f32 }
+        })
+        .collect()
+}
+
+fn mix(a: u8, b: u8, weight: f32) -> f32 {
+    let (a, b) = (f32::from(a), f32::from(b));
+    a + (b - a) * weight
+}

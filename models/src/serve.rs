@@ -1,0 +1,395 @@
+//! The socket: one desk that owns models, gallery and source, and any number of clients that queue before it.
+//!
+//! The desk works on one attempt at a time, frame by frame, and reads its inbox between frames; so nothing is shared and
+//! a cancellation is heard within a tenth of a second.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use drivers::vision::{Consent, LineError, Lines, Models, Outcome, Reply, Request, Status, decode, encode, is_member_id};
+
+use crate::Pipeline;
+use crate::gallery::Gallery;
+use crate::session::{Ended, FRAMES_WANTED, Gathered};
+use crate::source::{FrameSource, Photographs, Pulled, Source, within};
+
+const CLIENTS_MAX: usize = 8;
+const WAITING_MAX: usize = 16;
+const INBOX: usize = 64;
+const OUTBOX: usize = 256;
+const DEADLINE_MAX: Duration = Duration::from_secs(60);
+/// How long the desk waits for one frame before it reads its inbox again.
+const FRAME_WAIT: Duration = Duration::from_millis(100);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+const ENROL_FRAMES_MAX: u8 = 10;
+
+/// What the desk works with.
+#[derive(Debug)]
+pub struct Equipment {
+    pub models: PathBuf,
+    pub gallery: Gallery,
+    pub source: Source,
+    /// Whether clients may choose the photographs of a file source.
+    pub demo: bool,
+}
+
+/// Serves clients until the process ends; returns when the listener is gone.
+pub fn serve(listener: UnixListener, equipment: Equipment) -> anyhow::Result<()> {
+    let (inbox, arrivals) = sync_channel(INBOX);
+    std::thread::Builder::new().name("accept".into()).spawn(move || accept(&listener, &inbox))?;
+    let mut desk = Desk::new(equipment);
+    if let Some(hint) = desk.missing() {
+        tracing::warn!("faces are off: {hint}");
+    }
+    desk.work(&arrivals);
+    Ok(())
+}
+
+type Client = u64;
+
+#[derive(Debug)]
+enum Arrival {
+    Joined(SyncSender<Vec<u8>>),
+    Line(Result<Request, LineError>),
+    Left,
+}
+
+fn accept(listener: &UnixListener, inbox: &SyncSender<(Client, Arrival)>) {
+    for (client, stream) in (0..).zip(listener.incoming()) {
+        let joined = stream.and_then(|stream| join(client, stream, inbox.clone()));
+        if let Err(error) = joined {
+            tracing::warn!(%error, "a client could not be served");
+            std::thread::sleep(FRAME_WAIT);
+        }
+    }
+}
+
+fn join(client: Client, stream: UnixStream, inbox: SyncSender<(Client, Arrival)>) -> std::io::Result<()> {
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    let mut writer = stream.try_clone()?;
+    let (outbox, outgoing) = sync_channel::<Vec<u8>>(OUTBOX);
+    std::thread::Builder::new().name("write".into()).spawn(move || {
+        while let Ok(line) = outgoing.recv() {
+            if writer.write_all(&line).is_err() {
+                break;
+            }
+        }
+        let _ = writer.shutdown(std::net::Shutdown::Both);
+    })?;
+    std::thread::Builder::new().name("read".into()).spawn(move || read(client, stream, outbox, &inbox))?;
+    Ok(())
+}
+
+fn read(client: Client, mut stream: UnixStream, outbox: SyncSender<Vec<u8>>, inbox: &SyncSender<(Client, Arrival)>) {
+    if inbox.send((client, Arrival::Joined(outbox))).is_err() {
+        return;
+    }
+    let mut lines = Lines::default();
+    let mut chunk = vec![0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut chunk) {
+        for line in lines.feed(&chunk[..count]) {
+            let request = line.and_then(|line| decode(&line));
+            if inbox.send((client, Arrival::Line(request))).is_err() {
+                return;
+            }
+        }
+    }
+    let _ = inbox.send((client, Arrival::Left));
+}
+
+/// What a client asked for that needs the camera.
+#[derive(Debug)]
+struct Job {
+    client: Client,
+    task: Task,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+enum Task {
+    Recognise { attempt: u64 },
+    Enrol { member: String, consent: Consent, frames: u8 },
+}
+
+struct Attempt {
+    job: Job,
+    source: Box<dyn FrameSource>,
+    gathered: Gathered,
+}
+
+struct Desk {
+    equipment: Equipment,
+    pipeline: Option<Pipeline>,
+    /// Photographs a demonstration chose.
+    chosen: Option<Vec<PathBuf>>,
+    clients: BTreeMap<Client, SyncSender<Vec<u8>>>,
+    waiting: VecDeque<Job>,
+    current: Option<Attempt>,
+}
+
+impl Desk {
+    fn new(equipment: Equipment) -> Self {
+        Self {
+            equipment,
+            pipeline: None,
+            chosen: None,
+            clients: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            current: None,
+        }
+    }
+
+    fn work(&mut self, arrivals: &Receiver<(Client, Arrival)>) {
+        loop {
+            let idle = self.current.is_none() && self.waiting.is_empty();
+            let arrival = if idle {
+                arrivals.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                arrivals.try_recv()
+            };
+            match arrival {
+                Ok((client, arrival)) => self.hear(client, arrival),
+                Err(TryRecvError::Empty) => self.advance(),
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn hear(&mut self, client: Client, arrival: Arrival) {
+        match arrival {
+            Arrival::Joined(outbox) => {
+                self.clients.insert(client, outbox);
+                if self.clients.len() > CLIENTS_MAX {
+                    self.fail(client, format!("more than {CLIENTS_MAX} clients"));
+                    self.clients.remove(&client);
+                }
+            }
+            Arrival::Left => {
+                self.clients.remove(&client);
+                self.waiting.retain(|job| job.client != client);
+                self.current = self.current.take().filter(|attempt| attempt.job.client != client);
+            }
+            Arrival::Line(Err(error)) => self.fail(client, error.to_string()),
+            Arrival::Line(Ok(request)) => self.handle(client, request),
+        }
+    }
+
+    fn handle(&mut self, client: Client, request: Request) {
+        match request {
+            Request::Recognise { attempt, deadline_ms } => {
+                self.queue(client, Task::Recognise { attempt }, deadline_ms);
+            }
+            Request::Enrol { member, consent, frames, deadline_ms } => {
+                if let Some(reason) = enrol_fault(&member, &consent, frames) {
+                    self.send(client, &Reply::EnrolRefused { member, reason });
+                } else {
+                    self.queue(client, Task::Enrol { member, consent, frames }, deadline_ms);
+                }
+            }
+            Request::Cancel { attempt } => {
+                let meant = |job: &Job| {
+                    job.client == client && matches!(job.task, Task::Recognise { attempt: number } if number == attempt)
+                };
+                self.waiting.retain(|job| !meant(job));
+                self.current = self.current.take().filter(|current| !meant(&current.job));
+                self.send(client, &Reply::Cancelled { attempt });
+            }
+            Request::Erase { member } => match self.equipment.gallery.erase(&member) {
+                Ok(_) => self.send(client, &Reply::Erased { member }),
+                Err(error) => self.fail(client, format!("erase failed: {error}")),
+            },
+            Request::Status {} => {
+                let status = self.status();
+                self.send(client, &Reply::Status(status));
+            }
+            Request::Show { files } => self.show(client, &files),
+        }
+    }
+
+    fn queue(&mut self, client: Client, task: Task, deadline_ms: u32) {
+        let time = Duration::from_millis(deadline_ms.into()).min(DEADLINE_MAX);
+        let job = Job { client, task, deadline: Instant::now() + time };
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back(job);
+        } else {
+            self.refuse(job, "too many requests are waiting");
+        }
+    }
+
+    fn show(&mut self, client: Client, files: &[String]) {
+        let folder = match &self.equipment.source {
+            Source::Files(folder) if self.equipment.demo => folder,
+            Source::Files(_) | Source::Camera(_) => {
+                return self.fail(client, "show is for demonstrations: start with --demo-source and a file source".into());
+            }
+        };
+        match within(folder, files) {
+            Ok(chosen) => {
+                self.send(client, &Reply::Shown { files: chosen.len() });
+                self.chosen = Some(chosen);
+            }
+            Err(reason) => self.fail(client, reason),
+        }
+    }
+
+    fn status(&mut self) -> Status {
+        let missing_hint = self.missing();
+        let models = if missing_hint.is_none() { Models::Ready } else { Models::Missing };
+        if let Err(error) = self.equipment.gallery.refresh() {
+            tracing::warn!(%error, "the gallery cannot be read");
+        }
+        let gallery = u32::try_from(self.equipment.gallery.len()).unwrap_or(u32::MAX);
+        Status { models, missing_hint, gallery, source: self.equipment.source.to_string() }
+    }
+
+    /// Loads the models unless they are; says what to do when they cannot be.
+    fn missing(&mut self) -> Option<String> {
+        if self.pipeline.is_some() {
+            return None;
+        }
+        match Pipeline::load(&self.equipment.models) {
+            Ok(pipeline) => {
+                self.pipeline = Some(pipeline);
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// Begins the next attempt, or looks at one frame of the current one.
+    fn advance(&mut self) {
+        let attempt = match self.current.take() {
+            Some(attempt) => Some(attempt),
+            None => self.waiting.pop_front().and_then(|job| self.begin(job)),
+        };
+        let Some(mut attempt) = attempt else { return };
+        match self.look(&mut attempt) {
+            Ok(None) => self.current = Some(attempt),
+            Ok(Some(reply)) => self.send(attempt.job.client, &reply),
+            Err(error) => {
+                tracing::warn!("attempt given up: {error:#}");
+                self.refuse(attempt.job, "the camera or a model failed");
+            }
+        }
+    }
+
+    fn begin(&mut self, job: Job) -> Option<Attempt> {
+        if let Some(hint) = self.missing() {
+            self.refuse(job, &hint);
+            return None;
+        }
+        let source = match &self.chosen {
+            Some(files) => Ok(Box::new(Photographs::new(files.clone())) as Box<dyn FrameSource>),
+            None => self.equipment.source.open(),
+        };
+        let refreshed = self.equipment.gallery.refresh().map_err(anyhow::Error::from);
+        match refreshed.and(source) {
+            Ok(source) => Some(Attempt { job, source, gathered: Gathered::default() }),
+            Err(error) => {
+                tracing::warn!("attempt not begun: {error:#}");
+                self.refuse(job, "the camera or the gallery cannot be opened");
+                None
+            }
+        }
+    }
+
+    /// One frame of an attempt; a reply ends it.
+    fn look(&mut self, attempt: &mut Attempt) -> anyhow::Result<Option<Reply>> {
+        let Some(pipeline) = &self.pipeline else {
+            anyhow::bail!("the models are gone");
+        };
+        let deadline = attempt.job.deadline;
+        let ended = match attempt.source.next(deadline.min(Instant::now() + FRAME_WAIT))? {
+            Pulled::Frame(frame) => {
+                let look = pipeline.look(&frame)?;
+                drop(frame);
+                let hint = attempt.gathered.take(look);
+                if let (Some(hint), Task::Recognise { attempt: number }) = (hint, &attempt.job.task) {
+                    self.send(attempt.job.client, &Reply::Guidance { attempt: *number, hint });
+                }
+                (Instant::now() >= deadline).then_some(Ended::Deadline)
+            }
+            Pulled::Late => (Instant::now() >= deadline).then_some(Ended::Deadline),
+            Pulled::Ended => Some(Ended::SourceEnded),
+        };
+        let gathered = &attempt.gathered;
+        match &attempt.job.task {
+            Task::Recognise { attempt } => self.recognised(*attempt, gathered, ended),
+            Task::Enrol { member, consent, frames } => Ok(self.enrolled(member, consent, *frames, gathered, ended)),
+        }
+    }
+
+    fn recognised(&self, attempt: u64, gathered: &Gathered, ended: Option<Ended>) -> anyhow::Result<Option<Reply>> {
+        let gallery = &self.equipment.gallery;
+        let outcome = match (gathered.decide(gallery)?, ended) {
+            (None, None) => return Ok(None),
+            (Some(outcome), _) => outcome,
+            (None, Some(ended)) => gathered.conclude(ended, gallery)?,
+        };
+        tracing::info!(attempt, frames = gathered.usable(), "attempt ended");
+        Ok(Some(Reply::Outcome { attempt, outcome }))
+    }
+
+    fn enrolled(
+        &mut self,
+        member: &str,
+        consent: &Consent,
+        frames: u8,
+        gathered: &Gathered,
+        ended: Option<Ended>,
+    ) -> Option<Reply> {
+        if gathered.usable() < frames.into() && ended.is_none() {
+            return None;
+        }
+        let member = member.to_owned();
+        let template = match gathered.template(frames) {
+            Ok(template) => template,
+            Err(reason) => return Some(Reply::EnrolRefused { member, reason }),
+        };
+        let usable = u8::try_from(gathered.usable()).unwrap_or(u8::MAX);
+        Some(match self.equipment.gallery.enrol(&member, consent, &template, usable) {
+            Ok(()) => Reply::Enrolled { member, frames: usable },
+            Err(error) => Reply::EnrolRefused { member, reason: error.to_string() },
+        })
+    }
+
+    fn refuse(&mut self, job: Job, reason: &str) {
+        let reply = match job.task {
+            Task::Recognise { attempt } => Reply::Outcome { attempt, outcome: Outcome::Unavailable },
+            Task::Enrol { member, .. } => Reply::EnrolRefused { member, reason: reason.to_owned() },
+        };
+        self.send(job.client, &reply);
+    }
+
+    fn fail(&mut self, client: Client, message: String) {
+        self.send(client, &Reply::Error { message });
+    }
+
+    /// Hands a reply to the client's writer; a client that does not read is let go.
+    fn send(&mut self, client: Client, reply: &Reply) {
+        let Ok(line) = encode(reply) else {
+            tracing::error!("a reply is longer than the protocol allows");
+            return;
+        };
+        let sent = self.clients.get(&client).map(|outbox| outbox.try_send(line));
+        if let Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) = sent {
+            self.clients.remove(&client);
+        }
+    }
+}
+
+/// What is wrong with a request to enrol, before a camera opens for it.
+fn enrol_fault(member: &str, consent: &Consent, frames: u8) -> Option<String> {
+    if !is_member_id(member) {
+        return Some(crate::gallery::GalleryError::BadMember.to_string());
+    }
+    if consent.purpose.is_empty() || consent.text_version.is_empty() || consent.at_utc_ms <= 0 {
+        return Some(crate::gallery::GalleryError::NoConsent.to_string());
+    }
+    let fits = usize::from(frames) >= FRAMES_WANTED && frames <= ENROL_FRAMES_MAX;
+    (!fits).then(|| format!("a template needs {FRAMES_WANTED} to {ENROL_FRAMES_MAX} frames"))
+}

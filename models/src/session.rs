@@ -1,0 +1,197 @@
+//! One attempt: gathers what frames show until it can say who stands there, or that it cannot.
+
+use drivers::vision::{Hint, Outcome};
+
+use crate::embed::Embedding;
+use crate::gallery::{Gallery, Nearest};
+use crate::liveness::LIVE_MIN;
+use crate::threshold::Uncalibrated;
+use crate::{Look, Probe};
+
+/// Frames that decide, where the source has as many.
+pub const FRAMES_WANTED: usize = 3;
+/// Frames after which an undecided attempt ends.
+const FRAMES_MAX: usize = 6;
+/// Two frames less alike than this show two people; strangers stay below it all but once in a thousand.
+const SAME_PERSON_MIN: f32 = 0.34;
+/// How much nearer than anyone else a match must be.
+pub const MARGIN_MIN: f32 = 0.05;
+
+/// Why frames stopped coming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    SourceEnded,
+    Deadline,
+}
+
+/// Usable frames of one person.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    probes: Vec<Probe>,
+    faces_seen: usize,
+    mixed: bool,
+    hint: Option<Hint>,
+}
+
+impl Gathered {
+    /// Takes one look and returns a hint when it differs from the last one given. A new face starts over.
+    pub fn take(&mut self, look: Look) -> Option<Hint> {
+        let hint = match look {
+            Look::NoFace => Some(Hint::LookAtCamera),
+            Look::Unusable(hint) => {
+                self.faces_seen += 1;
+                Some(hint)
+            }
+            Look::Usable(probe) => {
+                self.faces_seen += 1;
+                self.add(probe)
+            }
+        };
+        let fresh = hint.filter(|hint| self.hint != Some(*hint));
+        self.hint = hint.or(self.hint);
+        fresh
+    }
+
+    fn add(&mut self, probe: Probe) -> Option<Hint> {
+        let other = self.fused().is_some_and(|mean| mean.cosine(&probe.embedding) < SAME_PERSON_MIN);
+        if other {
+            self.probes.clear();
+            self.mixed = true;
+        }
+        self.probes.push(probe);
+        other.then_some(Hint::OnePerson)
+    }
+
+    pub fn usable(&self) -> usize {
+        self.probes.len()
+    }
+
+    /// Whether frames showed more than one person.
+    pub fn mixed(&self) -> bool {
+        self.mixed
+    }
+
+    /// Mean liveness of the frames, 0 to 1; 0 of none.
+    pub fn live(&self) -> f32 {
+        let sum: f32 = self.probes.iter().map(|probe| probe.live).sum();
+        sum / self.probes.len().max(1) as f32
+    }
+
+    /// One embedding of all frames.
+    pub fn fused(&self) -> Option<Embedding> {
+        Embedding::mean(self.probes.iter().map(|probe| &probe.embedding))
+    }
+
+    /// A template of one live person, or why there is none.
+    pub fn template(&self, frames: u8) -> Result<Embedding, String> {
+        if self.mixed {
+            return Err("the frames show more than one person".to_owned());
+        }
+        if self.usable() < frames.into() {
+            return Err(format!("only {} of {frames} frames show a usable face", self.usable()));
+        }
+        if self.live() < LIVE_MIN {
+            return Err("the frames do not show a live face".to_owned());
+        }
+        self.fused().ok_or_else(|| "the frames cancel each other out".to_owned())
+    }
+
+    /// Who it is, if the frames so far suffice.
+    pub fn decide(&self, gallery: &Gallery) -> Result<Option<Outcome>, Uncalibrated> {
+        if self.usable() < FRAMES_WANTED {
+            return Ok(None);
+        }
+        let outcome = self.verdict(gallery)?;
+        let settled = matches!(outcome, Outcome::Match { .. }) || self.usable() >= FRAMES_MAX;
+        Ok(settled.then_some(outcome))
+    }
+
+    /// Who it is, now that no more frames come.
+    pub fn conclude(&self, ended: Ended, gallery: &Gallery) -> Result<Outcome, Uncalibrated> {
+        let enough = match ended {
+            Ended::SourceEnded => 1,
+            Ended::Deadline => FRAMES_WANTED,
+        };
+        if self.usable() >= enough {
+            return self.verdict(gallery);
+        }
+        Ok(match ended {
+            Ended::Deadline if self.faces_seen > 0 => Outcome::TimedOut,
+            Ended::Deadline | Ended::SourceEnded => Outcome::NoFace,
+        })
+    }
+
+    fn verdict(&self, gallery: &Gallery) -> Result<Outcome, Uncalibrated> {
+        if self.live() < LIVE_MIN {
+            return Ok(Outcome::NotLive);
+        }
+        let Some(probe) = self.fused() else {
+            return Ok(Outcome::NoFace);
+        };
+        Ok(judge(&gallery.nearest(&probe), gallery.threshold()?))
+    }
+}
+
+/// Applies threshold and margin to the two nearest members.
+pub fn judge(nearest: &[Nearest<'_>], threshold: f32) -> Outcome {
+    let Some(first) = nearest.first().filter(|first| first.cosine >= threshold) else {
+        return Outcome::NoMatch;
+    };
+    if nearest.get(1).is_some_and(|second| first.cosine - second.cosine < MARGIN_MIN) {
+        return Outcome::Ambiguous;
+    }
+    let score_milli = (first.cosine.clamp(0.0, 1.0) * 1000.0).round() as u16;
+    Outcome::Match { member: first.member.to_owned(), score_milli }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embed::LENGTH;
+
+    fn probe(axis: usize, live: f32) -> Look {
+        let mut numbers = vec![0.0; LENGTH];
+        numbers[axis] = 1.0;
+        Look::Usable(Probe { embedding: Embedding::normalised(numbers).unwrap(), live })
+    }
+
+    fn nearest(cosines: &[f32]) -> Vec<Nearest<'static>> {
+        cosines.iter().zip(["m-1", "m-2"]).map(|(&cosine, member)| Nearest { member, cosine }).collect()
+    }
+
+    #[test]
+    fn a_match_needs_threshold_and_margin() {
+        let matched = Outcome::Match { member: "m-1".into(), score_milli: 700 };
+        assert_eq!(judge(&nearest(&[0.7, 0.2]), 0.5), matched);
+        assert_eq!(judge(&nearest(&[0.7, 0.68]), 0.5), Outcome::Ambiguous);
+        assert_eq!(judge(&nearest(&[0.4, 0.2]), 0.5), Outcome::NoMatch);
+        assert_eq!(judge(&[], 0.5), Outcome::NoMatch);
+    }
+
+    #[test]
+    fn a_second_person_starts_over() {
+        let mut gathered = Gathered::default();
+        assert_eq!(gathered.take(probe(0, 1.0)), None);
+        assert_eq!(gathered.take(probe(0, 1.0)), None);
+        assert_eq!(gathered.take(probe(5, 0.1)), Some(Hint::OnePerson));
+        assert!(gathered.mixed());
+        assert_eq!(gathered.usable(), 1);
+        assert!(gathered.live() < LIVE_MIN);
+    }
+
+    #[test]
+    fn liveness_is_a_mean_and_empty_attempts_have_no_face() {
+        let gallery = Gallery::in_memory().unwrap();
+        let mut gathered = Gathered::default();
+        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::NoFace);
+        assert_eq!(gathered.take(Look::NoFace), Some(Hint::LookAtCamera));
+        assert_eq!(gathered.take(Look::NoFace), None, "a hint is given once");
+        gathered.take(Look::Unusable(Hint::ComeCloser));
+        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::TimedOut);
+        for live in [0.9, 0.2, 0.1] {
+            gathered.take(probe(1, live));
+        }
+        assert_eq!(gathered.decide(&gallery).unwrap(), None, "an undecided attempt looks on");
+        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::NotLive);
+    }
+}
