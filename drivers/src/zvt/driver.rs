@@ -12,6 +12,8 @@ use serde::Deserialize;
 
 /// T3: the other side answers a message within this.
 const ANSWER_MS: u64 = 5_000;
+/// A registration or a question without a card in it is answered within this.
+const WORK_MS: u64 = 30_000;
 /// T4: silence allowed while a card is being handled; every status starts it anew.
 const CARD_MS: u64 = 180_000;
 const LINES_MAX: usize = 200;
@@ -43,6 +45,8 @@ pub(super) struct Terminal {
     inbox: Vec<u8>,
     state: State,
     lines: Vec<String>,
+    /// When the terminal's silence is too long.
+    due: Mono,
 }
 
 enum State {
@@ -96,6 +100,7 @@ impl Terminal {
             inbox: Vec::new(),
             state: State::Idle,
             lines: Vec::new(),
+            due: Mono(0),
         })
     }
 
@@ -187,7 +192,7 @@ impl Terminal {
 
     fn message(&mut self, now: Mono, message: &Message, out: &mut Out) {
         match message.control {
-            [0x80, _] => self.accepted(now),
+            [0x80, _] => self.accepted(now, out),
             [0x84, code] => self.refused(code, out),
             [0x04, 0xFF] => self.intermediate(now, message, out),
             [0x04, 0x0F] => self.status(now, &message.fields, out),
@@ -209,11 +214,14 @@ impl Terminal {
         }
     }
 
-    fn accepted(&mut self, _now: Mono) {
-        if let State::Charging(charge) = &mut self.state
-            && charge.step == Step::Sent
-        {
-            charge.step = Step::Accepted;
+    fn accepted(&mut self, now: Mono, out: &mut Out) {
+        match &mut self.state {
+            State::Charging(charge) if charge.step == Step::Sent => {
+                charge.step = Step::Accepted;
+                out.wake_at(now.plus_ms(CARD_MS));
+            }
+            State::Registering(_) | State::Asking { .. } => out.wake_at(now.plus_ms(WORK_MS)),
+            State::Charging(_) | State::Idle => {}
         }
     }
 
@@ -410,7 +418,7 @@ impl Driver for Terminal {
                     }
                     if out.failed.is_some() || out.close {
                         self.inbox.clear();
-                        return;
+                        break;
                     }
                 }
                 if self.inbox.len() > codec::APDU_MAX || self.nonsense() {
@@ -426,8 +434,10 @@ impl Driver for Terminal {
                 | DeviceCommand::Recognise { .. }
                 | DeviceCommand::CancelRecognise { .. },
             ) => {}
+            In::Timeout if now < self.due => out.wake_at(self.due),
             In::Timeout => self.silent(out),
         }
+        self.due = out.wake_at.unwrap_or(self.due);
     }
 }
 
