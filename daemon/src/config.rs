@@ -210,8 +210,13 @@ pub fn spec(driver: &str) -> Result<&'static drivers::Spec> {
 }
 
 /// Code, ISO 4217 number, sign, digits after the point.
-const CURRENCIES: &[(&str, u16, &str, u8)] =
-    &[("CNY", 156, "￥", 2), ("EUR", 978, "€", 2), ("CHF", 756, "CHF ", 2), ("JPY", 392, "￥", 0), ("USD", 840, "$", 2)];
+const CURRENCIES: &[(&str, u16, &str, u8)] = &[
+    ("CNY", 156, "￥", 2),
+    ("EUR", 978, "€", 2),
+    ("CHF", 756, "CHF ", 2),
+    ("JPY", 392, "￥", 0),
+    ("USD", 840, "$", 2),
+];
 
 fn currency(code: &str) -> Result<Currency> {
     let known: Vec<&str> = CURRENCIES.iter().map(|(code, ..)| *code).collect();

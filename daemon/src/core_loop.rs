@@ -31,11 +31,19 @@ const CURSOR_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub enum ToCore {
     Input(Input),
-    Page { lane: LaneId, what: PageRequest, reply: oneshot::Sender<Result<(), Refused>> },
+    Page {
+        lane: LaneId,
+        what: PageRequest,
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
     /// Headquarters committed this far.
     Acked(Cursor),
     /// A dataset was built and renamed into place.
-    Dataset { dataset: String, version: u64, name: String },
+    Dataset {
+        dataset: String,
+        version: u64,
+        name: String,
+    },
     Stop,
 }
 

@@ -138,8 +138,14 @@ mod tests {
     fn manifest(raw: &[u8], rows: u64) -> (Manifest, Vec<u8>) {
         let packed = zstd::encode_all(raw, 3).unwrap();
         let chunks = vec![hex(&Sha256::digest(&packed))];
-        let manifest =
-            Manifest { dataset: "catalogue".into(), version: 7, name: "pb-7".into(), chunks, raw: raw.len() as u64, rows };
+        let manifest = Manifest {
+            dataset: "catalogue".into(),
+            version: 7,
+            name: "pb-7".into(),
+            chunks,
+            raw: raw.len() as u64,
+            rows,
+        };
         (manifest, packed)
     }
 

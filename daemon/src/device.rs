@@ -53,11 +53,7 @@ struct Running<'a> {
 }
 
 /// Until the link or the driver fails; `Ok` only when the process ends.
-async fn run(
-    device: &Device,
-    core: &mpsc::Sender<ToCore>,
-    commands: &mut mpsc::Receiver<DeviceCommand>,
-) -> Result<()> {
+async fn run(device: &Device, core: &mpsc::Sender<ToCore>, commands: &mut mpsc::Receiver<DeviceCommand>) -> Result<()> {
     let spec = spec(&device.driver)?;
     let link = Link::parse(&device.link)?;
     let driver = (spec.build)(&device.options).map_err(|wrong| anyhow::anyhow!(wrong))?;

@@ -193,7 +193,8 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn rows(&self, first: u64, bytes: usize, count: usize) -> Result<Vec<Row>> {
-        let mut statement = self.db.prepare_cached("SELECT seq, body FROM event WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?;
+        let mut statement =
+            self.db.prepare_cached("SELECT seq, body FROM event WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?;
         let mut rows = statement.query(params![first, i64::try_from(count).unwrap_or(i64::MAX)])?;
         let (mut out, mut sum) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {

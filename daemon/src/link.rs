@@ -31,7 +31,9 @@ impl Link {
             Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(_) | None => {
-                bail!("link {text:?} is none of serial:/dev/…?baud=9600&mode=8N1, tcp:host:port, unix:/path, file:/path")
+                bail!(
+                    "link {text:?} is none of serial:/dev/…?baud=9600&mode=8N1, tcp:host:port, unix:/path, file:/path"
+                )
             }
         }
     }
@@ -92,7 +94,8 @@ fn serial(rest: &str) -> Result<Link> {
             Some(_) | None => bail!("{option:?} is neither baud=… nor mode=…"),
         }
     }
-    let (data, parity, stop) = frame(mode).with_context(|| format!("mode={mode} is none of 8N1, 8N2, 7E1, 7O1, 8E1"))?;
+    let (data, parity, stop) =
+        frame(mode).with_context(|| format!("mode={mode} is none of 8N1, 8N2, 7E1, 7O1, 8E1"))?;
     Ok(Link::Serial { path: path.into(), baud, data, parity, stop })
 }
 

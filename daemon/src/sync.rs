@@ -250,7 +250,10 @@ impl Link<'_> {
     fn welcome(&mut self, payload: &[u8]) -> Result<()> {
         let signed = self.verifier.open::<Welcome>(payload, "welcome")?;
         let welcome = signed.doc;
-        ensure!(welcome.journal == self.sync.journal_id && welcome.connection == self.connection, "of another connection");
+        ensure!(
+            welcome.journal == self.sync.journal_id && welcome.connection == self.connection,
+            "of another connection"
+        );
         ensure!(signed.rev > self.revision, "an older revision");
         self.revision = signed.rev;
         let before = (self.sync.uplink.epoch, self.sync.uplink.acked);
@@ -291,7 +294,8 @@ impl Link<'_> {
 
     fn send_batches(&mut self) -> Result<()> {
         while let Some(first) = self.sync.uplink.next() {
-            let rows = tokio::task::block_in_place(|| self.reader.rows(first, BATCH_BYTES.min(BATCH_RAW_MAX), BATCH_ROWS))?;
+            let rows =
+                tokio::task::block_in_place(|| self.reader.rows(first, BATCH_BYTES.min(BATCH_RAW_MAX), BATCH_ROWS))?;
             let Some(last) = rows.last().map(|row| row.seq) else { return Ok(()) };
             let raw: String = rows.iter().flat_map(|row| [row.body.as_str(), "\n"]).collect();
             let header = BatchHeader {
@@ -383,7 +387,9 @@ impl Link<'_> {
                 self.tell(ToCore::Dataset { dataset, version, name })?;
                 self.publish_state()?;
             }
-            Err(error) => tracing::warn!(dataset = %manifest.dataset, error = format!("{error:#}"), "a dataset is refused; the last good one stays"),
+            Err(error) => {
+                tracing::warn!(dataset = %manifest.dataset, error = format!("{error:#}"), "a dataset is refused; the last good one stays")
+            }
         }
         // Retained manifests come again with a subscription: the next dataset gets its turn.
         self.client.try_subscribe(self.topics.dataset("+"), QoS::AtLeastOnce)?;

@@ -41,7 +41,9 @@ impl std::str::FromStr for Source {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::Files(path.into())),
             Some(("camera", device)) if !device.is_empty() => Ok(Self::Camera(device.into())),
-            Some(_) | None => Err("a source is file:FOLDER, file:LIST or camera:/dev/video0".to_owned()),
+            Some(_) | None => {
+                Err("a source is file:FOLDER, file:LIST or camera:/dev/video0".to_owned())
+            }
         }
     }
 }
@@ -64,7 +66,10 @@ impl Source {
             Self::Camera(device) => Ok(Box::new(crate::camera::Camera::open(device)?)),
             #[cfg(not(feature = "camera"))]
             Self::Camera(device) => {
-                anyhow::bail!("cannot open {}: this build has no camera; build with --features camera", device.display())
+                anyhow::bail!(
+                    "cannot open {}: this build has no camera; build with --features camera",
+                    device.display()
+                )
             }
         }
     }
@@ -90,8 +95,14 @@ pub fn list(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let text = crate::model::read_capped(path, 1 << 20).with_context(at)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let text = String::from_utf8(text).with_context(at)?;
-    let names = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(names.map(|name| folder.join(name)).take(FILES_CAP).collect())
+    let names = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(names
+        .map(|name| folder.join(name))
+        .take(FILES_CAP)
+        .collect())
 }
 
 fn is_photograph(path: &Path) -> bool {
@@ -101,16 +112,23 @@ fn is_photograph(path: &Path) -> bool {
 
 /// Resolves names to photographs that really lie under a folder, links followed.
 pub fn within(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, String> {
-    let root = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
+    let root = folder
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
     if names.len() > FILES_CAP {
         return Err(format!("more than {FILES_CAP} photographs"));
     }
     names
         .iter()
         .map(|name| {
-            let path = root.join(name).canonicalize().map_err(|error| format!("{name}: {error}"))?;
+            let path = root
+                .join(name)
+                .canonicalize()
+                .map_err(|error| format!("{name}: {error}"))?;
             let inside = path.starts_with(&root) && path.is_file();
-            inside.then_some(path).ok_or_else(|| format!("{name} is not a file under the source folder"))
+            inside
+                .then_some(path)
+                .ok_or_else(|| format!("{name} is not a file under the source folder"))
         })
         .collect()
 }
@@ -123,7 +141,9 @@ pub struct Photographs {
 
 impl Photographs {
     pub fn new(files: Vec<PathBuf>) -> Self {
-        Self { files: files.into_iter() }
+        Self {
+            files: files.into_iter(),
+        }
     }
 }
 
@@ -155,7 +175,13 @@ mod tests {
         std::fs::write(dir.path().join("secret.png"), b"x").unwrap();
         std::os::unix::fs::symlink(dir.path().join("secret.png"), inside.join("link.png")).unwrap();
         assert_eq!(within(&inside, &["a.png".into()]).unwrap().len(), 1);
-        for name in ["../secret.png", "link.png", "/etc/passwd", "missing.png", "."] {
+        for name in [
+            "../secret.png",
+            "link.png",
+            "/etc/passwd",
+            "missing.png",
+            ".",
+        ] {
             assert!(within(&inside, &[name.into()]).is_err(), "{name}");
         }
     }

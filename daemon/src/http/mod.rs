@@ -64,7 +64,11 @@ impl Pages {
         match answer {
             Some(Ok(())) => Json(json!({"ok": true})).into_response(),
             Some(Err(refused)) => refusal(refused),
-            None => wrong(StatusCode::SERVICE_UNAVAILABLE, "收银系统没有响应，请稍候", "The till does not answer, please wait"),
+            None => wrong(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "收银系统没有响应，请稍候",
+                "The till does not answer, please wait",
+            ),
         }
     }
 }
@@ -92,12 +96,7 @@ async fn lane(State(pages): State<Pages>, Path(lane): Path<u16>, body: String) -
 }
 
 /// One press on a staff page: whatever a shopper may do, and what only staff may.
-async fn staff_lane(
-    State(pages): State<Pages>,
-    Path(lane): Path<u16>,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+async fn staff_lane(State(pages): State<Pages>, Path(lane): Path<u16>, headers: HeaderMap, body: String) -> Response {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let Some(staff) = bearer.and_then(|token| pages.desk.staff_of(token)) else {
         return wrong(StatusCode::UNAUTHORIZED, "请先登录", "Please sign in first");
@@ -126,7 +125,9 @@ struct Login {
 
 async fn login(State(pages): State<Pages>, Json(login): Json<Login>) -> Response {
     match pages.desk.login(&login.pin).await {
-        Some((token, staff, name)) => Json(json!({"ok": true, "token": token, "staff": staff, "name": name})).into_response(),
+        Some((token, staff, name)) => {
+            Json(json!({"ok": true, "token": token, "staff": staff, "name": name})).into_response()
+        }
         None => wrong(StatusCode::UNAUTHORIZED, "密码不对", "That PIN is not known"),
     }
 }
@@ -165,7 +166,8 @@ fn store_line(picture: &Picture, sync: SyncStatus) -> Value {
 
 /// `off`: no lane has a camera; `missing`: it cannot work just now, and why.
 fn vision(view: &View) -> (&'static str, Option<Name>) {
-    let found: Option<&DeviceView> = view.lanes.iter().flat_map(|lane| &lane.devices).find(|device| device.kind == "vision");
+    let found: Option<&DeviceView> =
+        view.lanes.iter().flat_map(|lane| &lane.devices).find(|device| device.kind == "vision");
     match found {
         None => ("off", None),
         Some(device) if device.up => ("ready", None),
@@ -220,7 +222,8 @@ async fn guard(State(pages): State<Pages>, request: Request, next: Next) -> Resp
     let header = |name| request.headers().get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let host = header(header::HOST).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let foreign_origin = header(header::ORIGIN).is_some_and(|origin| origin.split_once("://").is_none_or(|(_, from)| from != host));
+    let foreign_origin =
+        header(header::ORIGIN).is_some_and(|origin| origin.split_once("://").is_none_or(|(_, from)| from != host));
     let press = request.method() == axum::http::Method::POST;
     let unsaid = press && request.headers().get("x-aisle").is_none();
     if !pages.hosts.iter().any(|known| known == name) || foreign_origin || unsaid {

@@ -41,7 +41,8 @@ impl Desk {
     pub fn new(staff: &[Staff]) -> Result<Self> {
         let read = |staff: &Staff| {
             let parts = staff.pin.split_once(':').and_then(|(salt, hash)| Some((unhex(salt)?, unhex(hash)?)));
-            let (salt, hash) = parts.with_context(|| format!("staff {}: pin is not what `aisled pin` prints", staff.id))?;
+            let (salt, hash) =
+                parts.with_context(|| format!("staff {}: pin is not what `aisled pin` prints", staff.id))?;
             Ok((StaffId(staff.id.clone()), staff.name.clone(), salt, hash))
         };
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());

@@ -16,7 +16,9 @@ const BODY_MAX: usize = 16 * 1024;
 /// # Errors
 /// The address is taken: says by which setting it was asked for.
 pub async fn bind(listen: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}: is [http] listen taken by another program?"))
+    TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}: is [http] listen taken by another program?"))
 }
 
 /// Serves pages until the process ends.
