@@ -12,7 +12,7 @@ pub const SPEC: Spec = Spec {
     name: "scale-8217",
     kind: Kind::Scale,
     links: &[LinkKind::Serial, LinkKind::Tcp],
-    example: "name = \"scale-1\"\ndriver = \"scale-8217\"\nlink = \"serial:/dev/ttyUSB0?baud=9600&bits=7E1\"",
+    example: "name = \"scale-1\"\ndriver = \"scale-8217\"\nlink = \"serial:/dev/ttyUSB0?baud=9600&mode=7E1\"",
     build: |options| {
         let options = options::parse(options)?;
         Ok(Box::new(Scale { options, frame: None, asking: None }))

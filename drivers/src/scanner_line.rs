@@ -7,7 +7,6 @@ use checkout::device::{Beep, DeviceCommand, DeviceEvent, Scan};
 use checkout::words::Mono;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
 
 pub const SPEC: Spec = Spec {
     name: "scanner-line",
@@ -205,15 +204,13 @@ impl Driver for Scanner {
 #[derive(Debug)]
 pub struct ScannerSim {
     end: &'static str,
-    waiting: VecDeque<Vec<u8>>,
     connected: bool,
     scans: u64,
+    /// Read while nobody listened: a scanner keeps nothing.
+    lost: u64,
     beeps: Value,
     heard: u64,
 }
-
-/// Symbols kept while nobody listens; a real reader forgets them sooner.
-const WAITING_MAX: usize = 16;
 
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -239,9 +236,9 @@ impl ScannerSim {
                 Terminator::Tab => "\t",
                 Terminator::None => "",
             },
-            waiting: VecDeque::new(),
             connected: false,
             scans: 0,
+            lost: 0,
             beeps: json!({"good": 0, "bad": 0}),
             heard: 0,
         }))
@@ -268,21 +265,17 @@ impl Sim for ScannerSim {
                 let aim = verb.get("aim").and_then(Value::as_str);
                 let aim = aim.map(|id| format!("]{id}")).unwrap_or_default();
                 self.scans += 1;
-                if self.waiting.len() < WAITING_MAX {
-                    let line = format!("{aim}{code}{}", self.end);
-                    self.waiting.push_back(line.into_bytes());
+                if self.connected {
+                    out.send(format!("{aim}{code}{}", self.end).as_bytes());
+                } else {
+                    self.lost += 1;
                 }
-            }
-        }
-        if self.connected {
-            for line in self.waiting.drain(..) {
-                out.send(&line);
             }
         }
     }
 
     fn state(&self) -> Value {
-        json!({"connected": self.connected, "scans": self.scans, "beeps": self.beeps, "bells": self.heard})
+        json!({"connected": self.connected, "scans": self.scans, "lost": self.lost, "beeps": self.beeps, "bells": self.heard})
     }
 }
 
@@ -308,8 +301,8 @@ mod tests {
                 DeviceEvent::Weight(_)
                 | DeviceEvent::Terminal(_)
                 | DeviceEvent::Printer(_)
-                | DeviceEvent::Face { .. }
-                | DeviceEvent::Health { .. } => panic!("a scan"),
+                | DeviceEvent::Health { .. }
+                | DeviceEvent::Face { .. } => panic!("a scan"),
             })
             .collect()
     }
@@ -358,10 +351,13 @@ mod tests {
     fn the_stand_in_scans_and_hears() {
         let mut sim = ScannerSim::build(&Value::Null).expect("default");
         let mut out = Out::default();
-        sim.handle(Mono(0), SimIn::Control(&json!({"scan": "123", "aim": "E0"})), &mut out);
+        let scan = json!({"scan": "123", "aim": "E0"});
+        sim.handle(Mono(0), SimIn::Control(&scan), &mut out);
         assert!(out.bytes.is_empty());
         sim.handle(Mono(0), SimIn::Connected, &mut out);
+        sim.handle(Mono(0), SimIn::Control(&scan), &mut out);
         assert_eq!(out.bytes, b"]E0123\r\n");
+        assert_eq!((&sim.state()["scans"], &sim.state()["lost"]), (&json!(2), &json!(1)));
         sim.handle(Mono(0), SimIn::Bytes(b"\x07"), &mut out);
         assert_eq!(sim.state()["beeps"]["good"], 1);
     }

@@ -399,6 +399,17 @@ fn a_broken_answer_never_looks_approved() {
 }
 
 #[test]
+fn a_terminal_at_work_is_given_its_time_and_a_dead_one_is_not() {
+    let mut table = Table::new();
+    table.control(json!({"behaviour": "hang"}));
+    table.authorise(500);
+    table.run(170_000);
+    assert_eq!(table.failed, None);
+    table.run(20_000);
+    assert_eq!(table.failed.as_deref(), Some("the terminal is silent"));
+}
+
+#[test]
 fn once_acknowledged_it_stands_even_if_the_line_dies() {
     let mut table = Table::new();
     table.control(json!({"behaviour": "hang_up_after_answer", "slow": 100}));

@@ -27,7 +27,6 @@ pub enum DeviceEvent {
 
 /// Something a device is told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "few commands live at once, and a receipt is the rarest of them")]
 pub enum DeviceCommand {
     /// Sound and light of the scanner.
     Beep(Beep),

@@ -88,7 +88,9 @@ pub fn classify(scan: &Scan, rules: &ScanRules, paying: bool) -> Code {
     }
     match scan.aim.as_ref() {
         Some(b"C1" | b"e0" | b"d2" | b"Q3" | b"J1") => element_string(text, rules),
-        Some(b"E0" | b"E3") => retail(linear_part(text), Some(13), rules),
+        Some(b"E0") => retail(linear_part(text), Some(13), rules),
+        // Behind the EAN-13 stands an add-on of two or five digits (of a newspaper), which prices nothing here.
+        Some(b"E3") => retail(text.get(..13).unwrap_or(text), Some(13), rules),
         Some(b"E4") => retail(linear_part(text), Some(8), rules),
         Some(_) | None => unmarked(text, rules, paying),
     }
@@ -194,10 +196,6 @@ fn wallet(text: &str) -> Option<WalletProvider> {
 
 /// EAN-13, EAN-8, UPC-A, UPC-E, GTIN-14 and in-store codes. `marked`: the length its symbology identifier promises.
 fn retail(text: &str, marked: Option<usize>, rules: &ScanRules) -> Code {
-    let text = match marked {
-        Some(13) if matches!(text.len(), 15 | 18) => text.get(..13).unwrap_or(text),
-        _ => text,
-    };
     if !digits::all_digits(text) {
         return Code::Refused(Refusal::Unrecognised);
     }

@@ -12,6 +12,10 @@ use serde::Deserialize;
 
 /// T3: the other side answers a message within this.
 const ANSWER_MS: u64 = 5_000;
+/// How long a refusal waits for the core; shorter than T3, so that the terminal need not ask again.
+const NOTE_MS: u64 = 3_000;
+/// A registration or a question without a card in it is answered within this.
+const WORK_MS: u64 = 30_000;
 /// T4: silence allowed while a card is being handled; every status starts it anew.
 const CARD_MS: u64 = 180_000;
 const LINES_MAX: usize = 200;
@@ -43,6 +47,8 @@ pub(super) struct Terminal {
     inbox: Vec<u8>,
     state: State,
     lines: Vec<String>,
+    /// When the terminal's silence is too long.
+    due: Mono,
 }
 
 enum State {
@@ -75,7 +81,11 @@ enum Step {
     /// Approved, but its Status-Information is not acknowledged: the core makes it durable first.
     Held,
     Acknowledged,
+    /// Refused, and the core has yet to take note; nothing is lost if it does not.
+    DeclineHeld,
     Declined,
+    /// As before, and with these bytes the exchange ends.
+    Over(&'static [u8]),
 }
 
 impl Terminal {
@@ -96,6 +106,7 @@ impl Terminal {
             inbox: Vec::new(),
             state: State::Idle,
             lines: Vec::new(),
+            due: Mono(0),
         })
     }
 
@@ -110,11 +121,7 @@ impl Terminal {
                 self.register(now, Job::Query { tender }, out);
             }
             (TerminalCommand::Acknowledge { tender }, State::Charging(charge)) if charge.tender == *tender => {
-                if charge.step == Step::Held {
-                    charge.step = Step::Acknowledged;
-                    out.send(&ACK);
-                    out.wake_at(now.plus_ms(CARD_MS));
-                }
+                self.acknowledge(now, out);
             }
             (TerminalCommand::Abort { tender }, State::Charging(charge)) if charge.tender == *tender => {
                 if matches!(charge.step, Step::Sent | Step::Accepted) {
@@ -140,6 +147,29 @@ impl Terminal {
         }
     }
 
+    fn acknowledge(&mut self, now: Mono, out: &mut Out) {
+        let State::Charging(charge) = &mut self.state else { return };
+        charge.step = match charge.step {
+            Step::Held => Step::Acknowledged,
+            Step::DeclineHeld => Step::Declined,
+            Step::Over(farewell) => {
+                out.send(farewell);
+                finished(&charge.tender, out);
+                return self.rest(out);
+            }
+            Step::Sent | Step::Accepted | Step::Acknowledged | Step::Declined => return,
+        };
+        out.send(&ACK);
+        out.wake_at(now.plus_ms(CARD_MS));
+    }
+
+    /// Nothing was charged. The line stays open until the core has taken note, so that its note needs no new one.
+    fn over(&mut self, now: Mono, tender: TenderId, code: u8, farewell: &'static [u8], out: &mut Out) {
+        answered(&tender, CardOutcome::Declined { code }, out);
+        self.state = State::Charging(Charge { tender, step: Step::Over(farewell) });
+        out.wake_at(now.plus_ms(NOTE_MS));
+    }
+
     /// Terminals forget the till when they restart, so every connection introduces itself (PA00P015 2.1).
     fn register(&mut self, now: Mono, job: Job, out: &mut Out) {
         let mut data = self.password.to_vec();
@@ -157,8 +187,7 @@ impl Terminal {
         match job {
             Job::Authorise { tender, amount } => {
                 let Ok(minor) = u64::try_from(amount.0) else {
-                    declined(&tender, 0xC8, out);
-                    return self.rest(out);
+                    return self.over(now, tender, 0xC8, &[], out);
                 };
                 let mut data = vec![0x04];
                 data.extend_from_slice(&codec::bcd::<6>(minor));
@@ -187,18 +216,15 @@ impl Terminal {
 
     fn message(&mut self, now: Mono, message: &Message, out: &mut Out) {
         match message.control {
-            [0x80, _] => self.accepted(now),
-            [0x84, code] => self.refused(code, out),
+            [0x80, _] => self.accepted(now, out),
+            [0x84, code] => self.refused(now, code, out),
             [0x04, 0xFF] => self.intermediate(now, message, out),
             [0x04, 0x0F] => self.status(now, &message.fields, out),
             [0x06, 0x0F] => {
                 out.send(&ACK);
                 self.completed(now, out);
             }
-            [0x06, 0x1E] => {
-                out.send(&ACK);
-                self.aborted(message, out);
-            }
+            [0x06, 0x1E] => self.aborted(now, message, out),
             [0x06, 0xD1..=0xD3] => {
                 self.print(message);
                 out.send(&ACK);
@@ -209,25 +235,22 @@ impl Terminal {
         }
     }
 
-    fn accepted(&mut self, _now: Mono) {
-        if let State::Charging(charge) = &mut self.state
-            && charge.step == Step::Sent
-        {
-            charge.step = Step::Accepted;
+    fn accepted(&mut self, now: Mono, out: &mut Out) {
+        match &mut self.state {
+            State::Charging(charge) if charge.step == Step::Sent => {
+                charge.step = Step::Accepted;
+                out.wake_at(now.plus_ms(CARD_MS));
+            }
+            State::Registering(_) | State::Asking { .. } => out.wake_at(now.plus_ms(WORK_MS)),
+            State::Charging(_) | State::Idle => {}
         }
     }
 
     /// 84 xx: the command was not taken, so nothing was charged.
-    fn refused(&mut self, code: u8, out: &mut Out) {
+    fn refused(&mut self, now: Mono, code: u8, out: &mut Out) {
         match core::mem::replace(&mut self.state, State::Idle) {
-            State::Charging(charge) if charge.step == Step::Sent => {
-                declined(&charge.tender, code, out);
-                self.rest(out);
-            }
-            State::Registering(Job::Authorise { tender, .. }) => {
-                declined(&tender, code, out);
-                self.rest(out);
-            }
+            State::Charging(Charge { tender, step: Step::Sent })
+            | State::Registering(Job::Authorise { tender, .. }) => self.over(now, tender, code, &[], out),
             State::Registering(Job::Query { tender }) | State::Asking { tender, .. } => {
                 last(tender, LastPayment::Unknown, out);
                 self.rest(out);
@@ -242,17 +265,19 @@ impl Terminal {
             return;
         };
         let patience = minutes.filter(|m| *m > 0).map_or(CARD_MS, |m| u64::from(m) * 60_000);
-        out.wake_at(now.plus_ms(patience));
         if let State::Charging(charge) = &mut self.state {
-            charge.step = match charge.step {
-                Step::Sent => Step::Accepted,
-                step @ (Step::Accepted | Step::Held | Step::Acknowledged | Step::Declined) => step,
-            };
+            match charge.step {
+                Step::Sent | Step::Accepted => charge.step = Step::Accepted,
+                Step::Acknowledged | Step::Declined => {}
+                // What waits for the core does not wait longer because the terminal talks.
+                Step::Held | Step::DeclineHeld | Step::Over(_) => return,
+            }
             out.event(DeviceEvent::Terminal(TerminalEvent::Progress {
                 tender: charge.tender.clone(),
                 text: progress(status, &message.fields),
             }));
         }
+        out.wake_at(now.plus_ms(patience));
     }
 
     fn status(&mut self, now: Mono, fields: &Fields, out: &mut Out) {
@@ -265,15 +290,14 @@ impl Terminal {
                         out.wake_at(now.plus_ms(ANSWER_MS));
                     }
                     Some(CardOutcome::Declined { code }) => {
-                        charge.step = Step::Declined;
+                        charge.step = Step::DeclineHeld;
                         answered(&charge.tender, CardOutcome::Declined { code }, out);
-                        out.send(&ACK);
-                        out.wake_at(now.plus_ms(CARD_MS));
+                        out.wake_at(now.plus_ms(NOTE_MS));
                     }
                     None => out.fail("the terminal's answer cannot be read: ask it for its last payment"),
                 },
-                Step::Held => {}
-                Step::Acknowledged | Step::Declined => out.send(&ACK),
+                Step::Held | Step::DeclineHeld => {}
+                Step::Acknowledged | Step::Declined | Step::Over(_) => out.send(&ACK),
             },
             State::Asking { last, .. } => {
                 *last = Some(match outcome(fields, &self.lines) {
@@ -292,7 +316,7 @@ impl Terminal {
         match core::mem::replace(&mut self.state, State::Idle) {
             State::Registering(job) => self.registered(now, job, out),
             State::Charging(charge) => match charge.step {
-                Step::Acknowledged | Step::Declined => {
+                Step::Acknowledged | Step::DeclineHeld | Step::Declined | Step::Over(_) => {
                     finished(&charge.tender, out);
                     self.rest(out);
                 }
@@ -309,7 +333,7 @@ impl Terminal {
         }
     }
 
-    fn aborted(&mut self, message: &Message, out: &mut Out) {
+    fn aborted(&mut self, now: Mono, message: &Message, out: &mut Out) {
         let code = match message.head {
             Head::Abort(code) => code.unwrap_or(0),
             Head::None
@@ -321,28 +345,28 @@ impl Terminal {
             | Head::Acknowledged => 0,
         };
         match core::mem::replace(&mut self.state, State::Idle) {
-            State::Registering(Job::Authorise { tender, .. }) => {
-                declined(&tender, code, out);
-                self.rest(out);
+            State::Registering(Job::Authorise { tender, .. })
+            | State::Charging(Charge { tender, step: Step::Sent | Step::Accepted }) => {
+                self.over(now, tender, code, &ACK, out);
             }
-            State::Charging(charge) => match charge.step {
-                Step::Sent | Step::Accepted => {
-                    declined(&charge.tender, code, out);
-                    self.rest(out);
+            State::Charging(charge) => {
+                out.send(&ACK);
+                match charge.step {
+                    Step::DeclineHeld | Step::Declined | Step::Over(_) => {
+                        finished(&charge.tender, out);
+                        self.rest(out);
+                    }
+                    Step::Sent | Step::Accepted | Step::Held | Step::Acknowledged => {
+                        out.fail("the terminal aborted what it had approved");
+                    }
                 }
-                Step::Declined => {
-                    finished(&charge.tender, out);
-                    self.rest(out);
-                }
-                Step::Held | Step::Acknowledged => {
-                    out.fail("the terminal aborted what it had approved");
-                }
-            },
+            }
             State::Registering(Job::Query { tender }) | State::Asking { tender, .. } => {
+                out.send(&ACK);
                 last(tender, LastPayment::Unknown, out);
                 self.rest(out);
             }
-            State::Idle => {}
+            State::Idle => out.send(&ACK),
         }
     }
 
@@ -361,15 +385,14 @@ impl Terminal {
         self.lines.extend(lines.into_iter().take(room));
     }
 
-    fn silent(&mut self, out: &mut Out) {
+    fn silent(&mut self, now: Mono, out: &mut Out) {
         match &self.state {
             State::Idle => {}
-            State::Charging(charge) if charge.step == Step::Held => {
+            State::Charging(Charge { step: Step::Held, .. }) => {
                 out.fail("the answer was not made durable in time: the terminal takes the money back");
             }
-            State::Registering(_) | State::Charging(_) | State::Asking { .. } => {
-                out.fail("the terminal is silent");
-            }
+            State::Charging(Charge { step: Step::DeclineHeld | Step::Over(_), .. }) => self.acknowledge(now, out),
+            State::Registering(_) | State::Charging(_) | State::Asking { .. } => out.fail("the terminal is silent"),
         }
     }
 }
@@ -410,7 +433,7 @@ impl Driver for Terminal {
                     }
                     if out.failed.is_some() || out.close {
                         self.inbox.clear();
-                        return;
+                        break;
                     }
                 }
                 if self.inbox.len() > codec::APDU_MAX || self.nonsense() {
@@ -426,8 +449,10 @@ impl Driver for Terminal {
                 | DeviceCommand::Recognise { .. }
                 | DeviceCommand::CancelRecognise { .. },
             ) => {}
-            In::Timeout => self.silent(out),
+            In::Timeout if now < self.due => out.wake_at(self.due),
+            In::Timeout => self.silent(now, out),
         }
+        self.due = out.wake_at.unwrap_or(self.due);
     }
 }
 

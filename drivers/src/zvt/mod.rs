@@ -18,6 +18,6 @@ pub const SPEC: Spec = Spec {
     name: "zvt",
     kind: Kind::Terminal,
     links: &[LinkKind::TcpPerCommand],
-    example: "name = \"terminal-1\"\ndriver = \"zvt\"\nlink = \"tcp-per-command:192.0.2.20:20007\"\noptions = { password = \"000000\", currency = 156 }",
+    example: "name = \"terminal-1\"\ndriver = \"zvt\"\nlink = \"tcp:192.0.2.20:20007\"\noptions = { password = \"000000\", currency = 156 }",
     build: |options| Ok(Box::new(driver::Terminal::new(&options::parse(options)?)?)),
 };

@@ -44,7 +44,8 @@ struct Charge {
     amount: u64,
     trace: u32,
     receipt: u32,
-    pan: String,
+    /// As sent: first six and last four digits.
+    pan: Vec<u8>,
     state: ChargeState,
 }
 
@@ -93,7 +94,7 @@ pub struct TerminalSim {
     /// The pause of `slow` before the next step is over.
     rested: bool,
     waiting: Waiting,
-    tapped: Option<String>,
+    tapped: Option<Vec<u8>>,
     connected: bool,
     registered: bool,
     shows: &'static str,
@@ -125,7 +126,7 @@ impl TerminalSim {
 
     fn control(&mut self, verb: &Value) {
         if let Some(pan) = verb.get("tap") {
-            self.tapped = Some(pan.as_str().unwrap_or(&self.options.pan).to_owned());
+            self.tapped = Some(masked(pan.as_str().unwrap_or(&self.options.pan)));
         }
         if let Some(wait) = verb.get("wait_for_card").and_then(Value::as_bool) {
             self.options.wait_for_card = wait;
@@ -297,7 +298,7 @@ impl TerminalSim {
 
     fn approve(&mut self, now: Mono, amount: u64, out: &mut Out) {
         self.traces += 1;
-        let pan = self.tapped.take().unwrap_or_else(|| self.options.pan.clone());
+        let pan = self.tapped.take().unwrap_or_else(|| masked(&self.options.pan));
         if self.charges.len() >= CHARGES_MAX {
             self.charges.pop_front();
         }
@@ -328,7 +329,7 @@ impl TerminalSim {
         let mut body = b"\x27\x00\x04".to_vec();
         body.extend(digits(charge.amount, 12));
         body.extend(b"\x49\x01\x56\x0c\x12\x30\x05\x0d\x04\x05\x22\xf1\xf0");
-        body.extend(masked(&charge.pan));
+        body.extend(&charge.pan);
         body.push(0x87);
         body.extend(digits(u64::from(charge.receipt), 4));
         body.extend(b"\x17\x00\x01\x3b");

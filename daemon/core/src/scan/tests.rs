@@ -30,6 +30,8 @@ fn retail_codes_become_gtins_without_leading_zeros() {
     assert_eq!(key(&seen(None, "16901234567899", false)), Some("16901234567899"));
     assert_eq!(seen(None, "6901234567893", false), Code::Refused(Refusal::CheckDigit));
     assert_eq!(seen(None, "0000000000000", false), Code::Refused(Refusal::Unrecognised));
+    assert_eq!(key(&seen(Some(b"E3"), "690123456789212", false)), Some("6901234567892"));
+    assert_eq!(seen(Some(b"E0"), "690123456789212", false), Code::Refused(Refusal::Unrecognised));
     assert_eq!(seen(None, "", false), Code::Refused(Refusal::Empty));
     assert_eq!(seen(None, "hello", false), Code::Refused(Refusal::Unrecognised));
 }
