@@ -103,5 +103,5 @@ case ${1:-} in
         # shellcheck disable=SC2086
         cargo test $locked "${light[@]}" --target "$triple" -p checkout --lib --tests
         ;;
-    *) die "say build or check" ;;
+    *) say "say build or check"; exit 64 ;;
 esac
