@@ -28,9 +28,11 @@ test: build ## everything: unit, scenario, power cuts, real processes, broker, b
 	@scripts/setup.sh base test
 	@scripts/test.sh $(LOCKED)
 
+# Figures are about what ships: the profile of the packages.
 bench: ## figures against their budgets: target/bench/report.json, a table and plots
 	@scripts/setup.sh base test
-	cargo bench $(LOCKED) -p e2e
+	cargo build $(LOCKED) --profile ci --bins -p aisled -p aisle-hq
+	cargo bench $(LOCKED) --profile ci -p e2e
 
 check: ## what a change must pass before the tests: format, clippy, dependencies, purity, systemd hardening
 	@scripts/setup.sh base check

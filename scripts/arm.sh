@@ -35,7 +35,7 @@ debian_compiler() {
         command -v apt-get >/dev/null || die "neither rustup nor Debian offers an ARM library here; use cross (cross.toml)"
         say "unpacking Debian's compiler and its arm64 library into $tools"
         rm -rf "$tools"
-        mkdir -p "$tools"/{lists/partial,cache/archives/partial,debs,root}
+        mkdir -p "$tools"/{lists/partial,cache/archives/partial,debs,sysroot}
         cat >"$tools/apt.conf" <<CONF
 APT::Architecture "amd64";
 APT::Architectures { "amd64"; "arm64"; };
@@ -51,12 +51,12 @@ CONF
             llvm=$(apt-cache depends "$std" | sed -n 's/.*Depends: \(libllvm[0-9]*\)$/\1/p' | tail -n 1)
             apt-get download -q rustc-web:amd64 libstd-rust-web-dev:amd64 "$std:amd64" "$llvm:amd64" libstd-rust-web-dev:arm64 \
                 >>../apt.log 2>&1 || { tail -n 5 ../apt.log >&2; die "Debian's compiler could not be fetched"; }
-            for deb in *.deb; do dpkg-deb -x "$deb" ../root; done
+            for deb in *.deb; do dpkg-deb -x "$deb" ../sysroot; done
         )
         rm -rf "$tools"/{lists,cache,debs}
         cat >"$tools/rustc.new" <<WRAPPER
 #!/bin/sh
-LD_LIBRARY_PATH=$tools/root/usr/lib/x86_64-linux-gnu exec $tools/root/usr/bin/rustc "\$@"
+LD_LIBRARY_PATH=$tools/sysroot/usr/lib/x86_64-linux-gnu exec $tools/sysroot/usr/bin/rustc "\$@"
 WRAPPER
         chmod +x "$tools/rustc.new"
         mv "$tools/rustc.new" "$tools/rustc"
@@ -103,5 +103,5 @@ case ${1:-} in
         # shellcheck disable=SC2086
         cargo test $locked "${light[@]}" --target "$triple" -p checkout --lib --tests
         ;;
-    *) die "say build or check" ;;
+    *) say "say build or check"; exit 64 ;;
 esac

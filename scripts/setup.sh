@@ -89,19 +89,21 @@ rust() {
     say "Rust is in ${CARGO_HOME:-$HOME/.cargo}/bin; make finds it there, your shell after: . ${CARGO_HOME:-$HOME/.cargo}/env"
 }
 
-# Compiled without link-time optimisation: half the time, and they run for seconds.
+# cargo_tool NAME WHAT-WITHOUT-IT [options]. Compiled lightly: half the time, and they run for seconds.
 cargo_tool() {
     command -v "$1" >/dev/null && return 0
-    say "compiling $1 (once, a few minutes)"
+    local name=$1 without=$2
+    shift 2
+    say "compiling $name (once, a few minutes)"
     local log; log=$(mktemp)
     if CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/tools" CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=false \
-        cargo install -q --locked "$1" >"$log" 2>&1 </dev/null; then
+        cargo install -q --locked "$name" "$@" >"$log" 2>&1 </dev/null; then
         rm -rf "${CARGO_TARGET_DIR:-target}/tools" "$log"
         return 0
     fi
     tail -n 5 "$log" >&2
-    say "$1 could not be compiled; $2"
+    say "$name could not be compiled; $without"
 }
 
 [ $# -gt 0 ] || set -- base test check
@@ -113,7 +115,8 @@ for group in "$@"; do
     esac
     case $group in
         base) rust ;;
-        test) cargo_tool cargo-nextest "plain 'cargo test' serves instead" ;;
+        # Without its updater, which brings a second TLS with a great deal of C.
+        test) cargo_tool cargo-nextest "plain 'cargo test' serves instead" --no-default-features ;;
         check) cargo_tool cargo-deny "'make check' will say what it could not check" ;;
     esac
 done
