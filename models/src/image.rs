@@ -86,9 +86,10 @@ impl Frame {
         if bytes.len() as u64 > FILE_CAP {
             return Err(format!("it is larger than {FILE_CAP} bytes"));
         }
-        let reader = ImageReader::new(Cursor::new(bytes))
+        let mut reader = ImageReader::new(Cursor::new(bytes))
             .with_guessed_format()
             .map_err(|e| e.to_string())?;
+        reader.limits(limits());
         match reader.format() {
             Some(ImageFormat::Jpeg) => jpeg_is_whole(bytes)?,
             Some(ImageFormat::Png | ImageFormat::Pnm) => {}
@@ -101,7 +102,6 @@ impl Frame {
                 "{width} x {height} is more than {PIXEL_CAP} pixels"
             ));
         }
-        decoder.set_limits(limits()).map_err(|e| e.to_string())?;
         let orientation = decoder.orientation().map_err(|e| e.to_string())?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
         picture.apply_orientation(orientation);

@@ -28,6 +28,7 @@ pub enum Ended {
 #[derive(Debug, Default)]
 pub struct Gathered {
     probes: Vec<Probe>,
+    frames_seen: usize,
     faces_seen: usize,
     mixed: bool,
     hint: Option<Hint>,
@@ -36,6 +37,7 @@ pub struct Gathered {
 impl Gathered {
     /// Takes one look and returns a hint when it differs from the last one given. A new face starts over.
     pub fn take(&mut self, look: Look) -> Option<Hint> {
+        self.frames_seen += 1;
         let hint = match look {
             Look::NoFace => Some(Hint::LookAtCamera),
             Look::Unusable(hint) => {
@@ -122,7 +124,7 @@ impl Gathered {
             return self.verdict(gallery);
         }
         Ok(match ended {
-            Ended::Deadline if self.faces_seen > 0 => Outcome::TimedOut,
+            Ended::Deadline if self.faces_seen > 0 || self.frames_seen == 0 => Outcome::TimedOut,
             Ended::Deadline | Ended::SourceEnded => Outcome::NoFace,
         })
     }
@@ -207,10 +209,15 @@ mod tests {
         let mut gathered = Gathered::default();
         assert_eq!(
             gathered.conclude(Ended::Deadline, &gallery).unwrap(),
-            Outcome::NoFace
+            Outcome::TimedOut,
+            "nobody looked"
         );
         assert_eq!(gathered.take(Look::NoFace), Some(Hint::LookAtCamera));
         assert_eq!(gathered.take(Look::NoFace), None, "a hint is given once");
+        assert_eq!(
+            gathered.conclude(Ended::Deadline, &gallery).unwrap(),
+            Outcome::NoFace
+        );
         gathered.take(Look::Unusable(Hint::ComeCloser));
         assert_eq!(
             gathered.conclude(Ended::Deadline, &gallery).unwrap(),
