@@ -84,7 +84,7 @@ enum Command {
     },
     /// Print what photographs show, one JSON line each, and who it is if a gallery is given.
     Identify {
-        #[arg(long, requires = "key")]
+        #[arg(long)]
         gallery: Option<PathBuf>,
         #[arg(long)]
         key: Option<PathBuf>,
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
     match perform(&models, command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            eprintln!("aisle-vision: {error:#}");
             ExitCode::FAILURE
         }
     }
