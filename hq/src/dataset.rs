@@ -55,7 +55,10 @@ pub fn import(
     let mut chunks = Vec::new();
     for chunk in packed.stream.chunks(CHUNK_MAX) {
         let hash = hex(&Sha256::digest(chunk));
-        txn.execute("INSERT OR IGNORE INTO chunk (hash, body) VALUES (?1, ?2)", params![hash, chunk])?;
+        txn.execute(
+            "INSERT OR IGNORE INTO chunk (hash, body) VALUES (?1, ?2)",
+            params![hash, chunk],
+        )?;
         chunks.push(hash);
     }
     let manifest = Manifest {
@@ -91,7 +94,9 @@ pub fn newest(db: &Connection) -> anyhow::Result<Vec<Manifest>> {
     )?;
     let documents = statement.query_map([], |row| row.get::<_, String>(0))?;
     documents
-        .map(|document| serde_json::from_str(&document?).context("a stored manifest cannot be read"))
+        .map(|document| {
+            serde_json::from_str(&document?).context("a stored manifest cannot be read")
+        })
         .collect()
 }
 
@@ -110,12 +115,19 @@ pub fn chunk(db: &Connection, hash: &str) -> rusqlite::Result<Option<Vec<u8>>> {
 pub fn unpack(manifest: &Manifest, chunks: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
     anyhow::ensure!(chunks.len() == manifest.chunks.len(), "chunks are missing");
     for (chunk, hash) in chunks.iter().zip(&manifest.chunks) {
-        anyhow::ensure!(hex(&Sha256::digest(chunk)) == *hash, "a chunk is not the one the manifest names");
+        anyhow::ensure!(
+            hex(&Sha256::digest(chunk)) == *hash,
+            "a chunk is not the one the manifest names"
+        );
     }
     let size = usize::try_from(manifest.raw)?;
-    let rows = zstd::bulk::decompress(&chunks.concat(), size).context("the chunks are not one zstd stream")?;
+    let rows = zstd::bulk::decompress(&chunks.concat(), size)
+        .context("the chunks are not one zstd stream")?;
     let lines = rows.split(|byte| *byte == b'\n').count() - 1;
-    anyhow::ensure!(rows.len() == size && u64::try_from(lines)? == manifest.rows, "another size than the manifest says");
+    anyhow::ensure!(
+        rows.len() == size && u64::try_from(lines)? == manifest.rows,
+        "another size than the manifest says"
+    );
     Ok(rows)
 }
 

@@ -14,12 +14,28 @@ pub enum Work {
     Tick,
     /// HQ has subscribed: manifests and acks that may have been lost are due again.
     LinkUp,
-    Hello { box_id: String, hello: Hello },
-    Batch { box_id: String, batch: Box<Batch> },
+    Hello {
+        box_id: String,
+        hello: Hello,
+    },
+    Batch {
+        box_id: String,
+        batch: Box<Batch>,
+    },
     /// A message on `journal` that is not a batch.
-    Refused { box_id: String, reason: crate::batch::Refused },
-    State { box_id: String, state: BoxState },
-    Ask { box_id: String, ask: Ask, heard: Instant },
+    Refused {
+        box_id: String,
+        reason: crate::batch::Refused,
+    },
+    State {
+        box_id: String,
+        state: BoxState,
+    },
+    Ask {
+        box_id: String,
+        ask: Ask,
+        heard: Instant,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +50,14 @@ pub struct Outgoing {
 /// # Errors
 /// When topic or payload is not of the contract.
 pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static str> {
-    let (of_tenant, box_id, leaf) = parse_topic(topic).ok_or("not a topic of the contract, or the wrong shard")?;
+    let (of_tenant, box_id, leaf) =
+        parse_topic(topic).ok_or("not a topic of the contract, or the wrong shard")?;
     if of_tenant != tenant {
         return Err("another tenant");
     }
-    let printable = box_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let printable = box_id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if box_id.is_empty() || box_id.len() > BOX_ID_MAX || !printable {
         return Err("a box id is up to 64 letters, digits, '-', '_' and '.'");
     }
