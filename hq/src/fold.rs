@@ -13,17 +13,21 @@ const SALE: &str = "basket.completed";
 
 /// Where a body comes from.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
-    pub box_id: &'a str,
-    pub epoch: u64,
-    pub seq: u64,
+pub(crate) struct Origin<'a> {
+    pub(crate) box_id: &'a str,
+    pub(crate) epoch: u64,
+    pub(crate) seq: u64,
 }
 
 /// Stores one body. What cannot be read is set aside and never stops the rest.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub fn record(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8]) -> rusqlite::Result<()> {
+pub(crate) fn record(
+    txn: &Transaction<'_>,
+    origin: Origin<'_>,
+    body: &[u8],
+) -> rusqlite::Result<()> {
     let Ok(text) = std::str::from_utf8(body) else {
         return set_aside(txn, origin, body, "not UTF-8");
     };
@@ -77,61 +81,69 @@ struct Basket {
 
 /// A completed transaction as the box tells it. Unknown fields are the business of later versions.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Completed {
-    pub transaction: String,
-    pub receipt: u64,
-    pub total: i64,
+pub(crate) struct Completed {
+    pub(crate) transaction: String,
+    pub(crate) receipt: u64,
+    pub(crate) total: i64,
     #[serde(default)]
-    pub discount: i64,
+    pub(crate) discount: i64,
     #[serde(default)]
-    pub change: i64,
+    pub(crate) change: i64,
     #[serde(default)]
-    pub member: Option<String>,
-    pub currency: String,
+    pub(crate) member: Option<String>,
+    pub(crate) currency: String,
     #[serde(default)]
-    pub taxes: Vec<Tax>,
+    pub(crate) taxes: Vec<Tax>,
     #[serde(default)]
-    pub tenders: Vec<Tender>,
+    pub(crate) tenders: Vec<Tender>,
     #[serde(default)]
-    pub lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Tax {
-    pub rate_bp: i64,
-    pub net: i64,
-    pub tax: i64,
+pub(crate) struct Tax {
+    pub(crate) rate_bp: i64,
+    pub(crate) net: i64,
+    pub(crate) tax: i64,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Tender {
-    pub tender: String,
-    pub kind: String,
-    pub amount: i64,
+pub(crate) struct Tender {
+    pub(crate) tender: String,
+    pub(crate) kind: String,
+    pub(crate) amount: i64,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Line {
-    pub no: i64,
-    pub key: String,
+pub(crate) struct Line {
+    pub(crate) no: i64,
+    pub(crate) key: String,
     #[serde(default)]
-    pub name: Name,
-    pub quantity: i64,
+    pub(crate) name: Name,
+    pub(crate) quantity: i64,
     #[serde(default)]
-    pub weight_g: Option<i64>,
-    pub unit_price: i64,
+    pub(crate) weight_g: Option<i64>,
+    pub(crate) unit_price: i64,
     #[serde(default)]
-    pub discount: i64,
-    pub total: i64,
+    pub(crate) discount: i64,
+    pub(crate) total: i64,
     #[serde(default)]
-    pub price_book: String,
+    pub(crate) price_book: String,
 }
 
 /// A transaction completes once in its life, whatever is sent again and by whom.
-fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale: &Completed) -> rusqlite::Result<()> {
+fn sale(
+    txn: &Transaction<'_>,
+    origin: Origin<'_>,
+    envelope: &Envelope<'_>,
+    sale: &Completed,
+) -> rusqlite::Result<()> {
     let said = serde_json::to_vec(&(envelope.lane, sale)).unwrap_or_default();
     let content: [u8; 32] = Sha256::digest(said).into();
-    let tax: i64 = sale.taxes.iter().fold(0, |sum, tax| sum.saturating_add(tax.tax));
+    let tax: i64 = sale
+        .taxes
+        .iter()
+        .fold(0, |sum, tax| sum.saturating_add(tax.tax));
     let inserted = txn
         .prepare_cached(
             "INSERT OR IGNORE INTO sale (transaction_id, box, lane, receipt_no, at, total, tax, discount, change,
@@ -161,7 +173,10 @@ fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale
         .query_row([&sale.transaction], |row| row.get(0))
         .optional()?;
     if first != Some(content) {
-        let detail = format!("transaction {} was completed again with other content", sale.transaction);
+        let detail = format!(
+            "transaction {} was completed again with other content",
+            sale.transaction
+        );
         alarm(txn, origin.box_id, "sale_conflict", &detail)?;
     }
     Ok(())
@@ -187,26 +202,47 @@ fn parts(txn: &Transaction<'_>, sale: &Completed) -> rusqlite::Result<()> {
             line.price_book
         ])?;
     }
-    let mut tenders = txn.prepare_cached(
-        "INSERT OR IGNORE INTO sale_tender (transaction_id, tender, kind, amount) VALUES (?1, ?2, ?3, ?4)",
-    )?;
+    let mut tenders = txn
+        .prepare_cached("INSERT OR IGNORE INTO sale_tender (transaction_id, tender, kind, amount) VALUES (?1, ?2, ?3, ?4)")?;
     for tender in &sale.tenders {
-        tenders.execute(params![sale.transaction, tender.tender, tender.kind, tender.amount])?;
+        tenders.execute(params![
+            sale.transaction,
+            tender.tender,
+            tender.kind,
+            tender.amount
+        ])?;
     }
-    let mut taxes = txn
-        .prepare_cached("INSERT OR IGNORE INTO sale_tax (transaction_id, rate_bp, net, tax) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut taxes =
+        txn.prepare_cached("INSERT OR IGNORE INTO sale_tax (transaction_id, rate_bp, net, tax) VALUES (?1, ?2, ?3, ?4)")?;
     for tax in &sale.taxes {
         taxes.execute(params![sale.transaction, tax.rate_bp, tax.net, tax.tax])?;
     }
     Ok(())
 }
 
-fn set_aside(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8], reason: &str) -> rusqlite::Result<()> {
+fn set_aside(
+    txn: &Transaction<'_>,
+    origin: Origin<'_>,
+    body: &[u8],
+    reason: &str,
+) -> rusqlite::Result<()> {
     txn.prepare_cached(
         "INSERT OR IGNORE INTO dead_letter (box, epoch, seq, at, reason, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute(params![origin.box_id, int(origin.epoch), int(origin.seq), now_ms(), reason, body])?;
-    tracing::warn!(box_id = origin.box_id, seq = origin.seq, reason, "event set aside");
+    .execute(params![
+        origin.box_id,
+        int(origin.epoch),
+        int(origin.seq),
+        now_ms(),
+        reason,
+        body
+    ])?;
+    tracing::warn!(
+        box_id = origin.box_id,
+        seq = origin.seq,
+        reason,
+        "event set aside"
+    );
     Ok(())
 }
 
@@ -301,7 +337,10 @@ mod tests {
 
     #[test]
     fn the_kind_of_an_event_is_its_tags() {
-        assert_eq!(kind(r#"{"basket":{"completed":{"a":[1]}}}"#).as_deref(), Some("basket.completed"));
+        assert_eq!(
+            kind(r#"{"basket":{"completed":{"a":[1]}}}"#).as_deref(),
+            Some("basket.completed")
+        );
         assert_eq!(kind(r#"{"lane":"opened"}"#).as_deref(), Some("lane.opened"));
         assert_eq!(kind(r#""booted""#).as_deref(), Some("booted"));
         assert_eq!(kind(r#"{"x":[1,2]}"#).as_deref(), Some("x"));

@@ -5,21 +5,21 @@ use crate::store::Known;
 use checkout::wire::{Hello, Verdict};
 
 /// Before the first event.
-pub const NO_HASH: [u8; 32] = [0; 32];
+pub(crate) const NO_HASH: [u8; 32] = [0; 32];
 
 /// What HQ does with a box's word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// What HQ holds of the box from here on.
-    pub known: Known,
-    pub verdict: Verdict,
+    pub(crate) known: Known,
+    pub(crate) verdict: Verdict,
     /// For the alarm list, where the pasts differ and somebody should know.
-    pub alarm: Option<&'static str>,
+    pub(crate) alarm: Option<&'static str>,
 }
 
 /// `mark`: the hash HQ has at the box's acked number, where it has one.
 #[must_use]
-pub fn hello(known: Option<Known>, hello: &Hello, mark: Option<[u8; 32]>) -> Judgement {
+pub(crate) fn hello(known: Option<Known>, hello: &Hello, mark: Option<[u8; 32]>) -> Judgement {
     let fresh = Known {
         journal: hello.journal.clone(),
         epoch: hello.epoch,
@@ -28,7 +28,8 @@ pub fn hello(known: Option<Known>, hello: &Hello, mark: Option<[u8; 32]>) -> Jud
         connection: hello.connection,
     };
     let Some(mut known) = known else {
-        let behind = (hello.acked > 0).then_some("HQ has nothing of this box, which says it has sent events before");
+        let behind = (hello.acked > 0)
+            .then_some("HQ has nothing of this box, which says it has sent events before");
         return go_on(fresh, behind);
     };
     known.connection = hello.connection;
@@ -51,20 +52,27 @@ pub fn hello(known: Option<Known>, hello: &Hello, mark: Option<[u8; 32]>) -> Jud
         return new_epoch(known, "the box is in an epoch HQ has left");
     }
     if known.acked > hello.head {
-        return new_epoch(known, "HQ has more of this journal than the box: its disk was restored");
+        return new_epoch(
+            known,
+            "HQ has more of this journal than the box: its disk was restored",
+        );
     }
     let theirs = hash_of_hex(&hello.hash);
     let differs = mark.is_some_and(|ours| theirs != Some(ours));
     if differs {
-        return new_epoch(known, "another chain hash at the acked number: the box's disk was cloned or restored");
+        return new_epoch(
+            known,
+            "another chain hash at the acked number: the box's disk was cloned or restored",
+        );
     }
-    let behind = (hello.acked > known.acked).then_some("the box says HQ has acknowledged more than HQ has");
+    let behind =
+        (hello.acked > known.acked).then_some("the box says HQ has acknowledged more than HQ has");
     go_on(known, behind)
 }
 
 /// Where a batch goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// Store what follows `known.acked`.
     Next(Known),
     /// HQ has all of it.
@@ -75,7 +83,7 @@ pub enum Place {
 }
 
 #[must_use]
-pub fn batch(known: Option<Known>, batch: &Batch) -> Place {
+pub(crate) fn batch(known: Option<Known>, batch: &Batch) -> Place {
     let header = &batch.header;
     let fresh = |connection| Known {
         journal: header.journal.clone(),
@@ -87,7 +95,9 @@ pub fn batch(known: Option<Known>, batch: &Batch) -> Place {
     let known = match known {
         None => fresh(0),
         Some(known) if known.journal == header.journal && header.epoch == known.epoch => known,
-        Some(known) if known.journal == header.journal && header.epoch > known.epoch => fresh(known.connection),
+        Some(known) if known.journal == header.journal && header.epoch > known.epoch => {
+            fresh(known.connection)
+        }
         Some(known) if known.journal == header.journal => {
             // Sent before the box heard of its new epoch: nothing new has happened.
             let epoch = known.epoch;
@@ -95,8 +105,14 @@ pub fn batch(known: Option<Known>, batch: &Batch) -> Place {
         }
         Some(known) => {
             let epoch = known.epoch.max(header.epoch);
-            let known = Known { epoch, ..fresh(known.connection) };
-            return Place::Refused(new_epoch(known, "events of another journal than the one HQ knows"));
+            let known = Known {
+                epoch,
+                ..fresh(known.connection)
+            };
+            return Place::Refused(new_epoch(
+                known,
+                "events of another journal than the one HQ knows",
+            ));
         }
     };
     if header.first > known.acked + 1 {
@@ -106,7 +122,10 @@ pub fn batch(known: Option<Known>, batch: &Batch) -> Place {
         return Place::Known(known);
     }
     if batch.hash_at(known.acked) != Some(known.hash) {
-        return Place::Refused(new_epoch(known, "the hash chain does not continue what HQ has"));
+        return Place::Refused(new_epoch(
+            known,
+            "the hash chain does not continue what HQ has",
+        ));
     }
     Place::Next(known)
 }

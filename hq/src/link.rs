@@ -4,7 +4,8 @@ use crate::tls::ClientTls;
 use crate::work::{Outgoing, Work, parse};
 use anyhow::{Context as _, bail};
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, SubscribeReasonCode, Transport,
+    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, SubscribeReasonCode,
+    Transport,
 };
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -21,17 +22,17 @@ const INFLIGHT: u16 = 100;
 
 /// Where and as whom HQ connects.
 #[derive(Clone, Debug)]
-pub struct Target {
-    pub host: String,
-    pub port: u16,
-    pub tls: Option<ClientTls>,
-    pub tenant: String,
+pub(crate) struct Target {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: Option<ClientTls>,
+    pub(crate) tenant: String,
     /// Unique per HQ, or two of them would push each other off the broker.
-    pub client_id: String,
+    pub(crate) client_id: String,
 }
 
 /// Connects again and again until the writer or the program ends.
-pub async fn run(
+pub(crate) async fn run(
     target: Target,
     work: mpsc::Sender<Work>,
     mut outgoing: mpsc::Receiver<Vec<Outgoing>>,
@@ -88,7 +89,9 @@ async fn receive(
     let mut heard = Instant::now();
     let mut subscribed = 0;
     loop {
-        let event = timeout_at(heard + SILENCE_MAX, events.poll()).await.context("the broker is silent")??;
+        let event = timeout_at(heard + SILENCE_MAX, events.poll())
+            .await
+            .context("the broker is silent")??;
         let Event::Incoming(packet) = event else {
             continue;
         };
@@ -102,17 +105,23 @@ async fn receive(
                 if subscribed < 4 {
                     continue;
                 }
-                tracing::info!(host = target.host, port = target.port, "connected to the broker");
+                tracing::info!(
+                    host = target.host,
+                    port = target.port,
+                    "connected to the broker"
+                );
                 up.send_replace(true);
                 Work::LinkUp
             }
-            Packet::Publish(publish) => match parse(&target.tenant, &publish.topic, &publish.payload) {
-                Ok(item) => item,
-                Err(reason) => {
-                    tracing::debug!(topic = publish.topic, %reason, "message refused");
-                    continue;
+            Packet::Publish(publish) => {
+                match parse(&target.tenant, &publish.topic, &publish.payload) {
+                    Ok(item) => item,
+                    Err(reason) => {
+                        tracing::debug!(topic = publish.topic, %reason, "message refused");
+                        continue;
+                    }
                 }
-            },
+            }
             Packet::Disconnect => bail!("the broker has disconnected us"),
             Packet::Connect(_)
             | Packet::ConnAck(_)
@@ -132,10 +141,20 @@ async fn receive(
     }
 }
 
-async fn send(client: &AsyncClient, outgoing: &mut mpsc::Receiver<Vec<Outgoing>>) -> anyhow::Result<()> {
+async fn send(
+    client: &AsyncClient,
+    outgoing: &mut mpsc::Receiver<Vec<Outgoing>>,
+) -> anyhow::Result<()> {
     while let Some(messages) = outgoing.recv().await {
         for message in messages {
-            client.publish_bytes(message.topic, QoS::AtLeastOnce, message.retain, message.payload).await?;
+            client
+                .publish_bytes(
+                    message.topic,
+                    QoS::AtLeastOnce,
+                    message.retain,
+                    message.payload,
+                )
+                .await?;
         }
     }
     Ok(())

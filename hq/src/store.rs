@@ -19,8 +19,11 @@ impl Store {
     /// # Errors
     /// When the directory or the database cannot be made.
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
-        let store = Self { dir: dir.to_owned() };
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("cannot make the data directory {}", dir.display()))?;
+        let store = Self {
+            dir: dir.to_owned(),
+        };
         store.writer()?.execute_batch(include_str!("schema.sql"))?;
         Ok(store)
     }
@@ -34,7 +37,8 @@ impl Store {
     /// When the database cannot be opened.
     pub fn writer(&self) -> anyhow::Result<Connection> {
         let path = self.path();
-        let db = Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let db =
+            Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         db.busy_timeout(BUSY)?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", "full")?;
@@ -60,7 +64,9 @@ impl Store {
 /// Milliseconds since 1970.
 #[must_use]
 pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -112,8 +118,15 @@ pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite
         int(known.connection),
         now_ms()
     ])?;
-    txn.prepare_cached("INSERT OR IGNORE INTO journal_mark (box, epoch, seq, hash) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![box_id, int(known.epoch), int(known.acked), known.hash])?;
+    txn.prepare_cached(
+        "INSERT OR IGNORE INTO journal_mark (box, epoch, seq, hash) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        box_id,
+        int(known.epoch),
+        int(known.acked),
+        known.hash
+    ])?;
     Ok(())
 }
 
@@ -121,7 +134,12 @@ pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn mark(txn: &Transaction<'_>, box_id: &str, epoch: u64, seq: u64) -> rusqlite::Result<Option<[u8; 32]>> {
+pub fn mark(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    epoch: u64,
+    seq: u64,
+) -> rusqlite::Result<Option<[u8; 32]>> {
     txn.prepare_cached("SELECT hash FROM journal_mark WHERE box = ?1 AND epoch = ?2 AND seq = ?3")?
         .query_row(params![box_id, int(epoch), int(seq)], |row| row.get(0))
         .optional()
@@ -131,7 +149,12 @@ pub fn mark(txn: &Transaction<'_>, box_id: &str, epoch: u64, seq: u64) -> rusqli
 ///
 /// # Errors
 /// When the database cannot be written.
-pub fn alarm(txn: &Transaction<'_>, box_id: &str, kind: &str, detail: &str) -> rusqlite::Result<()> {
+pub fn alarm(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    kind: &str,
+    detail: &str,
+) -> rusqlite::Result<()> {
     let detail: String = detail.chars().take(ALARM_DETAIL_MAX).collect();
     txn.prepare_cached(
         "INSERT INTO alarm (box, kind, detail, at, last_at) VALUES (?1, ?2, ?3, ?4, ?4)

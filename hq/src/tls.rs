@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Ring for every TLS connection of the process; calling it again changes nothing.
-pub fn install_provider() {
+pub(crate) fn install_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -30,7 +30,13 @@ impl ServerTls {
         ServerConfig::builder()
             .with_client_cert_verifier(verifier)
             .with_single_cert(certificates(&self.cert)?, private_key(&self.key)?)
-            .with_context(|| format!("{} and {} do not belong together", self.cert.display(), self.key.display()))
+            .with_context(|| {
+                format!(
+                    "{} and {} do not belong together",
+                    self.cert.display(),
+                    self.key.display()
+                )
+            })
     }
 }
 
@@ -52,7 +58,13 @@ impl ClientTls {
         };
         config
             .with_client_auth_cert(certificates(cert)?, private_key(key)?)
-            .with_context(|| format!("{} and {} do not belong together", cert.display(), key.display()))
+            .with_context(|| {
+                format!(
+                    "{} and {} do not belong together",
+                    cert.display(),
+                    key.display()
+                )
+            })
     }
 }
 
@@ -74,5 +86,6 @@ fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
 }
 
 fn private_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path).with_context(|| format!("{} holds no private key", path.display()))
+    PrivateKeyDer::from_pem_file(path)
+        .with_context(|| format!("{} holds no private key", path.display()))
 }

@@ -8,19 +8,23 @@ use checkout::words::{Money, Private, TenderId};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 #[derive(Clone, Debug)]
-pub struct Charge<'a> {
-    pub tender: &'a TenderId,
-    pub amount: Money,
-    pub currency: &'a str,
-    pub provider: WalletProvider,
-    pub code: &'a Private<String>,
+pub(crate) struct Charge<'a> {
+    pub(crate) tender: &'a TenderId,
+    pub(crate) amount: Money,
+    pub(crate) currency: &'a str,
+    pub(crate) provider: WalletProvider,
+    pub(crate) code: &'a Private<String>,
 }
 
 /// The answer may leave only after `txn` is committed.
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub fn authorise(txn: &Transaction<'_>, box_id: &str, charge: &Charge<'_>) -> rusqlite::Result<WalletOutcome> {
+pub(crate) fn authorise(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    charge: &Charge<'_>,
+) -> rusqlite::Result<WalletOutcome> {
     if let Some(payment) = find(txn, box_id, charge.tender)? {
         let same = payment.amount == charge.amount.0 && payment.currency == charge.currency;
         return Ok(if same { payment.outcome() } else { declined("this tender was asked for with another amount") });
@@ -34,7 +38,11 @@ pub fn authorise(txn: &Transaction<'_>, box_id: &str, charge: &Charge<'_>) -> ru
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub fn query(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite::Result<WalletOutcome> {
+pub(crate) fn query(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    tender: &TenderId,
+) -> rusqlite::Result<WalletOutcome> {
     let Some(mut payment) = find(txn, box_id, tender)? else {
         let closed = Payment { state: State::Closed, ..Payment::default() };
         keep(txn, box_id, tender, &closed)?;
@@ -42,8 +50,10 @@ pub fn query(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite
     };
     if payment.state == State::Pending {
         payment.state = State::Approved;
-        txn.prepare_cached("UPDATE wallet_payment SET state = 'approved' WHERE box = ?1 AND tender = ?2")?
-            .execute(params![box_id, tender.0])?;
+        txn.prepare_cached(
+            "UPDATE wallet_payment SET state = 'approved' WHERE box = ?1 AND tender = ?2",
+        )?
+        .execute(params![box_id, tender.0])?;
     }
     Ok(payment.outcome())
 }
@@ -99,7 +109,9 @@ impl Payment {
 }
 
 fn declined(reason: &str) -> WalletOutcome {
-    WalletOutcome::Declined { reason: reason.into() }
+    WalletOutcome::Declined {
+        reason: reason.into(),
+    }
 }
 
 fn decide(charge: &Charge<'_>) -> Payment {
@@ -116,12 +128,20 @@ fn decide(charge: &Charge<'_>) -> Payment {
             WalletProvider::Alipay => "alipay",
             WalletProvider::Unionpay => "unionpay",
         },
-        state: if charge.amount.0 > 0 { state } else { State::Declined },
+        state: if charge.amount.0 > 0 {
+            state
+        } else {
+            State::Declined
+        },
         reference: format!("SANDBOX-{}", charge.tender),
     }
 }
 
-fn find(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite::Result<Option<Payment>> {
+fn find(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    tender: &TenderId,
+) -> rusqlite::Result<Option<Payment>> {
     txn.prepare_cached("SELECT amount, currency, state, reference FROM wallet_payment WHERE box = ?1 AND tender = ?2")?
         .query_row(params![box_id, tender.0], |row| {
             Ok(Payment {
@@ -135,7 +155,12 @@ fn find(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite::Res
         .optional()
 }
 
-fn keep(txn: &Transaction<'_>, box_id: &str, tender: &TenderId, payment: &Payment) -> rusqlite::Result<()> {
+fn keep(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    tender: &TenderId,
+    payment: &Payment,
+) -> rusqlite::Result<()> {
     txn.prepare_cached(
         "INSERT INTO wallet_payment (box, tender, amount, currency, provider, state, reference, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

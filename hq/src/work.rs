@@ -50,11 +50,14 @@ pub struct Outgoing {
 /// # Errors
 /// When topic or payload is not of the contract.
 pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static str> {
-    let (of_tenant, box_id, leaf) = parse_topic(topic).ok_or("not a topic of the contract, or the wrong shard")?;
+    let (of_tenant, box_id, leaf) =
+        parse_topic(topic).ok_or("not a topic of the contract, or the wrong shard")?;
     if of_tenant != tenant {
         return Err("another tenant");
     }
-    let printable = box_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let printable = box_id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if box_id.is_empty() || box_id.len() > BOX_ID_MAX || !printable {
         return Err("a box id is up to 64 letters, digits, '-', '_' and '.'");
     }

@@ -5,13 +5,15 @@ use super::{HANDSHAKE_MAX, PACKET_MAX};
 use anyhow::{Context as _, bail, ensure};
 use bytes::BytesMut;
 use rumqttc::{
-    ConnAck, Connect, ConnectReturnCode, Error as CodecError, Packet, PubAck, Publish, QoS, SubAck, Subscribe,
-    SubscribeReasonCode, UnsubAck, valid_filter,
+    ConnAck, Connect, ConnectReturnCode, Error as CodecError, Packet, PubAck, Publish, QoS, SubAck,
+    Subscribe, SubscribeReasonCode, UnsubAck, valid_filter,
 };
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split,
+};
 use tokio::select;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -72,10 +74,16 @@ enum End {
 
 fn client_id(connect: &Connect, serial: u64) -> anyhow::Result<String> {
     if connect.client_id.is_empty() {
-        ensure!(connect.clean_session, "an empty client id wants a clean session");
+        ensure!(
+            connect.clean_session,
+            "an empty client id wants a clean session"
+        );
         return Ok(format!("anonymous-{serial}"));
     }
-    ensure!(connect.client_id.len() <= 256, "client id is longer than 256 bytes");
+    ensure!(
+        connect.client_id.len() <= 256,
+        "client id is longer than 256 bytes"
+    );
     Ok(connect.client_id.clone())
 }
 
@@ -90,11 +98,15 @@ impl<S: AsyncRead> Reader<S> {
         loop {
             match Packet::read(&mut self.buffer, PACKET_MAX) {
                 Ok(packet) => return Ok(packet),
-                Err(CodecError::InsufficientBytes(_)) => {}
+                Err(CodecError::InsufficientBytes(missing)) => {
+                    self.buffer.reserve(missing.max(4 * 1024))
+                }
                 Err(error) => return Err(error).context("malformed packet"),
             }
-            self.buffer.reserve(4 * 1024);
-            ensure!(self.read.read_buf(&mut self.buffer).await? > 0, "closed by the client");
+            ensure!(
+                self.read.read_buf(&mut self.buffer).await? > 0,
+                "closed by the client"
+            );
         }
     }
 }
@@ -109,7 +121,11 @@ struct Client {
 }
 
 impl Client {
-    async fn read_all<S: AsyncRead>(&mut self, reader: &mut Reader<S>, keep_alive: u16) -> anyhow::Result<End> {
+    async fn read_all<S: AsyncRead>(
+        &mut self,
+        reader: &mut Reader<S>,
+        keep_alive: u16,
+    ) -> anyhow::Result<End> {
         let patience = Duration::from_millis(u64::from(keep_alive) * 1500);
         loop {
             let packet = select! {
@@ -132,7 +148,9 @@ impl Client {
                 }
                 Packet::PingReq => self.outbox.send(Delivery::PingResp),
                 Packet::Disconnect => return Ok(End::Clean),
-                Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) => bail!("QoS 2 is not served"),
+                Packet::PubRec(_) | Packet::PubRel(_) | Packet::PubComp(_) => {
+                    bail!("QoS 2 is not served")
+                }
                 Packet::Connect(_)
                 | Packet::ConnAck(_)
                 | Packet::SubAck(_)
@@ -220,7 +238,9 @@ async fn flush<S: AsyncWrite>(write: &mut WriteHalf<S>, out: &mut BytesMut) -> a
         write.write_all(out).await?;
         write.flush().await
     };
-    timeout(WRITE_MAX, written).await.context("the client takes nothing")??;
+    timeout(WRITE_MAX, written)
+        .await
+        .context("the client takes nothing")??;
     out.clear();
     Ok(())
 }
@@ -229,7 +249,11 @@ fn packet(delivery: &Delivery, pkid: u16) -> Packet {
     match delivery {
         Delivery::Publish { publish, .. } => {
             let mut publish = publish.clone();
-            publish.pkid = if publish.qos == QoS::AtMostOnce { 0 } else { pkid };
+            publish.pkid = if publish.qos == QoS::AtMostOnce {
+                0
+            } else {
+                pkid
+            };
             Packet::Publish(publish)
         }
         Delivery::PubAck(pkid) => Packet::PubAck(PubAck::new(*pkid)),

@@ -130,7 +130,8 @@ pub(super) struct OneBox {
     pub(super) dead_letters: Vec<DeadLetterRow>,
 }
 
-const TODAY: &str = "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', 'utc') AS INTEGER) * 1000";
+const TODAY: &str =
+    "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', 'utc') AS INTEGER) * 1000";
 
 pub(super) fn overview(db: &Connection) -> anyhow::Result<Overview> {
     Ok(Overview {
@@ -208,7 +209,7 @@ fn today(db: &Connection) -> anyhow::Result<Vec<Today>> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let currency: String = row.get(0)?;
-        let hour: usize = row.get(1)?;
+        let hour: u16 = row.get(1)?;
         let total: i64 = row.get(3)?;
         let today = found.entry(currency.clone()).or_insert_with(|| Today {
             currency,
@@ -220,7 +221,7 @@ fn today(db: &Connection) -> anyhow::Result<Vec<Today>> {
         today.sales += row.get::<_, i64>(2)?;
         today.total = today.total.saturating_add(total);
         today.with_member += row.get::<_, i64>(4)?;
-        if let Some(slot) = today.by_hour.get_mut(hour) {
+        if let Some(slot) = today.by_hour.get_mut(usize::from(hour)) {
             *slot = total;
         }
     }
@@ -277,8 +278,9 @@ fn sale_row(row: &Row<'_>) -> rusqlite::Result<SaleRow> {
 }
 
 fn tenders(db: &Connection, transaction: &str) -> anyhow::Result<Vec<TenderRow>> {
-    let mut statement =
-        db.prepare_cached("SELECT tender, kind, amount FROM sale_tender WHERE transaction_id = ?1 ORDER BY tender")?;
+    let mut statement = db.prepare_cached(
+        "SELECT tender, kind, amount FROM sale_tender WHERE transaction_id = ?1 ORDER BY tender",
+    )?;
     let rows = statement.query_map([transaction], |row| {
         Ok(TenderRow { tender: row.get(0)?, kind: row.get(1)?, amount: row.get(2)? })
     })?;
@@ -307,7 +309,11 @@ fn lines(db: &Connection, transaction: &str) -> anyhow::Result<Vec<LineRow>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn alarms(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<AlarmRow>> {
+pub(super) fn alarms(
+    db: &Connection,
+    box_id: Option<&str>,
+    most: u32,
+) -> anyhow::Result<Vec<AlarmRow>> {
     let mut statement = db.prepare_cached(
         "SELECT box, kind, detail, at, last_at, count FROM alarm WHERE ?1 IS NULL OR box = ?1
          ORDER BY last_at DESC LIMIT ?2",
@@ -325,7 +331,11 @@ pub(super) fn alarms(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn dead_letters(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<DeadLetterRow>> {
+pub(super) fn dead_letters(
+    db: &Connection,
+    box_id: Option<&str>,
+    most: u32,
+) -> anyhow::Result<Vec<DeadLetterRow>> {
     let mut statement = db.prepare_cached(
         "SELECT box, epoch, seq, at, reason, length(body) FROM dead_letter WHERE ?1 IS NULL OR box = ?1
          ORDER BY at DESC LIMIT ?2",
