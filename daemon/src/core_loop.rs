@@ -4,7 +4,6 @@ use crate::catalog::SqliteCatalog;
 use crate::journal::{Cursor, Journal};
 use crate::notify::Notify;
 use anyhow::{Context, Result};
-use checkout::catalog::Catalog as _;
 use checkout::device::DeviceCommand;
 use checkout::event::{Event, Record};
 use checkout::page::{PageRequest, Refused};
@@ -280,6 +279,5 @@ pub fn replay(journal: &Journal, config: checkout::config::StoreConfig) -> Resul
 /// The picture before the first turn.
 #[must_use]
 pub fn first_picture(store: &Store, catalog: &SqliteCatalog, head: u64) -> Picture {
-    let _ = catalog.price_book();
     Picture { view: store.view(catalog), head }
 }

@@ -74,7 +74,7 @@ impl Running<'_> {
         }
         // The vision process says itself whether it can work.
         if self.spec.kind != Kind::Vision {
-            self.tell(Input::Port { device: self.device.name.clone(), status: PortStatus::Up }).await?;
+            tell(self.core, Input::Port { device: self.device.name.clone(), status: PortStatus::Up }).await?;
         }
         tracing::info!(device = %self.device.name, driver = self.spec.name, link = %self.device.link, "device is up");
         Ok(())
@@ -124,7 +124,7 @@ impl Running<'_> {
             written.context("the device takes no bytes")?.context("writing failed")?;
         }
         for event in out.events {
-            self.tell(Input::Device { device: self.device.name.clone(), event }).await?;
+            tell(self.core, Input::Device { device: self.device.name.clone(), event }).await?;
         }
         if out.close {
             self.stream = None;
@@ -132,10 +132,10 @@ impl Running<'_> {
         }
         out.failed.map_or(Ok(()), |reason| bail!(reason))
     }
+}
 
-    async fn tell(&self, input: Input) -> Result<()> {
-        self.core.send(ToCore::Input(input)).await.context("the core has ended")
-    }
+async fn tell(core: &mpsc::Sender<ToCore>, input: Input) -> Result<()> {
+    core.send(ToCore::Input(input)).await.context("the core has ended")
 }
 
 async fn read(stream: &mut Option<Box<dyn Stream>>, buffer: &mut [u8]) -> std::io::Result<usize> {

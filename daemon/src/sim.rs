@@ -112,7 +112,7 @@ impl Host {
 
     async fn accept_for_ever(mut self, listener: TcpListener) {
         loop {
-            let wake = self.wake_at;
+            let wake = self.wake_at.map(|at| self.started + Duration::from_millis(at.0));
             tokio::select! {
                 accepted = listener.accept() => {
                     if let Ok((stream, _)) = accepted {
@@ -122,7 +122,7 @@ impl Host {
                     }
                 }
                 // A device works and is handled also while nobody is connected to it.
-                () = self.sleep_until(wake) => { self.wake_at = None; self.handle(SimIn::Timeout); }
+                () = sleep_until(wake) => { self.wake_at = None; self.handle(SimIn::Timeout); }
                 Some(verb) = self.controls.recv() => { self.handle(SimIn::Control(&verb)); }
             }
         }
@@ -136,13 +136,13 @@ impl Host {
             if stream.write_all(&out.bytes).await.is_err() || stream.flush().await.is_err() || out.close {
                 break;
             }
-            let wake = self.wake_at;
+            let wake = self.wake_at.map(|at| self.started + Duration::from_millis(at.0));
             out = tokio::select! {
                 read = stream.read(&mut buffer) => match read {
                     Ok(count) if count > 0 => self.handle(SimIn::Bytes(&buffer[..count])),
                     Ok(_) | Err(_) => break,
                 },
-                () = self.sleep_until(wake) => { self.wake_at = None; self.handle(SimIn::Timeout) }
+                () = sleep_until(wake) => { self.wake_at = None; self.handle(SimIn::Timeout) }
                 Some(verb) = self.controls.recv() => self.handle(SimIn::Control(&verb)),
             };
         }
@@ -164,11 +164,11 @@ impl Host {
         });
         out
     }
+}
 
-    async fn sleep_until(&self, at: Option<Mono>) {
-        match at {
-            Some(at) => tokio::time::sleep_until(self.started + Duration::from_millis(at.0)).await,
-            None => std::future::pending().await,
-        }
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

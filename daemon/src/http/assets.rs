@@ -14,7 +14,41 @@ macro_rules! embedded {
     };
 }
 
-embedded!("start.html");
+embedded!(
+    "aisle.js",
+    "dom.js",
+    "face-consent-1.js",
+    "i18n.js",
+    "icon.svg",
+    "icons.js",
+    "keypad.js",
+    "kiosk-basket.js",
+    "kiosk-frame.js",
+    "kiosk-panels.js",
+    "kiosk-screens.css",
+    "kiosk-screens.js",
+    "kiosk.css",
+    "kiosk.html",
+    "kiosk.js",
+    "panel-devices.js",
+    "panel-shelf.js",
+    "panel.css",
+    "panel.html",
+    "panel.js",
+    "staff-confirm.js",
+    "staff-lane.css",
+    "staff-lane.js",
+    "staff-lanes.js",
+    "staff-store.js",
+    "staff-tender.js",
+    "staff.css",
+    "staff.html",
+    "staff.js",
+    "start.css",
+    "start.html",
+    "start.js",
+    "theme.css",
+);
 
 pub(crate) async fn page(name: &'static str) -> Response {
     named(name)

@@ -54,6 +54,15 @@ impl Pages {
         Ok(Self { core, picture, sync, desk: Arc::new(Desk::new(&config.staff)?), hosts: Arc::new(hosts) })
     }
 
+    fn is_ours(&self, method: &axum::http::Method, headers: &HeaderMap) -> bool {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let host = header(header::HOST).unwrap_or_default();
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let from_here = |origin: &str| origin.split_once("://").is_some_and(|(_, from)| from == host);
+        let said = method != axum::http::Method::POST || headers.contains_key("x-aisle");
+        self.hosts.iter().any(|known| known == name) && header(header::ORIGIN).is_none_or(from_here) && said
+    }
+
     async fn press(&self, lane: u16, what: PageRequest) -> Response {
         let (reply, answer) = oneshot::channel();
         let sent = self.core.send(ToCore::Page { lane: LaneId(lane), what, reply }).await;
@@ -219,14 +228,7 @@ fn changes(picture: watch::Receiver<Arc<Picture>>, sync: watch::Receiver<SyncSta
 
 /// One origin, no foreign page, no rebinding: the Host must be ours, an Origin must match it, a press says it is one.
 async fn guard(State(pages): State<Pages>, request: Request, next: Next) -> Response {
-    let header = |name| request.headers().get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
-    let host = header(header::HOST).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let foreign_origin =
-        header(header::ORIGIN).is_some_and(|origin| origin.split_once("://").is_none_or(|(_, from)| from != host));
-    let press = request.method() == axum::http::Method::POST;
-    let unsaid = press && request.headers().get("x-aisle").is_none();
-    if !pages.hosts.iter().any(|known| known == name) || foreign_origin || unsaid {
+    if !pages.is_ours(request.method(), request.headers()) {
         return wrong(StatusCode::FORBIDDEN, "请求来源不对", "This request comes from somewhere else");
     }
     let mut response = next.run(request).await;
