@@ -7,7 +7,7 @@ use checkout::scan::ScanRules;
 use checkout::view::LaneKind;
 use checkout::words::{DeviceId, LaneId, Name};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +51,9 @@ pub struct Http {
     /// Names pages may be asked under besides the address itself.
     #[serde(default)]
     pub names: Vec<String>,
+    /// Addresses the front page links to: `hq`, `panel`.
+    #[serde(default)]
+    pub links: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

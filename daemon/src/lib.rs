@@ -1,10 +1,11 @@
 //! All I/O of a store box. The program in one picture stands in `docs/ARCHITECTURE.md`; the turn itself in [`core_loop`].
 
 pub mod catalog;
+pub mod client;
 pub mod config;
 pub mod core_loop;
 pub mod dataset;
-
+pub mod demo;
 pub mod device;
 pub mod http;
 pub mod journal;

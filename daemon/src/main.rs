@@ -1,1 +1,159 @@
-fn main() {}
+//! The command `aisled`.
+
+use aisled::config::Config;
+use aisled::{client, demo, http, journal, run, sync, wire_trace};
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// sysexits.h
+const EX_USAGE: u8 = 64;
+const EX_DATAERR: u8 = 65;
+const EX_IOERR: u8 = 74;
+const EX_CONFIG: u8 = 78;
+
+/// The daemon of a store box: sells at staffed lanes and kiosks, with the network up or down.
+#[derive(Parser)]
+#[command(version, after_help = "Try it:  aisled demo     then open the device panel it prints")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the store of a configuration until SIGTERM
+    Run {
+        #[arg(long, value_name = "FILE", default_value = "/etc/aisle/aisled.toml")]
+        config: PathBuf,
+        /// Log the bytes on device lines, card numbers masked
+        #[arg(long)]
+        trace_wire: bool,
+    },
+    /// A whole store and its headquarters on this machine, with stand-ins for every device
+    Demo {
+        /// One sale without a person, one line of JSON, the end
+        #[arg(long)]
+        once: bool,
+        /// Use Debian's Mosquitto instead of the broker inside aisle-hq
+        #[arg(long)]
+        mosquitto: bool,
+        /// Where the demo keeps its files; emptied at start
+        #[arg(long, value_name = "DIR", default_value = "target/demo")]
+        dir: PathBuf,
+        /// Photographs the camera shows; $AISLE_FACES unless given
+        #[arg(long, value_name = "DIR")]
+        faces: Option<PathBuf>,
+        /// Print the bytes on device lines, card numbers masked
+        #[arg(long)]
+        trace_wire: bool,
+    },
+    /// Read a configuration and say what is wrong with it
+    Check {
+        #[arg(long, value_name = "FILE", default_value = "/etc/aisle/aisled.toml")]
+        config: PathBuf,
+    },
+    /// What the lanes of a running store show, as JSON
+    Status {
+        #[arg(long, value_name = "FILE", default_value = "/etc/aisle/aisled.toml")]
+        config: PathBuf,
+    },
+    /// Recompute a journal's hash chain; names the first row that does not follow
+    Verify { journal: PathBuf },
+    /// What a configuration keeps of a staff PIN
+    Pin { pin: String },
+    /// The device drivers, each with a configuration that works
+    Drivers,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => {
+            let _ = help.print();
+            return if help.use_stderr() { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let filter = EnvFilter::try_from_env("AISLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let (ended, code) = perform(cli.command);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn perform(command: Command) -> (Result<()>, u8) {
+    match command {
+        Command::Run { config, trace_wire } => {
+            if trace_wire {
+                wire_trace::switch_on();
+            }
+            match checked(&config) {
+                Ok(config) => (guarded(&config), EX_IOERR),
+                Err(error) => (Err(error), EX_CONFIG),
+            }
+        }
+        Command::Demo { once, mosquitto, dir, faces, trace_wire } => {
+            let faces = faces.or_else(|| std::env::var_os("AISLE_FACES").map(PathBuf::from));
+            (demo::run(&demo::Options { once, mosquitto, folder: dir, faces, trace_wire }), 1)
+        }
+        Command::Check { config } => (checked(&config).map(|_| say("the configuration is good")), EX_CONFIG),
+        Command::Status { config } => (status(&config), EX_IOERR),
+        Command::Verify { journal } => (verify(&journal), EX_DATAERR),
+        Command::Pin { pin } => (http::pin::stored(&pin).map(|stored| say(&stored)), EX_IOERR),
+        Command::Drivers => {
+            for spec in drivers::DRIVERS {
+                say(&format!("# {} ({:?})\n[[device]]\n{}\n", spec.name, spec.kind, spec.example));
+            }
+            (Ok(()), 0)
+        }
+    }
+}
+
+fn checked(path: &Path) -> Result<Config> {
+    let config = Config::read(path)?;
+    if let Some(hq) = &config.hq {
+        sync::check(hq)?;
+    }
+    Ok(config)
+}
+
+/// A panic of the core must not leave a process that looks alive: the service manager starts a fresh one.
+fn guarded(config: &Config) -> Result<()> {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                std::process::abort();
+            }
+        }
+    }
+    let _abort = Abort;
+    run::run(config)
+}
+
+fn status(path: &Path) -> Result<()> {
+    let config = Config::read(path)?;
+    for lane in &config.lanes {
+        let (_, view) = client::get(config.http.listen, &format!("/api/view/{}", lane.number))?;
+        say(&view.to_string());
+    }
+    Ok(())
+}
+
+fn verify(path: &Path) -> Result<()> {
+    let rows = journal::Reader::open(path)?.verify().with_context(|| format!("journal {}", path.display()))?;
+    say(&format!("{rows} rows, every one follows from the one before"));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
+fn say(line: &str) {
+    println!("{line}");
+}

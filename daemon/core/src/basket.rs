@@ -283,7 +283,8 @@ impl Turn<'_> {
             return self.refuse_line(lane, LineRefusal::Full, Some(code.key.clone()));
         }
         self.live.lane(lane).weighing = None;
-        match (item.by_weight, code.weight_g) {
+        // A label that says zero grams wants to be weighed here.
+        match (item.by_weight, code.weight_g.filter(|grams| *grams > 0)) {
             (true, None) if code.price.is_none() => self.weigh(lane, item),
             (_, weight_g) => {
                 let price = code.price.unwrap_or(item.price);

@@ -6,6 +6,8 @@ mod assets;
 pub mod pin;
 pub mod serve;
 
+pub use assets::named as asset;
+
 use crate::config::Config;
 use crate::core_loop::{Picture, ToCore};
 use crate::sync::SyncStatus;
@@ -22,6 +24,7 @@ use checkout::words::{LaneId, Name, StaffId};
 use pin::Desk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,6 +41,7 @@ pub struct Pages {
     sync: watch::Receiver<SyncStatus>,
     desk: Arc<Desk>,
     hosts: Arc<Vec<String>>,
+    links: Arc<BTreeMap<String, String>>,
 }
 
 impl Pages {
@@ -51,7 +55,8 @@ impl Pages {
     ) -> Result<Self> {
         let mut hosts = config.http.names.clone();
         hosts.extend(["localhost".into(), config.http.listen.ip().to_string()]);
-        Ok(Self { core, picture, sync, desk: Arc::new(Desk::new(&config.staff)?), hosts: Arc::new(hosts) })
+        let links = Arc::new(config.http.links.clone());
+        Ok(Self { core, picture, sync, desk: Arc::new(Desk::new(&config.staff)?), hosts: Arc::new(hosts), links })
     }
 
     fn is_ours(&self, method: &axum::http::Method, headers: &HeaderMap) -> bool {
@@ -182,6 +187,27 @@ fn vision(view: &View) -> (&'static str, Option<Name>) {
         Some(device) if device.up => ("ready", None),
         Some(device) => ("missing", device.detail.clone()),
     }
+}
+
+/// The same picture once, for programs.
+async fn lane_view(State(pages): State<Pages>, Path(lane): Path<u16>) -> Response {
+    let picture = pages.picture.borrow().clone();
+    match picture.view.lanes.iter().find(|view| view.lane.0 == lane) {
+        Some(view) => Json(json!({"view": view, "store": store_line(&picture, *pages.sync.borrow())})).into_response(),
+        None => refusal(Refused::NoLane),
+    }
+}
+
+/// What the front page links to.
+async fn start(State(pages): State<Pages>) -> Response {
+    let picture = pages.picture.borrow().clone();
+    let lanes: Vec<Value> =
+        picture.view.lanes.iter().map(|lane| json!({"lane": lane.lane, "kind": lane.kind})).collect();
+    let link = |name: &str| pages.links.get(name);
+    let version = env!("CARGO_PKG_VERSION");
+    let store = &picture.view.store;
+    Json(json!({"store": store, "version": version, "lanes": lanes, "hq": link("hq"), "panel": link("panel")}))
+        .into_response()
 }
 
 async fn lane_events(State(pages): State<Pages>, Path(lane): Path<u16>) -> Response {

@@ -216,7 +216,7 @@ impl Sim for PrinterSim {
             "drawer_kicks": self.drawer_kicks,
             "printed": self.printed,
             "receipts": texts,
-            "last_svg": self.receipts.back().map(|bytes| render::svg(bytes, columns)),
+            "svgs": self.receipts.iter().map(|bytes| render::svg(bytes, columns)).collect::<Vec<_>>(),
         })
     }
 }

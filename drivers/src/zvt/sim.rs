@@ -67,6 +67,8 @@ enum Step {
     Say(Vec<u8>),
     /// Until a card is tapped, on the panel or by itself.
     Card,
+    /// Goes on as the behaviour says at that moment.
+    Decide(u64),
     /// The Status-Information of an approval: a charge comes into being.
     Approve(u64),
     HangUp,
@@ -95,6 +97,8 @@ pub struct TerminalSim {
     rested: bool,
     waiting: Waiting,
     tapped: Option<Vec<u8>>,
+    /// What a card is asked for.
+    asked: Option<u64>,
     connected: bool,
     registered: bool,
     shows: &'static str,
@@ -118,6 +122,7 @@ impl TerminalSim {
             rested: false,
             waiting: Waiting::Nothing,
             tapped: None,
+            asked: None,
             connected: false,
             registered: false,
             shows: "READY",
@@ -178,40 +183,41 @@ impl TerminalSim {
         };
         out.send(b"\x80\x00\x00");
         self.tapped = None;
+        self.asked = Some(amount);
         let insert = Step::Say(b"\x04\xff\x01\x0a".to_vec());
         let wait = Step::Say(b"\x04\xff\x01\x17".to_vec());
-        let mut script = vec![insert, Step::Card, wait];
-        match &self.behaviour {
-            Behaviour::Approve => {
-                script.extend([Step::Say(b"\x04\xff\x01\x04".to_vec()), Step::Approve(amount), completion()])
-            }
-            Behaviour::Decline(code) => {
-                let status = self.refusal(*code, amount);
-                script.extend([
-                    Step::Say(b"\x04\xff\x01\x1d".to_vec()),
-                    Step::Say(status),
-                    Step::Say(vec![0x06, 0x1E, 0x01, *code]),
-                ]);
-            }
-            Behaviour::HangUpMidAnswer | Behaviour::HangUpAfterAnswer => {
-                script.extend([Step::Approve(amount), Step::HangUp]);
-            }
-            Behaviour::Hang => script = Vec::new(),
-            Behaviour::Garbage => script.push(Step::Nonsense),
-        }
-        self.script = script.into();
+        self.script = VecDeque::from([insert, Step::Card, wait, Step::Decide(amount)]);
         if self.behaviour == Behaviour::Hang {
+            self.script.clear();
             self.waiting = Waiting::Forever;
         }
+    }
+
+    /// What happens once a card is there: as told by then.
+    fn decide(&mut self, amount: u64) {
+        self.asked = None;
+        let steps = match &self.behaviour {
+            Behaviour::Approve => vec![Step::Say(b"\x04\xff\x01\x04".to_vec()), Step::Approve(amount), completion()],
+            Behaviour::Decline(code) => vec![
+                Step::Say(b"\x04\xff\x01\x1d".to_vec()),
+                Step::Say(self.refusal(*code, amount)),
+                Step::Say(vec![0x06, 0x1E, 0x01, *code]),
+            ],
+            Behaviour::HangUpMidAnswer | Behaviour::HangUpAfterAnswer => vec![Step::Approve(amount), Step::HangUp],
+            Behaviour::Hang => Vec::new(),
+            Behaviour::Garbage => vec![Step::Nonsense],
+        };
+        self.script.extend(steps);
     }
 
     /// Nothing can be taken back any more once the card has answered.
     fn abort(&mut self, out: &mut Out) {
         out.send(b"\x80\x00\x00");
-        let open = self.script.iter().any(|step| matches!(step, Step::Approve(_))) || self.waiting == Waiting::Forever;
+        let open = self.script.iter().any(|step| matches!(step, Step::Decide(_) | Step::Approve(_))) || self.waiting == Waiting::Forever;
         if open {
             let aborted = Step::Say(vec![0x06, 0x1E, 0x01, 0x6C]);
             self.script = VecDeque::from([aborted]);
+            self.asked = None;
             self.waiting = Waiting::Nothing;
         }
     }
@@ -240,6 +246,7 @@ impl TerminalSim {
     fn line_lost(&mut self) {
         self.settle(ChargeState::Reversed);
         self.script.clear();
+        self.asked = None;
         self.waiting = Waiting::Nothing;
         self.inbox.clear();
         self.shows = "READY";
@@ -278,6 +285,7 @@ impl TerminalSim {
                 let until = by_itself.map(|ms| now.plus_ms(ms));
                 self.waiting = Waiting::Card { until };
             }
+            Step::Decide(amount) => self.decide(amount),
             Step::Approve(amount) => self.approve(now, amount, out),
             Step::HangUp => {
                 self.line_lost();
@@ -434,6 +442,14 @@ impl Sim for TerminalSim {
             "connected": self.connected,
             "shows": self.shows,
             "wants_card": matches!(self.waiting, Waiting::Card { .. }),
+            "waiting": self.asked.map(|amount| json!({ "amount": amount })),
+            "behaviour": match self.behaviour {
+                Behaviour::Approve => "approve",
+                Behaviour::Decline(_) => "decline",
+                Behaviour::HangUpMidAnswer | Behaviour::HangUpAfterAnswer => "hang_up",
+                Behaviour::Hang => "hang",
+                Behaviour::Garbage => "garbage",
+            },
             "charges": charges,
         })
     }
