@@ -1,1 +1,19 @@
-//! All I/O of a store box.
+//! All I/O of a store box. The program in one picture stands in `docs/ARCHITECTURE.md`; the turn itself in [`core_loop`].
+
+pub mod catalog;
+pub mod config;
+pub mod core_loop;
+pub mod dataset;
+
+pub mod device;
+pub mod http;
+pub mod journal;
+pub mod jws;
+pub mod link;
+pub mod notify;
+pub mod run;
+pub mod sim;
+pub mod supervise;
+pub mod sync;
+pub mod uplink;
+pub mod wire_trace;

@@ -3,6 +3,8 @@
 //! To the daemon a camera with its models is one more device that reads members. Only opaque member ids, scores and
 //! hints travel here; images and templates never leave the vision process.
 
+pub mod driver;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Longest line either side accepts, newline excluded, in bytes.
@@ -19,12 +21,7 @@ pub enum Request {
     /// Give an attempt up; answered by `Cancelled` whether it ran or not.
     Cancel { attempt: u64 },
     /// Store a template of the person before the camera; answered by `Enrolled` or `EnrolRefused`.
-    Enrol {
-        member: String,
-        consent: Consent,
-        frames: u8,
-        deadline_ms: u32,
-    },
+    Enrol { member: String, consent: Consent, frames: u8, deadline_ms: u32 },
     /// Destroy a member's template and its key; answered by `Erased`, also when there was none.
     Erase { member: String },
     /// Ask what works; answered by `Status`.
@@ -218,37 +215,14 @@ mod tests {
 
     #[test]
     fn messages_read_as_documented() {
-        let request: Request =
-            decode(br#"{"recognise":{"attempt":7,"deadline_ms":4000}}"#).unwrap();
-        assert_eq!(
-            request,
-            Request::Recognise {
-                attempt: 7,
-                deadline_ms: 4000
-            }
-        );
-        assert_eq!(
-            decode::<Request>(br#"{"status":{}}"#).unwrap(),
-            Request::Status {}
-        );
-        let reply = Reply::Outcome {
-            attempt: 7,
-            outcome: Outcome::Match {
-                member: "m-001".into(),
-                score_milli: 812,
-            },
-        };
-        let line =
-            r#"{"outcome":{"attempt":7,"outcome":{"match":{"member":"m-001","score_milli":812}}}}"#;
+        let request: Request = decode(br#"{"recognise":{"attempt":7,"deadline_ms":4000}}"#).unwrap();
+        assert_eq!(request, Request::Recognise { attempt: 7, deadline_ms: 4000 });
+        assert_eq!(decode::<Request>(br#"{"status":{}}"#).unwrap(), Request::Status {});
+        let reply = Reply::Outcome { attempt: 7, outcome: Outcome::Match { member: "m-001".into(), score_milli: 812 } };
+        let line = r#"{"outcome":{"attempt":7,"outcome":{"match":{"member":"m-001","score_milli":812}}}}"#;
         assert_eq!(encode(&reply).unwrap(), format!("{line}\n").into_bytes());
-        let plain = Reply::Outcome {
-            attempt: 7,
-            outcome: Outcome::NoMatch,
-        };
-        assert_eq!(
-            encode(&plain).unwrap(),
-            b"{\"outcome\":{\"attempt\":7,\"outcome\":\"no_match\"}}\n"
-        );
+        let plain = Reply::Outcome { attempt: 7, outcome: Outcome::NoMatch };
+        assert_eq!(encode(&plain).unwrap(), b"{\"outcome\":{\"attempt\":7,\"outcome\":\"no_match\"}}\n");
     }
 
     #[test]
@@ -258,10 +232,7 @@ mod tests {
         assert_eq!(whole.len(), 3);
         for size in 1..stream.len() {
             let mut lines = Lines::default();
-            let cut: Vec<_> = stream
-                .chunks(size)
-                .flat_map(|chunk| lines.feed(chunk))
-                .collect();
+            let cut: Vec<_> = stream.chunks(size).flat_map(|chunk| lines.feed(chunk)).collect();
             assert_eq!(cut, whole, "chunks of {size}");
         }
     }
@@ -280,9 +251,7 @@ mod tests {
 
     #[test]
     fn unknown_words_are_refused() {
-        assert!(
-            decode::<Request>(br#"{"recognise":{"attempt":1,"deadline_ms":1,"x":2}}"#).is_err()
-        );
+        assert!(decode::<Request>(br#"{"recognise":{"attempt":1,"deadline_ms":1,"x":2}}"#).is_err());
         assert!(decode::<Request>(b"\xff\xfe").is_err());
         assert!(!is_member_id("../m"));
         assert!(is_member_id("m-001"));

@@ -6,13 +6,8 @@ use crate::image::{Frame, Planes};
 pub const SIDE: usize = 128;
 
 /// Where the recogniser expects eyes, nose and mouth corners.
-const TEMPLATE: [[f64; 2]; 5] = [
-    [40.3928, 59.0815],
-    [87.3757, 58.8587],
-    [64.0336, 81.9847],
-    [44.7324, 105.5606],
-    [83.6399, 105.3761],
-];
+const TEMPLATE: [[f64; 2]; 5] =
+    [[40.3928, 59.0815], [87.3757, 58.8587], [64.0336, 81.9847], [44.7324, 105.5606], [83.6399, 105.3761]];
 
 /// Rotation, uniform scale and shift from frame to template: `[[a, -b, tx], [b, a, ty]]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,22 +35,14 @@ impl Similarity {
         let tx = to[0] - (a * from[0] - b * from[1]);
         let ty = to[1] - (b * from[0] + a * from[1]);
         let turns = a * a + b * b;
-        ([a, b, tx, ty].iter().all(|v| v.is_finite()) && turns > 0.0).then_some(Self {
-            a,
-            b,
-            tx,
-            ty,
-        })
+        ([a, b, tx, ty].iter().all(|v| v.is_finite()) && turns > 0.0).then_some(Self { a, b, tx, ty })
     }
 
     /// The frame point that lands on a template point.
     fn undo(&self, x: f64, y: f64) -> (f64, f64) {
         let (x, y) = (x - self.tx, y - self.ty);
         let turns = self.a * self.a + self.b * self.b;
-        (
-            (self.a * x + self.b * y) / turns,
-            (self.a * y - self.b * x) / turns,
-        )
+        ((self.a * x + self.b * y) / turns, (self.a * y - self.b * x) / turns)
     }
 
     /// The aligned face, rounded to whole brightness steps, black outside the frame.
@@ -73,9 +60,7 @@ impl Similarity {
 }
 
 fn mean(points: &[[f64; 2]; 5]) -> [f64; 2] {
-    let sum = points.iter().fold([0.0, 0.0], |sum, point| {
-        [sum[0] + point[0], sum[1] + point[1]]
-    });
+    let sum = points.iter().fold([0.0, 0.0], |sum, point| [sum[0] + point[0], sum[1] + point[1]]);
     sum.map(|value| value / 5.0)
 }
 

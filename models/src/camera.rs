@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use nokhwa::Buffer;
-use nokhwa::utils::{
-    CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType, Resolution,
-};
+use nokhwa::utils::{CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType, Resolution};
 
 use crate::image::Frame;
 use crate::source::{FrameSource, Pulled};
@@ -31,9 +29,7 @@ pub struct Camera {
 impl Camera {
     /// Opens `/dev/videoN` at 1280 x 720 or what comes nearest.
     pub fn open(device: &Path) -> anyhow::Result<Self> {
-        let number = device
-            .to_str()
-            .and_then(|path| path.strip_prefix("/dev/video"));
+        let number = device.to_str().and_then(|path| path.strip_prefix("/dev/video"));
         let number: u32 = number
             .and_then(|number| number.parse().ok())
             .with_context(|| format!("camera {} is not named /dev/videoN", device.display()))?;
@@ -43,29 +39,20 @@ impl Camera {
             .name("camera".into())
             .spawn(move || film(number, &sender))
             .context("cannot start the camera's thread")?;
-        Ok(Self {
-            frames,
-            heard: Instant::now(),
-        })
+        Ok(Self { frames, heard: Instant::now() })
     }
 }
 
 impl FrameSource for Camera {
     fn next(&mut self, deadline: Instant) -> anyhow::Result<Pulled> {
-        match self
-            .frames
-            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        {
+        match self.frames.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Ok(frame)) => {
                 self.heard = Instant::now();
                 Ok(Pulled::Frame(frame))
             }
             Ok(Err(reason)) => Err(anyhow!("the camera failed: {reason}")),
             Err(RecvTimeoutError::Timeout) if self.heard.elapsed() > SILENCE_MAX => {
-                bail!(
-                    "the camera gave no frame for {} s; unplug it and plug it in again",
-                    SILENCE_MAX.as_secs()
-                )
+                bail!("the camera gave no frame for {} s; unplug it and plug it in again", SILENCE_MAX.as_secs())
             }
             Err(RecvTimeoutError::Timeout) => Ok(Pulled::Late),
             Err(RecvTimeoutError::Disconnected) => bail!("the camera's thread ended"),
@@ -80,10 +67,7 @@ fn film(number: u32, frames: &SyncSender<Result<Frame, String>>) {
     }
 }
 
-fn film_until_dropped(
-    number: u32,
-    frames: &SyncSender<Result<Frame, String>>,
-) -> Result<(), String> {
+fn film_until_dropped(number: u32, frames: &SyncSender<Result<Frame, String>>) -> Result<(), String> {
     let mut camera = open_patiently(number)?;
     camera.open_stream().map_err(|e| e.to_string())?;
     loop {
@@ -116,12 +100,8 @@ fn decode(buffer: &Buffer) -> Result<Frame, String> {
     let size = buffer.resolution();
     match buffer.source_frame_format() {
         FrameFormat::MJPEG => Frame::decode(buffer.buffer()),
-        FrameFormat::YUYV => Frame::from_yuyv(
-            size.width() as usize,
-            size.height() as usize,
-            buffer.buffer(),
-        )
-        .ok_or_else(|| "a frame has a broken length".to_owned()),
+        FrameFormat::YUYV => Frame::from_yuyv(size.width() as usize, size.height() as usize, buffer.buffer())
+            .ok_or_else(|| "a frame has a broken length".to_owned()),
         FrameFormat::NV12 | FrameFormat::GRAY | FrameFormat::RAWRGB | FrameFormat::RAWBGR => {
             Err("the camera gives neither MJPEG nor YUYV".to_owned())
         }

@@ -54,12 +54,7 @@ impl Detector {
     }
 
     /// Faces of a score of at least `score_min`, best first.
-    pub fn detect(
-        &self,
-        frame: &Frame,
-        size: Size,
-        score_min: f32,
-    ) -> Result<Vec<Face>, ModelError> {
+    pub fn detect(&self, frame: &Frame, size: Size, score_min: f32) -> Result<Vec<Face>, ModelError> {
         let (network, side) = match size {
             Size::Small320 => (&self.small, 320),
             Size::Large640 => (&self.large, 640),
@@ -76,12 +71,7 @@ pub fn letterbox(frame: &Frame, side: usize) -> (Planes, f32) {
     let ratio = (side as f64 / width as f64).min(side as f64 / height as f64);
     let fit = |length: usize| ((length as f64 * ratio).round() as usize).clamp(1, side);
     let mut planes = Planes::black(side);
-    let whole = Window {
-        left: 0,
-        top: 0,
-        width,
-        height,
-    };
+    let whole = Window { left: 0, top: 0, width, height };
     frame.resize_into(whole, &mut planes, fit(width), fit(height));
     (planes, ratio as f32)
 }
@@ -92,13 +82,8 @@ fn candidates(outputs: &[Vec<f32>], side: usize, ratio: f32, score_min: f32) -> 
     for (level, stride) in STRIDES.into_iter().enumerate() {
         let columns = side / stride;
         let cells = columns * columns;
-        let [cls, obj, bbox, kps] =
-            [0, 3, 6, 9].map(|kind| outputs.get(kind + level).map_or(&[][..], Vec::as_slice));
-        if cls.len() != cells
-            || obj.len() != cells
-            || bbox.len() != cells * 4
-            || kps.len() != cells * 10
-        {
+        let [cls, obj, bbox, kps] = [0, 3, 6, 9].map(|kind| outputs.get(kind + level).map_or(&[][..], Vec::as_slice));
+        if cls.len() != cells || obj.len() != cells || bbox.len() != cells * 4 || kps.len() != cells * 10 {
             return Vec::new();
         }
         for cell in 0..cells {
@@ -118,15 +103,8 @@ fn decode(score: f32, [column, row]: [f32; 2], scale: f32, b: &[f32], k: &[f32])
     let (width, height) = (b[2].exp() * scale, b[3].exp() * scale);
     Face {
         score,
-        bounds: [
-            centre_x - width / 2.0,
-            centre_y - height / 2.0,
-            width,
-            height,
-        ],
-        landmarks: std::array::from_fn(|i| {
-            [(column + k[2 * i]) * scale, (row + k[2 * i + 1]) * scale]
-        }),
+        bounds: [centre_x - width / 2.0, centre_y - height / 2.0, width, height],
+        landmarks: std::array::from_fn(|i| [(column + k[2 * i]) * scale, (row + k[2 * i + 1]) * scale]),
     }
 }
 
@@ -156,11 +134,7 @@ mod tests {
     use super::*;
 
     fn face(score: f32, left: f32) -> Face {
-        Face {
-            score,
-            bounds: [left, 0.0, 10.0, 10.0],
-            landmarks: [[0.0; 2]; 5],
-        }
+        Face { score, bounds: [left, 0.0, 10.0, 10.0], landmarks: [[0.0; 2]; 5] }
     }
 
     #[test]

@@ -40,9 +40,7 @@ impl Embedding {
     pub fn mean<'a>(several: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         let mut sum = vec![0.0; LENGTH];
         for one in several {
-            sum.iter_mut()
-                .zip(one.0.iter())
-                .for_each(|(sum, number)| *sum += number);
+            sum.iter_mut().zip(one.0.iter()).for_each(|(sum, number)| *sum += number);
         }
         Self::normalised(sum)
     }

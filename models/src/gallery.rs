@@ -80,11 +80,7 @@ impl Gallery {
     /// Opens or creates a gallery with the store's key; a new file is its owner's only.
     pub fn open(path: &Path, store_key: Zeroizing<[u8; KEY_LENGTH]>) -> Result<Self, GalleryError> {
         // SQLite says better than this what is wrong with a path, and gives its side files the same mode.
-        let _ = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path);
+        let _ = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         Self::with(Connection::open(path)?, store_key)
     }
 
@@ -94,10 +90,7 @@ impl Gallery {
         Self::with(Connection::open_in_memory()?, key)
     }
 
-    fn with(
-        database: Connection,
-        store_key: Zeroizing<[u8; KEY_LENGTH]>,
-    ) -> Result<Self, GalleryError> {
+    fn with(database: Connection, store_key: Zeroizing<[u8; KEY_LENGTH]>) -> Result<Self, GalleryError> {
         database.execute_batch(SCHEMA)?;
         let mut gallery = Self {
             database,
@@ -126,45 +119,31 @@ impl Gallery {
     }
 
     fn data_version(&self) -> Result<i64, GalleryError> {
-        Ok(self
-            .database
-            .query_row("PRAGMA data_version", [], |row| row.get(0))?)
+        Ok(self.database.query_row("PRAGMA data_version", [], |row| row.get(0))?)
     }
 
     fn check_key(&self) -> Result<(), GalleryError> {
-        let sealed: Option<Vec<u8>> = self
-            .database
-            .query_row("SELECT sealed FROM key_check", [], |row| row.get(0))
-            .optional()?;
+        let sealed: Option<Vec<u8>> =
+            self.database.query_row("SELECT sealed FROM key_check", [], |row| row.get(0)).optional()?;
         if let Some(sealed) = sealed {
-            return open(&self.store_key, b"key check", sealed)
-                .map(drop)
-                .ok_or(GalleryError::WrongKey);
+            return open(&self.store_key, b"key check", sealed).map(drop).ok_or(GalleryError::WrongKey);
         }
         let sealed = self.seal(&self.store_key, b"key check", &[])?;
-        self.database
-            .execute("INSERT INTO key_check VALUES (1, ?1)", [sealed])?;
+        self.database.execute("INSERT INTO key_check VALUES (1, ?1)", [sealed])?;
         Ok(())
     }
 
     fn load(&mut self) -> Result<(), GalleryError> {
         let mut rows = Vec::new();
         {
-            let mut query = self
-                .database
-                .prepare("SELECT member, wrapped_key, sealed FROM template WHERE model = ?1")?;
+            let mut query =
+                self.database.prepare("SELECT member, wrapped_key, sealed FROM template WHERE model = ?1")?;
             let mut found = query.query([MODEL])?;
             while let Some(row) = found.next()? {
-                rows.push((
-                    row.get::<_, String>(0)?,
-                    row.get::<_, Vec<u8>>(1)?,
-                    row.get::<_, Vec<u8>>(2)?,
-                ));
+                rows.push((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?));
             }
         }
-        let total: u32 = self
-            .database
-            .query_row("SELECT count(*) FROM template", [], |row| row.get(0))?;
+        let total: u32 = self.database.query_row("SELECT count(*) FROM template", [], |row| row.get(0))?;
         self.templates.reserve_exact(rows.len() * LENGTH);
         for (member, wrapped_key, sealed) in rows {
             if let Some(template) = self.unseal(&member, wrapped_key, sealed) {
@@ -194,13 +173,8 @@ impl Gallery {
         }
         let key = random_key(&self.random)?;
         let wrapped_key = self.seal(&self.store_key, &context("key", member), key.as_slice())?;
-        let plain: Zeroizing<Vec<u8>> = Zeroizing::new(
-            template
-                .as_slice()
-                .iter()
-                .flat_map(|number| number.to_le_bytes())
-                .collect(),
-        );
+        let plain: Zeroizing<Vec<u8>> =
+            Zeroizing::new(template.as_slice().iter().flat_map(|number| number.to_le_bytes()).collect());
         let sealed = self.seal(&key, &context(MODEL, member), &plain)?;
         self.database
             .execute(
@@ -224,9 +198,7 @@ impl Gallery {
 
     /// Destroys a member's template and key; says whether there was one.
     pub fn erase(&mut self, member: &str) -> Result<bool, GalleryError> {
-        let rows = self
-            .database
-            .execute("DELETE FROM template WHERE member = ?1", [member])?;
+        let rows = self.database.execute("DELETE FROM template WHERE member = ?1", [member])?;
         self.forget(member);
         self.settle()?;
         Ok(rows > 0)
@@ -234,8 +206,7 @@ impl Gallery {
 
     /// Moves everything out of the write-ahead log, which would keep what was erased.
     fn settle(&self) -> Result<(), GalleryError> {
-        self.database
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 
@@ -250,11 +221,7 @@ impl Gallery {
 
     /// The cosine that keeps strangers out at this gallery's size.
     pub fn threshold(&self) -> Result<f32, Uncalibrated> {
-        threshold(
-            &Manifests::compiled().recogniser.calibration,
-            FPIR_TARGET,
-            self.len(),
-        )
+        threshold(&Manifests::compiled().recogniser.calibration, FPIR_TARGET, self.len())
     }
 
     /// The two members most like a probe, nearest first, compared with every template.
@@ -293,12 +260,7 @@ impl Gallery {
         self.templates.truncate(last * LENGTH);
     }
 
-    fn unseal(
-        &self,
-        member: &str,
-        wrapped_key: Vec<u8>,
-        sealed: Vec<u8>,
-    ) -> Option<Zeroizing<Vec<f32>>> {
+    fn unseal(&self, member: &str, wrapped_key: Vec<u8>, sealed: Vec<u8>) -> Option<Zeroizing<Vec<f32>>> {
         let key = open(&self.store_key, &context("key", member), wrapped_key)?;
         let key = Zeroizing::new(<[u8; KEY_LENGTH]>::try_from(key.as_slice()).ok()?);
         let plain = open(&key, &context(MODEL, member), sealed)?;
@@ -308,24 +270,13 @@ impl Gallery {
     }
 
     /// Nonce, ciphertext and tag. Nonces are random: a key seals so rarely that they do not repeat.
-    fn seal(
-        &self,
-        key: &[u8; KEY_LENGTH],
-        context: &[u8],
-        plain: &[u8],
-    ) -> Result<Vec<u8>, GalleryError> {
+    fn seal(&self, key: &[u8; KEY_LENGTH], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, GalleryError> {
         let mut nonce = [0; NONCE_LEN];
-        self.random
-            .fill(&mut nonce)
-            .map_err(|_| GalleryError::NoRandom)?;
+        self.random.fill(&mut nonce).map_err(|_| GalleryError::NoRandom)?;
         let mut body = Vec::with_capacity(plain.len() + CHACHA20_POLY1305.tag_len());
         body.extend_from_slice(plain);
         cipher(key)
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(context),
-                &mut body,
-            )
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut body)
             .expect("a template is far below the cipher's limit");
         Ok([nonce.as_slice(), &body].concat())
     }
@@ -334,25 +285,19 @@ impl Gallery {
 fn open(key: &[u8; KEY_LENGTH], context: &[u8], mut sealed: Vec<u8>) -> Option<Zeroizing<Vec<u8>>> {
     let (nonce, body) = sealed.split_at_mut_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let plain = cipher(key)
-        .open_in_place(nonce, Aad::from(context), body)
-        .ok()?;
+    let plain = cipher(key).open_in_place(nonce, Aad::from(context), body).ok()?;
     let copy = Zeroizing::new(plain.to_vec());
     plain.zeroize();
     Some(copy)
 }
 
 fn cipher(key: &[u8; KEY_LENGTH]) -> LessSafeKey {
-    LessSafeKey::new(
-        UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has the cipher's length"),
-    )
+    LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has the cipher's length"))
 }
 
 fn random_key(random: &SystemRandom) -> Result<Zeroizing<[u8; KEY_LENGTH]>, GalleryError> {
     let mut key = Zeroizing::new([0; KEY_LENGTH]);
-    random
-        .fill(key.as_mut_slice())
-        .map_err(|_| GalleryError::NoRandom)?;
+    random.fill(key.as_mut_slice()).map_err(|_| GalleryError::NoRandom)?;
     Ok(key)
 }
 
@@ -373,20 +318,11 @@ mod tests {
     use super::*;
 
     fn consent() -> Consent {
-        Consent {
-            purpose: "face pay".into(),
-            text_version: "2026-11".into(),
-            at_utc_ms: 1_795_000_000_000,
-        }
+        Consent { purpose: "face pay".into(), text_version: "2026-11".into(), at_utc_ms: 1_795_000_000_000 }
     }
 
     fn person(seed: usize) -> Embedding {
-        Embedding::normalised(
-            (0..LENGTH)
-                .map(|i| ((i * 7 + seed * 31) as f32).sin())
-                .collect(),
-        )
-        .unwrap()
+        Embedding::normalised((0..LENGTH).map(|i| ((i * 7 + seed * 31) as f32).sin()).collect()).unwrap()
     }
 
     fn key(byte: u8) -> Zeroizing<[u8; KEY_LENGTH]> {
@@ -411,52 +347,28 @@ mod tests {
         let nearest = reopened.nearest(&person(2));
         assert_eq!(nearest[0].member, "m-2");
         assert!((nearest[0].cosine - 1.0).abs() < 1e-5 && nearest[1].cosine < 0.99);
-        assert!(matches!(
-            Gallery::open(&path, key(2)),
-            Err(GalleryError::WrongKey)
-        ));
-        let plain: Vec<u8> = person(1).as_slice()[..4]
-            .iter()
-            .flat_map(|n| n.to_le_bytes())
-            .collect();
-        assert!(
-            !holds(dir.path(), &plain),
-            "a template lies readable on disk"
-        );
+        assert!(matches!(Gallery::open(&path, key(2)), Err(GalleryError::WrongKey)));
+        let plain: Vec<u8> = person(1).as_slice()[..4].iter().flat_map(|n| n.to_le_bytes()).collect();
+        assert!(!holds(dir.path(), &plain), "a template lies readable on disk");
         gallery.erase("m-2").unwrap();
         reopened.refresh().unwrap();
-        assert_eq!(
-            reopened.len(),
-            1,
-            "what one process erases, the other forgets"
-        );
+        assert_eq!(reopened.len(), 1, "what one process erases, the other forgets");
     }
 
     #[test]
     fn no_template_without_consent() {
         let mut gallery = Gallery::in_memory().unwrap();
         for broken in [
-            Consent {
-                purpose: String::new(),
-                ..consent()
-            },
-            Consent {
-                text_version: String::new(),
-                ..consent()
-            },
-            Consent {
-                at_utc_ms: 0,
-                ..consent()
-            },
+            Consent { purpose: String::new(), ..consent() },
+            Consent { text_version: String::new(), ..consent() },
+            Consent { at_utc_ms: 0, ..consent() },
         ] {
             let refused = gallery.enrol("m-1", &broken, &person(1), 3);
             assert!(matches!(refused, Err(GalleryError::NoConsent)));
         }
-        let bare = "INSERT INTO template (member, model, frames, wrapped_key, sealed) VALUES ('m', 'x', 1, x'00', x'00')";
-        assert!(
-            gallery.database.execute(bare, []).is_err(),
-            "the database itself refuses"
-        );
+        let bare =
+            "INSERT INTO template (member, model, frames, wrapped_key, sealed) VALUES ('m', 'x', 1, x'00', x'00')";
+        assert!(gallery.database.execute(bare, []).is_err(), "the database itself refuses");
         assert!(gallery.is_empty());
     }
 
@@ -465,31 +377,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut gallery = Gallery::open(&dir.path().join("gallery.db"), key(1)).unwrap();
         for member in 0..8 {
-            gallery
-                .enrol(&format!("m-{member}"), &consent(), &person(member), 3)
-                .unwrap();
+            gallery.enrol(&format!("m-{member}"), &consent(), &person(member), 3).unwrap();
         }
         let sql = "SELECT wrapped_key, sealed FROM template WHERE member = 'm-3'";
         let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (wrapped, sealed): (Vec<u8>, Vec<u8>) =
-            gallery.database.query_row(sql, [], row).unwrap();
+        let (wrapped, sealed): (Vec<u8>, Vec<u8>) = gallery.database.query_row(sql, [], row).unwrap();
         assert!(holds(dir.path(), &sealed[..32]) && holds(dir.path(), &wrapped));
         assert!(gallery.erase("m-3").unwrap());
-        for part in [
-            &sealed[..32],
-            &sealed[sealed.len() - 32..],
-            &wrapped,
-            b"m-3",
-        ] {
+        for part in [&sealed[..32], &sealed[sealed.len() - 32..], &wrapped, b"m-3"] {
             assert!(!holds(dir.path(), part), "erased bytes are still on disk");
         }
         assert_eq!(gallery.len(), 7);
         assert!(gallery.nearest(&person(3))[0].cosine < 0.99);
-        assert_eq!(
-            gallery.nearest(&person(7))[0].member,
-            "m-7",
-            "the last template moved with its member"
-        );
+        assert_eq!(gallery.nearest(&person(7))[0].member, "m-7", "the last template moved with its member");
         assert!(!gallery.erase("m-3").unwrap());
     }
 
@@ -499,31 +399,21 @@ mod tests {
         let path = dir.path().join("gallery.db");
         let mut gallery = Gallery::open(&path, key(1)).unwrap();
         gallery.enrol("m-1", &consent(), &person(1), 3).unwrap();
-        gallery
-            .database
-            .execute("UPDATE template SET member = 'm-9'", [])
-            .unwrap();
+        gallery.database.execute("UPDATE template SET member = 'm-9'", []).unwrap();
         drop(gallery);
         assert!(Gallery::open(&path, key(1)).unwrap().is_empty());
         let mut gallery = Gallery::in_memory().unwrap();
-        assert!(matches!(
-            gallery.enrol("no spaces", &consent(), &person(1), 1),
-            Err(GalleryError::BadMember)
-        ));
+        assert!(matches!(gallery.enrol("no spaces", &consent(), &person(1), 1), Err(GalleryError::BadMember)));
     }
 
     #[test]
     fn the_two_nearest_are_exact() {
         let mut gallery = Gallery::in_memory().unwrap();
         for member in 0..50 {
-            gallery
-                .enrol(&format!("m-{member}"), &consent(), &person(member), 1)
-                .unwrap();
+            gallery.enrol(&format!("m-{member}"), &consent(), &person(member), 1).unwrap();
         }
         let probe = person(51);
-        let mut all: Vec<f32> = (0..50)
-            .map(|member| person(member).cosine(&probe))
-            .collect();
+        let mut all: Vec<f32> = (0..50).map(|member| person(member).cosine(&probe)).collect();
         all.sort_by(|a, b| b.total_cmp(a));
         let found = gallery.nearest(&probe);
         assert_eq!([found[0].cosine, found[1].cosine], [all[0], all[1]]);

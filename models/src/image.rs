@@ -48,9 +48,7 @@ impl Frame {
 
     /// Converts packed 4:2:2 video (Y0 U Y1 V, BT.601, limited range) of an even width.
     pub fn from_yuyv(width: usize, height: usize, bytes: &[u8]) -> Option<Self> {
-        let (quads, _) = bytes
-            .get(..width.checked_mul(height)?.checked_mul(2)?)?
-            .as_chunks::<4>();
+        let (quads, _) = bytes.get(..width.checked_mul(height)?.checked_mul(2)?)?.as_chunks::<4>();
         if !width.is_multiple_of(2) {
             return None;
         }
@@ -68,17 +66,12 @@ impl Frame {
         let bytes = match read_capped(path, FILE_CAP) {
             Ok(bytes) => Zeroizing::new(bytes),
             Err(error) => {
-                return Err(ImageError {
-                    name,
-                    reason: error.to_string(),
-                });
+                return Err(ImageError { name, reason: error.to_string() });
             }
         };
         // A decoder that trips over a hostile file must not take the till's camera with it.
         let decoded = std::panic::catch_unwind(|| Self::decode(&bytes));
-        decoded
-            .unwrap_or_else(|_| Err("the decoder failed".to_owned()))
-            .map_err(|reason| ImageError { name, reason })
+        decoded.unwrap_or_else(|_| Err("the decoder failed".to_owned())).map_err(|reason| ImageError { name, reason })
     }
 
     /// Decodes a JPEG, PNG or PNM picture, turned upright as its EXIF orientation says.
@@ -86,9 +79,7 @@ impl Frame {
         if bytes.len() as u64 > FILE_CAP {
             return Err(format!("it is larger than {FILE_CAP} bytes"));
         }
-        let mut reader = ImageReader::new(Cursor::new(bytes))
-            .with_guessed_format()
-            .map_err(|e| e.to_string())?;
+        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
         reader.limits(limits());
         match reader.format() {
             Some(ImageFormat::Jpeg) => jpeg_is_whole(bytes)?,
@@ -98,17 +89,14 @@ impl Frame {
         let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
         let (width, height) = decoder.dimensions();
         if u64::from(width) * u64::from(height) > PIXEL_CAP {
-            return Err(format!(
-                "{width} x {height} is more than {PIXEL_CAP} pixels"
-            ));
+            return Err(format!("{width} x {height} is more than {PIXEL_CAP} pixels"));
         }
         let orientation = decoder.orientation().map_err(|e| e.to_string())?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
         picture.apply_orientation(orientation);
         let picture = picture.into_rgb8();
         let (width, height) = picture.dimensions();
-        Self::from_rgb(width as usize, height as usize, picture.into_raw())
-            .ok_or_else(|| "it is empty".to_owned())
+        Self::from_rgb(width as usize, height as usize, picture.into_raw()).ok_or_else(|| "it is empty".to_owned())
     }
 
     pub fn width(&self) -> usize {
@@ -130,11 +118,7 @@ impl Frame {
             sum += row.iter().map(|&byte| u64::from(byte)).sum::<u64>();
         }
         let count = x1.saturating_sub(x0) * y1.saturating_sub(y0) * 3;
-        if count == 0 {
-            0.0
-        } else {
-            sum as f32 / count as f32
-        }
+        if count == 0 { 0.0 } else { sum as f32 / count as f32 }
     }
 
     /// A window of the frame, resized by plain bilinear interpolation (pixel centres at halves, edges repeated) into the
@@ -151,16 +135,12 @@ impl Frame {
             }
             upper.fill(row.near, self, &columns);
             lower.fill(row.far, self, &columns);
-            let pairs = upper
-                .values
-                .chunks_exact(width)
-                .zip(lower.values.chunks_exact(width));
+            let pairs = upper.values.chunks_exact(width).zip(lower.values.chunks_exact(width));
             for (channel, (above, below)) in pairs.enumerate() {
                 let start = (2 - channel) * side * side + y * side;
                 let out = &mut planes.data[start..start + width];
                 for ((out, &above), &below) in out.iter_mut().zip(above).zip(below) {
-                    let sum = (((above >> 4) * row.near_weight) >> 16)
-                        + (((below >> 4) * row.far_weight) >> 16);
+                    let sum = (((above >> 4) * row.near_weight) >> 16) + (((below >> 4) * row.far_weight) >> 16);
                     *out = ((sum + 2) >> 2) as f32;
                 }
             }
@@ -172,10 +152,7 @@ impl Frame {
         let (left, top) = (x.floor(), y.floor());
         let (fx, fy) = (x - left, y - top);
         let (a, b) = (self.pixel(left, top), self.pixel(left + 1.0, top));
-        let (c, d) = (
-            self.pixel(left, top + 1.0),
-            self.pixel(left + 1.0, top + 1.0),
-        );
+        let (c, d) = (self.pixel(left, top + 1.0), self.pixel(left + 1.0, top + 1.0));
         std::array::from_fn(|i| {
             let above = a[i] + (b[i] - a[i]) * fx;
             let below = c[i] + (d[i] - c[i]) * fx;
@@ -188,19 +165,14 @@ impl Frame {
             return [0.0; 3];
         }
         let at = (y as usize * self.width + x as usize) * 3;
-        [
-            self.rgb[at].into(),
-            self.rgb[at + 1].into(),
-            self.rgb[at + 2].into(),
-        ]
+        [self.rgb[at].into(), self.rgb[at + 1].into(), self.rgb[at + 2].into()]
     }
 }
 
 fn yuv_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
     let luma = 298 * (i32::from(y) - 16);
     let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-    [luma + 409 * v, luma - 100 * u - 208 * v, luma + 516 * u]
-        .map(|value| ((value + 128) >> 8).clamp(0, 255) as u8)
+    [luma + 409 * v, luma - 100 * u - 208 * v, luma + 516 * u].map(|value| ((value + 128) >> 8).clamp(0, 255) as u8)
 }
 
 fn limits() -> Limits {
@@ -244,10 +216,7 @@ impl std::fmt::Debug for Planes {
 
 impl Planes {
     pub fn black(side: usize) -> Self {
-        Self {
-            side,
-            data: Zeroizing::new(vec![0.0; side * side * 3]),
-        }
+        Self { side, data: Zeroizing::new(vec![0.0; side * side * 3]) }
     }
 
     pub(crate) fn put(&mut self, x: usize, y: usize, rgb: [f32; 3]) {
@@ -296,10 +265,7 @@ struct Line {
 
 impl Line {
     fn empty(width: usize) -> Self {
-        Self {
-            row: None,
-            values: Zeroizing::new(vec![0; width * 3]),
-        }
+        Self { row: None, values: Zeroizing::new(vec![0; width * 3]) }
     }
 
     fn fill(&mut self, row: usize, frame: &Frame, columns: &[Tap]) {
@@ -307,16 +273,14 @@ impl Line {
             return;
         }
         self.row = Some(row);
-        let (pixels, _) =
-            frame.rgb[row * frame.width * 3..(row + 1) * frame.width * 3].as_chunks::<3>();
+        let (pixels, _) = frame.rgb[row * frame.width * 3..(row + 1) * frame.width * 3].as_chunks::<3>();
         let (red, rest) = self.values.split_at_mut(columns.len());
         let (green, blue) = rest.split_at_mut(columns.len());
         let outputs = red.iter_mut().zip(green).zip(blue);
         for (column, ((red, green), blue)) in columns.iter().zip(outputs) {
             let (near, far) = (pixels[column.near], pixels[column.far]);
             let blend = |channel: usize| {
-                i32::from(near[channel]) * column.near_weight
-                    + i32::from(far[channel]) * column.far_weight
+                i32::from(near[channel]) * column.near_weight + i32::from(far[channel]) * column.far_weight
             };
             (*red, *green, *blue) = (blend(0), blend(1), blend(2));
         }
@@ -340,17 +304,7 @@ mod tests {
     fn plain_bilinear_halves_by_averaging_neighbours() {
         let frame = Frame::decode(b"P5 4 2 255\n\x00\x0a\x64\x6e\x00\x0a\x64\x6e").unwrap();
         let mut planes = Planes::black(2);
-        frame.resize_into(
-            Window {
-                left: 0,
-                top: 0,
-                width: 4,
-                height: 2,
-            },
-            &mut planes,
-            2,
-            1,
-        );
+        frame.resize_into(Window { left: 0, top: 0, width: 4, height: 2 }, &mut planes, 2, 1);
         assert_eq!(planes.as_slice()[..4], [5.0, 105.0, 0.0, 0.0]);
     }
 
@@ -358,15 +312,7 @@ mod tests {
     fn hostile_files_are_refused_with_a_reason() {
         let huge = b"P5 100000 100000 255\n";
         let bomb = b"P5 16000 16000 255\n";
-        for bytes in [
-            &b""[..],
-            b"GIF89a",
-            b"\xff\xd8\xff",
-            b"\x89PNG\r\n\x1a\n",
-            b"P5 0 0 255\n",
-            huge,
-            bomb,
-        ] {
+        for bytes in [&b""[..], b"GIF89a", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"P5 0 0 255\n", huge, bomb] {
             let reason = Frame::decode(bytes).unwrap_err();
             assert!(!reason.is_empty());
         }

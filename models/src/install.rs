@@ -17,8 +17,7 @@ const DOWNLOAD_TIME: Duration = Duration::from_secs(300);
 ///
 /// Files that are in place already stay; a file with other contents than its publisher's is refused.
 pub fn install(from: Option<&Path>, to: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to)
-        .with_context(|| format!("cannot create folder {}", to.display()))?;
+    std::fs::create_dir_all(to).with_context(|| format!("cannot create folder {}", to.display()))?;
     for manifest in Manifests::compiled().all() {
         install_family(manifest, from, to)?;
     }
@@ -32,17 +31,12 @@ fn install_family(manifest: &Manifest, from: Option<&Path>, to: &Path) -> anyhow
             tracing::info!(file = file.name, "already installed");
             continue;
         }
-        for upstream in manifest
-            .upstream
-            .iter()
-            .filter(|upstream| file.made_from.contains(&upstream.name))
-        {
+        for upstream in manifest.upstream.iter().filter(|upstream| file.made_from.contains(&upstream.name)) {
             if !fetched.contains_key(&upstream.name) {
                 fetched.insert(upstream.name.clone(), fetch(upstream, from)?);
             }
         }
-        let bytes =
-            convert(file, &fetched).with_context(|| format!("cannot make {}", file.name))?;
+        let bytes = convert(file, &fetched).with_context(|| format!("cannot make {}", file.name))?;
         let found = sha256(&bytes);
         ensure!(
             file.sha256.contains(&found),
@@ -50,12 +44,7 @@ fn install_family(manifest: &Manifest, from: Option<&Path>, to: &Path) -> anyhow
             file.name
         );
         put(&to.join(&file.name), &bytes)?;
-        tracing::info!(
-            file = file.name,
-            licence = manifest.licence,
-            trained_on = manifest.trained_on,
-            "installed"
-        );
+        tracing::info!(file = file.name, licence = manifest.licence, trained_on = manifest.trained_on, "installed");
     }
     Ok(())
 }
@@ -66,18 +55,11 @@ fn is_installed(file: &ModelFile, to: &Path) -> bool {
 
 /// A loadable model from its publisher's files, already checked.
 fn convert(file: &ModelFile, fetched: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<Vec<u8>> {
-    let sources = file
-        .made_from
-        .iter()
-        .map(|name| fetched.get(name).map(Vec::as_slice));
-    let sources = sources
-        .collect::<Option<Vec<_>>>()
-        .context("the manifest names a source it does not list")?;
+    let sources = file.made_from.iter().map(|name| fetched.get(name).map(Vec::as_slice));
+    let sources = sources.collect::<Option<Vec<_>>>().context("the manifest names a source it does not list")?;
     match (file.conversion, sources.as_slice()) {
         (Conversion::Copy, [bytes]) => Ok(bytes.to_vec()),
-        (Conversion::Rewrite, [bytes]) => {
-            onnx::rewrite_classifier(bytes).map_err(anyhow::Error::msg)
-        }
+        (Conversion::Rewrite, [bytes]) => onnx::rewrite_classifier(bytes).map_err(anyhow::Error::msg),
         (Conversion::OpenVino, [xml, weights]) => {
             let xml = std::str::from_utf8(xml).context("the description is not UTF-8")?;
             openvino::to_onnx(xml, weights).map_err(anyhow::Error::msg)
@@ -93,8 +75,8 @@ fn fetch(upstream: &Upstream, from: Option<&Path>) -> anyhow::Result<Vec<u8>> {
     let (place, bytes) = match from {
         Some(dir) => {
             let path = dir.join(&upstream.name);
-            let bytes = read_capped(&path, upstream.bytes)
-                .with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes =
+                read_capped(&path, upstream.bytes).with_context(|| format!("cannot read {}", path.display()))?;
             (path.display().to_string(), bytes)
         }
         None => (upstream.url.clone(), download(upstream)?),
@@ -112,24 +94,16 @@ fn fetch(upstream: &Upstream, from: Option<&Path>) -> anyhow::Result<Vec<u8>> {
 }
 
 fn download(upstream: &Upstream) -> anyhow::Result<Vec<u8>> {
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(DOWNLOAD_TIME))
-        .https_only(true)
-        .build();
-    let response = ureq::Agent::new_with_config(config)
-        .get(&upstream.url)
-        .call();
+    let config = ureq::Agent::config_builder().timeout_global(Some(DOWNLOAD_TIME)).https_only(true).build();
+    let response = ureq::Agent::new_with_config(config).get(&upstream.url).call();
     let hint = "check the network, or download it elsewhere and pass its folder with --from";
-    let mut response =
-        response.with_context(|| format!("cannot download {}; {hint}", upstream.url))?;
+    let mut response = response.with_context(|| format!("cannot download {}; {hint}", upstream.url))?;
     let mut reader = response.body_mut().as_reader().take(upstream.bytes + 1);
     let mut bytes = Vec::new();
     let mut progress = Progress::new(&upstream.name, upstream.bytes);
     let mut chunk = vec![0; 64 * 1024];
     loop {
-        let count = reader
-            .read(&mut chunk)
-            .with_context(|| format!("{} broke off; {hint}", upstream.url))?;
+        let count = reader.read(&mut chunk).with_context(|| format!("{} broke off; {hint}", upstream.url))?;
         if count == 0 {
             break;
         }
@@ -149,12 +123,7 @@ struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     fn new(name: &'a str, total: u64) -> Self {
-        Self {
-            name,
-            total: total.max(1),
-            percent: u64::MAX,
-            terminal: std::io::stderr().is_terminal(),
-        }
+        Self { name, total: total.max(1), percent: u64::MAX, terminal: std::io::stderr().is_terminal() }
     }
 
     fn show(&mut self, done: u64) {
@@ -162,10 +131,7 @@ impl<'a> Progress<'a> {
         if self.terminal && percent != self.percent {
             self.percent = percent;
             let end = if percent == 100 { "\n" } else { "" };
-            let (filled, rest) = (
-                "#".repeat(percent as usize / 4),
-                " ".repeat(25 - percent as usize / 4),
-            );
+            let (filled, rest) = ("#".repeat(percent as usize / 4), " ".repeat(25 - percent as usize / 4));
             eprint!("\r{:<42} [{filled}{rest}] {percent:3} %{end}", self.name);
         }
     }

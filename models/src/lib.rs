@@ -95,9 +95,7 @@ impl Pipeline {
 /// The quality gate: what is wrong with the largest face, worst first.
 fn shortcoming(frame: &Frame, face: &Face, second: Option<&Face>) -> Option<Hint> {
     let [left, top, width, height] = face.bounds;
-    let inside = |[x, y]: [f32; 2]| {
-        x >= 0.0 && y >= 0.0 && x < frame.width() as f32 && y < frame.height() as f32
-    };
+    let inside = |[x, y]: [f32; 2]| x >= 0.0 && y >= 0.0 && x < frame.width() as f32 && y < frame.height() as f32;
     let [left_eye, right_eye, nose, ..] = face.landmarks;
     if second.is_some_and(|other| other.area() >= face.area() * RIVAL_SHARE) {
         Some(Hint::OnePerson)
@@ -122,18 +120,8 @@ mod tests {
 
     fn face(width: f32) -> Face {
         let at = |x: f32, y: f32| [100.0 + x * width, 100.0 + y * width];
-        let landmarks = [
-            at(0.3, 0.4),
-            at(0.7, 0.4),
-            at(0.5, 0.6),
-            at(0.35, 0.8),
-            at(0.65, 0.8),
-        ];
-        Face {
-            score: 0.9,
-            bounds: [100.0, 100.0, width, width * 1.3],
-            landmarks,
-        }
+        let landmarks = [at(0.3, 0.4), at(0.7, 0.4), at(0.5, 0.6), at(0.35, 0.8), at(0.65, 0.8)];
+        Face { score: 0.9, bounds: [100.0, 100.0, width, width * 1.3], landmarks }
     }
 
     fn grey(level: u8) -> Frame {
@@ -145,25 +133,13 @@ mod tests {
         let good = face(150.0);
         assert_eq!(shortcoming(&grey(120), &good, None), None);
         assert_eq!(shortcoming(&grey(120), &good, Some(&face(30.0))), None);
-        assert_eq!(
-            shortcoming(&grey(120), &good, Some(&face(140.0))),
-            Some(Hint::OnePerson)
-        );
-        assert_eq!(
-            shortcoming(&grey(120), &face(40.0), None),
-            Some(Hint::ComeCloser)
-        );
-        assert_eq!(
-            shortcoming(&grey(120), &face(390.0), None),
-            Some(Hint::StepBack)
-        );
+        assert_eq!(shortcoming(&grey(120), &good, Some(&face(140.0))), Some(Hint::OnePerson));
+        assert_eq!(shortcoming(&grey(120), &face(40.0), None), Some(Hint::ComeCloser));
+        assert_eq!(shortcoming(&grey(120), &face(390.0), None), Some(Hint::StepBack));
         assert_eq!(shortcoming(&grey(10), &good, None), Some(Hint::MoreLight));
         let mut aside = good.clone();
         aside.landmarks[2][0] = aside.landmarks[1][0] + 5.0;
-        assert_eq!(
-            shortcoming(&grey(120), &aside, None),
-            Some(Hint::LookAtCamera)
-        );
+        assert_eq!(shortcoming(&grey(120), &aside, None), Some(Hint::LookAtCamera));
         let mut half = good;
         half.landmarks[0][0] = -3.0;
         assert_eq!(shortcoming(&grey(120), &half, None), Some(Hint::CentreFace));

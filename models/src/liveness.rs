@@ -44,11 +44,7 @@ fn live(network: &Network, frame: &Frame, face: &Face, scale: f32) -> Result<f32
     let mut planes = Planes::black(SIDE);
     frame.resize_into(window, &mut planes, SIDE, SIDE);
     let outputs = network.run(planes.as_slice())?;
-    Ok(outputs
-        .first()
-        .and_then(|classes| classes.get(LIVE_CLASS))
-        .copied()
-        .unwrap_or(0.0))
+    Ok(outputs.first().and_then(|classes| classes.get(LIVE_CLASS)).copied().unwrap_or(0.0))
 }
 
 /// The part of the frame a network looks at: the face's box made square as the networks' own detector would draw it,
@@ -62,12 +58,7 @@ pub fn crop(frame_width: usize, frame_height: usize, face: &Face, scale: f32) ->
     let reach = side * scale;
     let (first_x, last_x) = shifted(left + side / 2.0, reach, most_x)?;
     let (first_y, last_y) = shifted(top + side / 2.0, reach, most_y)?;
-    Some(Window {
-        left: first_x,
-        top: first_y,
-        width: last_x - first_x + 1,
-        height: last_y - first_y + 1,
-    })
+    Some(Window { left: first_x, top: first_y, width: last_x - first_x + 1, height: last_y - first_y + 1 })
 }
 
 /// First and last pixel of a length about a centre, pushed inside 0 to `most`.
@@ -91,30 +82,14 @@ mod tests {
 
     #[test]
     fn a_crop_is_shifted_into_the_frame_and_not_clipped() {
-        let face = Face {
-            score: 0.93,
-            bounds: [188.186, 110.441, 190.438, 246.113],
-            landmarks: [[0.0; 2]; 5],
-        };
+        let face = Face { score: 0.93, bounds: [188.186, 110.441, 190.438, 246.113], landmarks: [[0.0; 2]; 5] };
         let window = crop(480, 640, &face, 2.7).unwrap();
-        assert_eq!(
-            window,
-            Window {
-                left: 0,
-                top: 8,
-                width: 480,
-                height: 480
-            }
-        );
+        assert_eq!(window, Window { left: 0, top: 8, width: 480, height: 480 });
     }
 
     #[test]
     fn a_box_of_no_size_has_no_crop() {
-        let face = Face {
-            score: 0.9,
-            bounds: [f32::NAN; 4],
-            landmarks: [[0.0; 2]; 5],
-        };
+        let face = Face { score: 0.9, bounds: [f32::NAN; 4], landmarks: [[0.0; 2]; 5] };
         assert_eq!(crop(480, 640, &face, 2.7), None);
     }
 }

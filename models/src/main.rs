@@ -115,13 +115,7 @@ fn main() -> ExitCode {
 
 fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run {
-            socket,
-            source,
-            gallery,
-            key,
-            demo_source,
-        } => {
+        Command::Run { socket, source, gallery, key, demo_source } => {
             let key = key_path(key)?;
             if demo_source {
                 make_key(&key)?;
@@ -129,51 +123,22 @@ fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
             let gallery = open_gallery(&gallery, &key)?;
             let listener = listen(&socket)?;
             tracing::info!(socket = %socket.display(), %source, members = gallery.len(), "serving");
-            serve(
-                listener,
-                Equipment {
-                    models: models.to_owned(),
-                    gallery,
-                    source,
-                    demo: demo_source,
-                },
-            )
+            serve(listener, Equipment { models: models.to_owned(), gallery, source, demo: demo_source })
         }
-        Command::Install { from, to } => {
-            install::install(from.as_deref(), to.as_deref().unwrap_or(models))
-        }
+        Command::Install { from, to } => install::install(from.as_deref(), to.as_deref().unwrap_or(models)),
         Command::Keygen { key } => make_key(&key),
-        Command::Enrol {
-            gallery,
-            key,
-            member,
-            consent_version,
-            consent_purpose,
-            images,
-        } => {
-            let at_utc_ms = SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .context("the clock is before 1970")?;
+        Command::Enrol { gallery, key, member, consent_version, consent_purpose, images } => {
+            let at_utc_ms =
+                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
             let consent = Consent {
                 purpose: consent_purpose,
                 text_version: consent_version,
-                at_utc_ms: i64::try_from(at_utc_ms.as_millis())
-                    .context("the clock is beyond reason")?,
+                at_utc_ms: i64::try_from(at_utc_ms.as_millis()).context("the clock is beyond reason")?,
             };
             let gallery = open_gallery(&gallery, &key_path(key)?)?;
-            enrol(
-                &Pipeline::load(models)?,
-                gallery,
-                &member,
-                &consent,
-                &images,
-            )
+            enrol(&Pipeline::load(models)?, gallery, &member, &consent, &images)
         }
-        Command::Identify {
-            gallery,
-            key,
-            images,
-        } => {
+        Command::Identify { gallery, key, images } => {
             let gallery = match gallery {
                 Some(path) => Some(open_gallery(&path, &key_path(key)?)?),
                 None => None,
@@ -184,9 +149,7 @@ fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
 }
 
 fn key_path(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let credentials = || {
-        std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("gallery.key"))
-    };
+    let credentials = || std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("gallery.key"));
     given
         .or_else(credentials)
         .context("no key: pass --key FILE, or start under systemd with the credential gallery.key")
@@ -194,18 +157,9 @@ fn key_path(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 
 fn make_key(path: &Path) -> anyhow::Result<()> {
     let mut key = Zeroizing::new([0; KEY_LENGTH]);
-    SystemRandom::new()
-        .fill(key.as_mut_slice())
-        .map_err(|_| anyhow::anyhow!("the system gave no random bytes"))?;
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match file.and_then(|mut file| {
-        file.write_all(key.as_slice())
-            .and_then(|()| file.sync_all())
-    }) {
+    SystemRandom::new().fill(key.as_mut_slice()).map_err(|_| anyhow::anyhow!("the system gave no random bytes"))?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match file.and_then(|mut file| file.write_all(key.as_slice()).and_then(|()| file.sync_all())) {
         Ok(()) => {
             tracing::info!(key = %path.display(), "made a key; without it the gallery cannot be read")
         }
@@ -221,43 +175,24 @@ fn make_key(path: &Path) -> anyhow::Result<()> {
 
 fn open_gallery(path: &Path, key: &Path) -> anyhow::Result<Gallery> {
     let name = key.display();
-    let file = std::fs::metadata(key).with_context(|| {
-        format!("cannot read key {name}; `aisle-vision keygen --key {name}` makes one")
-    })?;
-    ensure!(
-        file.mode() & 0o077 == 0,
-        "key {name} is readable by others; run `chmod 600 {name}`"
-    );
-    ensure!(
-        file.len() == KEY_LENGTH as u64,
-        "key {name} has {} bytes instead of {KEY_LENGTH}",
-        file.len()
-    );
-    let bytes =
-        Zeroizing::new(std::fs::read(key).with_context(|| format!("cannot read key {name}"))?);
+    let file = std::fs::metadata(key)
+        .with_context(|| format!("cannot read key {name}; `aisle-vision keygen --key {name}` makes one"))?;
+    ensure!(file.mode() & 0o077 == 0, "key {name} is readable by others; run `chmod 600 {name}`");
+    ensure!(file.len() == KEY_LENGTH as u64, "key {name} has {} bytes instead of {KEY_LENGTH}", file.len());
+    let bytes = Zeroizing::new(std::fs::read(key).with_context(|| format!("cannot read key {name}"))?);
     let mut store_key = Zeroizing::new([0; KEY_LENGTH]);
     store_key.copy_from_slice(&bytes);
-    Gallery::open(path, store_key)
-        .with_context(|| format!("cannot open gallery {}", path.display()))
+    Gallery::open(path, store_key).with_context(|| format!("cannot open gallery {}", path.display()))
 }
 
 /// Binds the socket, taking over one whose process is gone.
 fn listen(path: &Path) -> anyhow::Result<UnixListener> {
     if let Ok(file) = std::fs::symlink_metadata(path) {
-        ensure!(
-            file.file_type().is_socket(),
-            "{} exists and is not a socket",
-            path.display()
-        );
-        ensure!(
-            UnixStream::connect(path).is_err(),
-            "another process serves {}",
-            path.display()
-        );
+        ensure!(file.file_type().is_socket(), "{} exists and is not a socket", path.display());
+        ensure!(UnixStream::connect(path).is_err(), "another process serves {}", path.display());
         std::fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
     }
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
         .context("cannot close the socket to others")?;
     Ok(listener)
@@ -268,11 +203,7 @@ fn photographs(images: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     for path in images {
         files.extend(list(path)?);
     }
-    ensure!(
-        !files.is_empty(),
-        "no photographs in {}",
-        images[0].display()
-    );
+    ensure!(!files.is_empty(), "no photographs in {}", images[0].display());
     Ok(files)
 }
 
@@ -300,11 +231,7 @@ fn enrol(
     print_line(&json!({"enrolled": {"member": member, "frames": frames}}))
 }
 
-fn identify(
-    pipeline: &Pipeline,
-    gallery: Option<&Gallery>,
-    images: &[PathBuf],
-) -> anyhow::Result<()> {
+fn identify(pipeline: &Pipeline, gallery: Option<&Gallery>, images: &[PathBuf]) -> anyhow::Result<()> {
     let mut gathered = Gathered::default();
     for file in photographs(images)? {
         let name = file.display().to_string();
@@ -315,13 +242,8 @@ fn identify(
                 continue;
             }
         };
-        let faces = pipeline
-            .detector
-            .detect(&frame, Size::Large640, SCORE_MIN)?;
-        let bounds: Vec<_> = faces
-            .iter()
-            .map(|face| json!({"score": face.score, "box": face.bounds}))
-            .collect();
+        let faces = pipeline.detector.detect(&frame, Size::Large640, SCORE_MIN)?;
+        let bounds: Vec<_> = faces.iter().map(|face| json!({"score": face.score, "box": face.bounds})).collect();
         let start = Instant::now();
         let look = pipeline.look(&frame)?;
         let took_ms = start.elapsed().as_secs_f64() * 1e3;
@@ -336,9 +258,7 @@ fn identify(
     let Some(gallery) = gallery else {
         return Ok(());
     };
-    let nearest = gathered
-        .fused()
-        .and_then(|probe| gallery.nearest(&probe).first().map(|found| found.cosine));
+    let nearest = gathered.fused().and_then(|probe| gallery.nearest(&probe).first().map(|found| found.cosine));
     let outcome = gathered.conclude(Ended::SourceEnded, gallery)?;
     print_line(&json!({
         "outcome": outcome, "frames": gathered.usable(), "live": gathered.live(),

@@ -7,8 +7,7 @@ use std::sync::{Arc, LazyLock};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tract_onnx::prelude::{
-    Framework, InferenceModelExt, IntoRunnable, TValue, Tensor, TractResult, TypedRunnableModel,
-    tvec,
+    Framework, InferenceModelExt, IntoRunnable, TValue, Tensor, TractResult, TypedRunnableModel, tvec,
 };
 
 /// No model is larger; a bigger file is not read at all.
@@ -98,10 +97,7 @@ impl Manifests {
     }
 
     pub fn file(&self, name: &str) -> Option<&ModelFile> {
-        self.all()
-            .into_iter()
-            .flat_map(|manifest| &manifest.file)
-            .find(|file| file.name == name)
+        self.all().into_iter().flat_map(|manifest| &manifest.file).find(|file| file.name == name)
     }
 }
 
@@ -136,21 +132,17 @@ pub(crate) fn read_capped(path: &Path, cap: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(cap + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > cap {
-        return Err(std::io::Error::other(format!(
-            "it is larger than {cap} bytes"
-        )));
+        return Err(std::io::Error::other(format!("it is larger than {cap} bytes")));
     }
     Ok(bytes)
 }
 
 /// SHA-256 in lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-            text
-        })
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
 }
 
 /// Reads a known model file, refusing anything the manifests do not name.
@@ -167,9 +159,7 @@ pub(crate) fn read_pinned(dir: &Path, name: &str) -> Result<Vec<u8>, ModelError>
         }
     };
     let found = sha256(&bytes);
-    let known = Manifests::compiled()
-        .file(name)
-        .is_some_and(|file| file.sha256.contains(&found));
+    let known = Manifests::compiled().file(name).is_some_and(|file| file.sha256.contains(&found));
     if !known {
         return Err(ModelError::UnknownHash { path, found });
     }
@@ -193,48 +183,32 @@ impl Network {
     /// Loads a file named in the manifests from a folder of models.
     pub fn load(dir: &Path, name: &str) -> Result<Self, ModelError> {
         let bytes = read_pinned(dir, name)?;
-        let shape = Manifests::compiled()
-            .file(name)
-            .map_or([0; 4], |file| file.input);
+        let shape = Manifests::compiled().file(name).map_or([0; 4], |file| file.input);
         Self::from_onnx(name, shape, &bytes)
     }
 
     /// Prepares ONNX bytes that the caller trusts; `shape` is batch, channels, height, width.
     pub fn from_onnx(name: &str, shape: [usize; 4], bytes: &[u8]) -> Result<Self, ModelError> {
         let plan = optimised(bytes).map_err(|error| broken(name, &error))?;
-        Ok(Self {
-            name: name.to_owned(),
-            shape,
-            plan,
-        })
+        Ok(Self { name: name.to_owned(), shape, plan })
     }
 
     /// Runs the network on one image: planar, blue, green, red, 0 to 255. Outputs come in the model's order.
     pub fn run(&self, planes: &[f32]) -> Result<Vec<Vec<f32>>, ModelError> {
-        self.outputs(planes)
-            .map_err(|error| broken(&self.name, &error))
+        self.outputs(planes).map_err(|error| broken(&self.name, &error))
     }
 
     fn outputs(&self, planes: &[f32]) -> TractResult<Vec<Vec<f32>>> {
         let input: TValue = Tensor::from_shape(&self.shape, planes)?.into();
         let outputs = self.plan.run(tvec!(input))?;
-        outputs
-            .iter()
-            .map(|tensor| Ok(tensor.try_as_plain_ram()?.as_slice::<f32>()?.to_vec()))
-            .collect()
+        outputs.iter().map(|tensor| Ok(tensor.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())).collect()
     }
 }
 
 fn optimised(mut bytes: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {
-    tract_onnx::onnx()
-        .model_for_read(&mut bytes)?
-        .into_optimized()?
-        .into_runnable()
+    tract_onnx::onnx().model_for_read(&mut bytes)?.into_optimized()?.into_runnable()
 }
 
 fn broken(name: &str, error: &dyn std::fmt::Debug) -> ModelError {
-    ModelError::Broken {
-        name: name.to_owned(),
-        reason: format!("{error:?}"),
-    }
+    ModelError::Broken { name: name.to_owned(), reason: format!("{error:?}") }
 }

@@ -2,9 +2,9 @@
 
 use prost::Message;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto,
-    tensor_shape_proto::dimension, type_proto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto, tensor_shape_proto::dimension,
+    type_proto,
 };
 
 /// Reads an ONNX file.
@@ -32,56 +32,33 @@ pub(crate) fn replace_prelu(graph: &mut GraphProto) -> Result<(), String> {
         }
     }
     let nodes = &graph.node;
-    graph
-        .initializer
-        .retain(|tensor| nodes.iter().any(|node| node.input.contains(&tensor.name)));
+    graph.initializer.retain(|tensor| nodes.iter().any(|node| node.input.contains(&tensor.name)));
     Ok(())
 }
 
 fn replace_one(graph: &mut GraphProto, node: &NodeProto) -> Result<(), String> {
     let ([x, slope], [y]) = (node.input.as_slice(), node.output.as_slice()) else {
-        return Err(format!(
-            "PRelu {} has another shape than expected",
-            node.name
-        ));
+        return Err(format!("PRelu {} has another shape than expected", node.name));
     };
-    let found = graph
-        .initializer
-        .iter()
-        .find(|tensor| tensor.name == *slope);
+    let found = graph.initializer.iter().find(|tensor| tensor.name == *slope);
     let slope = found.ok_or_else(|| format!("PRelu {} has no constant slope", node.name))?;
     let (dims, slopes) = (four_dimensions(&slope.dims), floats(slope)?);
     let name = |part: &str| format!("{y}/{part}");
     let through: Vec<f32> = slopes.iter().map(|a| (1.0 + a) / 2.0).collect();
     let folded: Vec<f32> = slopes.iter().map(|a| (1.0 - a) / 2.0).collect();
-    graph
-        .initializer
-        .push(tensor(&name("through"), &dims, &through));
-    graph
-        .initializer
-        .push(tensor(&name("folded"), &dims, &folded));
+    graph.initializer.push(tensor(&name("through"), &dims, &through));
+    graph.initializer.push(tensor(&name("folded"), &dims, &folded));
     graph.node.push(op("Abs", &[x], &name("abs"), Vec::new()));
-    graph.node.push(op(
-        "Mul",
-        &[&name("abs"), &name("folded")],
-        &name("bent"),
-        Vec::new(),
-    ));
-    graph
-        .node
-        .push(op("Mul", &[x, &name("through")], &name("line"), Vec::new()));
-    graph
-        .node
-        .push(op("Add", &[&name("line"), &name("bent")], y, Vec::new()));
+    graph.node.push(op("Mul", &[&name("abs"), &name("folded")], &name("bent"), Vec::new()));
+    graph.node.push(op("Mul", &[x, &name("through")], &name("line"), Vec::new()));
+    graph.node.push(op("Add", &[&name("line"), &name("bent")], y, Vec::new()));
     Ok(())
 }
 
 /// Slopes broadcast against batch, channels, height, width; ONNX aligns them at the end.
 fn four_dimensions(dims: &[i64]) -> Vec<i64> {
     let missing = 4_usize.saturating_sub(dims.len());
-    std::iter::repeat_n(1, missing)
-        .chain(dims.iter().copied())
-        .collect()
+    std::iter::repeat_n(1, missing).chain(dims.iter().copied()).collect()
 }
 
 fn append_softmax(graph: &mut GraphProto) -> Result<(), String> {
@@ -89,19 +66,14 @@ fn append_softmax(graph: &mut GraphProto) -> Result<(), String> {
         return Err("it has more than one output".to_owned());
     };
     let scores = std::mem::replace(&mut output.name, "prob".to_owned());
-    graph
-        .node
-        .push(op("Softmax", &[&scores], "prob", vec![integer("axis", 1)]));
+    graph.node.push(op("Softmax", &[&scores], "prob", vec![integer("axis", 1)]));
     Ok(())
 }
 
 /// The numbers of a constant.
 fn floats(tensor: &TensorProto) -> Result<Vec<f32>, String> {
     if tensor.data_type != DataType::Float as i32 {
-        return Err(format!(
-            "constant {} does not hold 32-bit floats",
-            tensor.name
-        ));
+        return Err(format!("constant {} does not hold 32-bit floats", tensor.name));
     }
     if !tensor.float_data.is_empty() {
         return Ok(tensor.float_data.clone());
@@ -119,21 +91,13 @@ pub(crate) fn tensor(name: &str, dims: &[i64], numbers: &[f32]) -> TensorProto {
         name: name.to_owned(),
         dims: dims.to_vec(),
         data_type: DataType::Float as i32,
-        raw_data: numbers
-            .iter()
-            .flat_map(|number| number.to_le_bytes())
-            .collect(),
+        raw_data: numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
         ..TensorProto::default()
     }
 }
 
 /// One operation with one output, which also names it.
-pub(crate) fn op(
-    kind: &str,
-    inputs: &[&str],
-    output: &str,
-    attribute: Vec<AttributeProto>,
-) -> NodeProto {
+pub(crate) fn op(kind: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
     NodeProto {
         op_type: kind.to_owned(),
         name: output.to_owned(),
@@ -146,23 +110,13 @@ pub(crate) fn op(
 
 /// A whole-number attribute.
 pub(crate) fn integer(name: &str, value: i64) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        r#type: AttributeType::Int as i32,
-        i: value,
-        ..AttributeProto::default()
-    }
+    AttributeProto { name: name.to_owned(), r#type: AttributeType::Int as i32, i: value, ..AttributeProto::default() }
 }
 
 /// An attribute of several whole numbers.
 pub(crate) fn integers(name: &str, values: &[i64]) -> AttributeProto {
     let r#type = AttributeType::Ints as i32;
-    AttributeProto {
-        name: name.to_owned(),
-        r#type,
-        ints: values.to_vec(),
-        ..AttributeProto::default()
-    }
+    AttributeProto { name: name.to_owned(), r#type, ints: values.to_vec(), ..AttributeProto::default() }
 }
 
 /// An input or output of 32-bit floats.
@@ -174,16 +128,10 @@ pub(crate) fn value_info(name: &str, dims: &[i64]) -> ValueInfoProto {
             ..tensor_shape_proto::Dimension::default()
         })
         .collect();
-    let tensor = type_proto::Tensor {
-        elem_type: DataType::Float as i32,
-        shape: Some(TensorShapeProto { dim }),
-    };
+    let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto {
         name: name.to_owned(),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(tensor)),
-            ..TypeProto::default()
-        }),
+        r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() }),
         ..ValueInfoProto::default()
     }
 }

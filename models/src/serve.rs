@@ -11,8 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::time::{Duration, Instant};
 
 use drivers::vision::{
-    Consent, LineError, Lines, Models, Outcome, Reply, Request, Status, decode, encode,
-    is_member_id,
+    Consent, LineError, Lines, Models, Outcome, Reply, Request, Status, decode, encode, is_member_id,
 };
 
 use crate::Pipeline;
@@ -43,9 +42,7 @@ pub struct Equipment {
 /// Serves clients until the process ends; returns when the listener is gone.
 pub fn serve(listener: UnixListener, equipment: Equipment) -> anyhow::Result<()> {
     let (inbox, arrivals) = sync_channel(INBOX);
-    std::thread::Builder::new()
-        .name("accept".into())
-        .spawn(move || accept(&listener, &inbox))?;
+    std::thread::Builder::new().name("accept".into()).spawn(move || accept(&listener, &inbox))?;
     let mut desk = Desk::new(equipment);
     if let Some(hint) = desk.missing() {
         tracing::warn!("faces are off: {hint}");
@@ -73,36 +70,23 @@ fn accept(listener: &UnixListener, inbox: &SyncSender<(Client, Arrival)>) {
     }
 }
 
-fn join(
-    client: Client,
-    stream: UnixStream,
-    inbox: SyncSender<(Client, Arrival)>,
-) -> std::io::Result<()> {
+fn join(client: Client, stream: UnixStream, inbox: SyncSender<(Client, Arrival)>) -> std::io::Result<()> {
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let mut writer = stream.try_clone()?;
     let (outbox, outgoing) = sync_channel::<Vec<u8>>(OUTBOX);
-    std::thread::Builder::new()
-        .name("write".into())
-        .spawn(move || {
-            while let Ok(line) = outgoing.recv() {
-                if writer.write_all(&line).is_err() {
-                    break;
-                }
+    std::thread::Builder::new().name("write".into()).spawn(move || {
+        while let Ok(line) = outgoing.recv() {
+            if writer.write_all(&line).is_err() {
+                break;
             }
-            let _ = writer.shutdown(std::net::Shutdown::Both);
-        })?;
-    std::thread::Builder::new()
-        .name("read".into())
-        .spawn(move || read(client, stream, outbox, &inbox))?;
+        }
+        let _ = writer.shutdown(std::net::Shutdown::Both);
+    })?;
+    std::thread::Builder::new().name("read".into()).spawn(move || read(client, stream, outbox, &inbox))?;
     Ok(())
 }
 
-fn read(
-    client: Client,
-    mut stream: UnixStream,
-    outbox: SyncSender<Vec<u8>>,
-    inbox: &SyncSender<(Client, Arrival)>,
-) {
+fn read(client: Client, mut stream: UnixStream, outbox: SyncSender<Vec<u8>>, inbox: &SyncSender<(Client, Arrival)>) {
     if inbox.send((client, Arrival::Joined(outbox))).is_err() {
         return;
     }
@@ -129,14 +113,8 @@ struct Job {
 
 #[derive(Debug)]
 enum Task {
-    Recognise {
-        attempt: u64,
-    },
-    Enrol {
-        member: String,
-        consent: Consent,
-        frames: u8,
-    },
+    Recognise { attempt: u64 },
+    Enrol { member: String, consent: Consent, frames: u8 },
 }
 
 struct Attempt {
@@ -170,11 +148,8 @@ impl Desk {
     fn work(&mut self, arrivals: &Receiver<(Client, Arrival)>) {
         loop {
             let idle = self.current.is_none() && self.waiting.is_empty();
-            let arrival = if idle {
-                arrivals.recv().map_err(|_| TryRecvError::Disconnected)
-            } else {
-                arrivals.try_recv()
-            };
+            let arrival =
+                if idle { arrivals.recv().map_err(|_| TryRecvError::Disconnected) } else { arrivals.try_recv() };
             match arrival {
                 Ok((client, arrival)) => self.hear(client, arrival),
                 Err(TryRecvError::Empty) => self.advance(),
@@ -195,10 +170,7 @@ impl Desk {
             Arrival::Left => {
                 self.clients.remove(&client);
                 self.waiting.retain(|job| job.client != client);
-                self.current = self
-                    .current
-                    .take()
-                    .filter(|attempt| attempt.job.client != client);
+                self.current = self.current.take().filter(|attempt| attempt.job.client != client);
             }
             Arrival::Line(Err(error)) => self.fail(client, error.to_string()),
             Arrival::Line(Ok(request)) => self.handle(client, request),
@@ -207,36 +179,19 @@ impl Desk {
 
     fn handle(&mut self, client: Client, request: Request) {
         match request {
-            Request::Recognise {
-                attempt,
-                deadline_ms,
-            } => {
+            Request::Recognise { attempt, deadline_ms } => {
                 self.queue(client, Task::Recognise { attempt }, deadline_ms);
             }
-            Request::Enrol {
-                member,
-                consent,
-                frames,
-                deadline_ms,
-            } => {
+            Request::Enrol { member, consent, frames, deadline_ms } => {
                 if let Some(reason) = enrol_fault(&member, &consent, frames) {
                     self.send(client, &Reply::EnrolRefused { member, reason });
                 } else {
-                    self.queue(
-                        client,
-                        Task::Enrol {
-                            member,
-                            consent,
-                            frames,
-                        },
-                        deadline_ms,
-                    );
+                    self.queue(client, Task::Enrol { member, consent, frames }, deadline_ms);
                 }
             }
             Request::Cancel { attempt } => {
                 let meant = |job: &Job| {
-                    job.client == client
-                        && matches!(job.task, Task::Recognise { attempt: number } if number == attempt)
+                    job.client == client && matches!(job.task, Task::Recognise { attempt: number } if number == attempt)
                 };
                 self.waiting.retain(|job| !meant(job));
                 self.current = self.current.take().filter(|current| !meant(&current.job));
@@ -256,11 +211,7 @@ impl Desk {
 
     fn queue(&mut self, client: Client, task: Task, deadline_ms: u32) {
         let time = Duration::from_millis(deadline_ms.into()).min(DEADLINE_MAX);
-        let job = Job {
-            client,
-            task,
-            deadline: Instant::now() + time,
-        };
+        let job = Job { client, task, deadline: Instant::now() + time };
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(job);
         } else {
@@ -272,20 +223,13 @@ impl Desk {
         let folder = match &self.equipment.source {
             Source::Files(folder) if self.equipment.demo => folder,
             Source::Files(_) | Source::Camera(_) => {
-                return self.fail(
-                    client,
-                    "show is for demonstrations: start with --demo-source and a file source".into(),
-                );
+                return self
+                    .fail(client, "show is for demonstrations: start with --demo-source and a file source".into());
             }
         };
         match within(folder, files) {
             Ok(chosen) => {
-                self.send(
-                    client,
-                    &Reply::Shown {
-                        files: chosen.len(),
-                    },
-                );
+                self.send(client, &Reply::Shown { files: chosen.len() });
                 self.chosen = Some(chosen);
             }
             Err(reason) => self.fail(client, reason),
@@ -294,21 +238,12 @@ impl Desk {
 
     fn status(&mut self) -> Status {
         let missing_hint = self.missing();
-        let models = if missing_hint.is_none() {
-            Models::Ready
-        } else {
-            Models::Missing
-        };
+        let models = if missing_hint.is_none() { Models::Ready } else { Models::Missing };
         if let Err(error) = self.equipment.gallery.refresh() {
             tracing::warn!(%error, "the gallery cannot be read");
         }
         let gallery = u32::try_from(self.equipment.gallery.len()).unwrap_or(u32::MAX);
-        Status {
-            models,
-            missing_hint,
-            gallery,
-            source: self.equipment.source.to_string(),
-        }
+        Status { models, missing_hint, gallery, source: self.equipment.source.to_string() }
     }
 
     /// Loads the models unless they are; says what to do when they cannot be.
@@ -351,17 +286,9 @@ impl Desk {
             Some(files) => Ok(Box::new(Photographs::new(files.clone())) as Box<dyn FrameSource>),
             None => self.equipment.source.open(),
         };
-        let refreshed = self
-            .equipment
-            .gallery
-            .refresh()
-            .map_err(anyhow::Error::from);
+        let refreshed = self.equipment.gallery.refresh().map_err(anyhow::Error::from);
         match refreshed.and(source) {
-            Ok(source) => Some(Attempt {
-                job,
-                source,
-                gathered: Gathered::default(),
-            }),
+            Ok(source) => Some(Attempt { job, source, gathered: Gathered::default() }),
             Err(error) => {
                 tracing::warn!("attempt not begun: {error:#}");
                 self.refuse(job, "the camera or the gallery cannot be opened");
@@ -376,23 +303,13 @@ impl Desk {
             anyhow::bail!("the models are gone");
         };
         let deadline = attempt.job.deadline;
-        let ended = match attempt
-            .source
-            .next(deadline.min(Instant::now() + FRAME_WAIT))?
-        {
+        let ended = match attempt.source.next(deadline.min(Instant::now() + FRAME_WAIT))? {
             Pulled::Frame(frame) => {
                 let look = pipeline.look(&frame)?;
                 drop(frame);
                 let hint = attempt.gathered.take(look);
-                if let (Some(hint), Task::Recognise { attempt: number }) = (hint, &attempt.job.task)
-                {
-                    self.send(
-                        attempt.job.client,
-                        &Reply::Guidance {
-                            attempt: *number,
-                            hint,
-                        },
-                    );
+                if let (Some(hint), Task::Recognise { attempt: number }) = (hint, &attempt.job.task) {
+                    self.send(attempt.job.client, &Reply::Guidance { attempt: *number, hint });
                 }
                 (Instant::now() >= deadline).then_some(Ended::Deadline)
             }
@@ -402,20 +319,11 @@ impl Desk {
         let gathered = &attempt.gathered;
         match &attempt.job.task {
             Task::Recognise { attempt } => self.recognised(*attempt, gathered, ended),
-            Task::Enrol {
-                member,
-                consent,
-                frames,
-            } => Ok(self.enrolled(member, consent, *frames, gathered, ended)),
+            Task::Enrol { member, consent, frames } => Ok(self.enrolled(member, consent, *frames, gathered, ended)),
         }
     }
 
-    fn recognised(
-        &self,
-        attempt: u64,
-        gathered: &Gathered,
-        ended: Option<Ended>,
-    ) -> anyhow::Result<Option<Reply>> {
+    fn recognised(&self, attempt: u64, gathered: &Gathered, ended: Option<Ended>) -> anyhow::Result<Option<Reply>> {
         let gallery = &self.equipment.gallery;
         let outcome = match (gathered.decide(gallery)?, ended) {
             (None, None) => return Ok(None),
@@ -443,34 +351,16 @@ impl Desk {
             Err(reason) => return Some(Reply::EnrolRefused { member, reason }),
         };
         let usable = u8::try_from(gathered.usable()).unwrap_or(u8::MAX);
-        Some(
-            match self
-                .equipment
-                .gallery
-                .enrol(&member, consent, &template, usable)
-            {
-                Ok(()) => Reply::Enrolled {
-                    member,
-                    frames: usable,
-                },
-                Err(error) => Reply::EnrolRefused {
-                    member,
-                    reason: error.to_string(),
-                },
-            },
-        )
+        Some(match self.equipment.gallery.enrol(&member, consent, &template, usable) {
+            Ok(()) => Reply::Enrolled { member, frames: usable },
+            Err(error) => Reply::EnrolRefused { member, reason: error.to_string() },
+        })
     }
 
     fn refuse(&mut self, job: Job, reason: &str) {
         let reply = match job.task {
-            Task::Recognise { attempt } => Reply::Outcome {
-                attempt,
-                outcome: Outcome::Unavailable,
-            },
-            Task::Enrol { member, .. } => Reply::EnrolRefused {
-                member,
-                reason: reason.to_owned(),
-            },
+            Task::Recognise { attempt } => Reply::Outcome { attempt, outcome: Outcome::Unavailable },
+            Task::Enrol { member, .. } => Reply::EnrolRefused { member, reason: reason.to_owned() },
         };
         self.send(job.client, &reply);
     }
@@ -485,10 +375,7 @@ impl Desk {
             tracing::error!("a reply is longer than the protocol allows");
             return;
         };
-        let sent = self
-            .clients
-            .get(&client)
-            .map(|outbox| outbox.try_send(line));
+        let sent = self.clients.get(&client).map(|outbox| outbox.try_send(line));
         if let Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) = sent {
             self.clients.remove(&client);
         }

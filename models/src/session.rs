@@ -55,9 +55,7 @@ impl Gathered {
     }
 
     fn add(&mut self, probe: Probe) -> Option<Hint> {
-        let other = self
-            .fused()
-            .is_some_and(|mean| mean.cosine(&probe.embedding) < SAME_PERSON_MIN);
+        let other = self.fused().is_some_and(|mean| mean.cosine(&probe.embedding) < SAME_PERSON_MIN);
         if other {
             self.probes.clear();
             self.mixed = true;
@@ -92,16 +90,12 @@ impl Gathered {
             return Err("the frames show more than one person".to_owned());
         }
         if self.usable() < frames.into() {
-            return Err(format!(
-                "only {} of {frames} frames show a usable face",
-                self.usable()
-            ));
+            return Err(format!("only {} of {frames} frames show a usable face", self.usable()));
         }
         if self.live() < LIVE_MIN {
             return Err("the frames do not show a live face".to_owned());
         }
-        self.fused()
-            .ok_or_else(|| "the frames cancel each other out".to_owned())
+        self.fused().ok_or_else(|| "the frames cancel each other out".to_owned())
     }
 
     /// Who it is, if the frames so far suffice.
@@ -145,17 +139,11 @@ pub fn judge(nearest: &[Nearest<'_>], threshold: f32) -> Outcome {
     let Some(first) = nearest.first().filter(|first| first.cosine >= threshold) else {
         return Outcome::NoMatch;
     };
-    if nearest
-        .get(1)
-        .is_some_and(|second| first.cosine - second.cosine < MARGIN_MIN)
-    {
+    if nearest.get(1).is_some_and(|second| first.cosine - second.cosine < MARGIN_MIN) {
         return Outcome::Ambiguous;
     }
     let score_milli = (first.cosine.clamp(0.0, 1.0) * 1000.0).round() as u16;
-    Outcome::Match {
-        member: first.member.to_owned(),
-        score_milli,
-    }
+    Outcome::Match { member: first.member.to_owned(), score_milli }
 }
 
 #[cfg(test)]
@@ -166,26 +154,16 @@ mod tests {
     fn probe(axis: usize, live: f32) -> Look {
         let mut numbers = vec![0.0; LENGTH];
         numbers[axis] = 1.0;
-        Look::Usable(Probe {
-            embedding: Embedding::normalised(numbers).unwrap(),
-            live,
-        })
+        Look::Usable(Probe { embedding: Embedding::normalised(numbers).unwrap(), live })
     }
 
     fn nearest(cosines: &[f32]) -> Vec<Nearest<'static>> {
-        cosines
-            .iter()
-            .zip(["m-1", "m-2"])
-            .map(|(&cosine, member)| Nearest { member, cosine })
-            .collect()
+        cosines.iter().zip(["m-1", "m-2"]).map(|(&cosine, member)| Nearest { member, cosine }).collect()
     }
 
     #[test]
     fn a_match_needs_threshold_and_margin() {
-        let matched = Outcome::Match {
-            member: "m-1".into(),
-            score_milli: 700,
-        };
+        let matched = Outcome::Match { member: "m-1".into(), score_milli: 700 };
         assert_eq!(judge(&nearest(&[0.7, 0.2]), 0.5), matched);
         assert_eq!(judge(&nearest(&[0.7, 0.68]), 0.5), Outcome::Ambiguous);
         assert_eq!(judge(&nearest(&[0.4, 0.2]), 0.5), Outcome::NoMatch);
@@ -207,33 +185,16 @@ mod tests {
     fn liveness_is_a_mean_and_empty_attempts_have_no_face() {
         let gallery = Gallery::in_memory().unwrap();
         let mut gathered = Gathered::default();
-        assert_eq!(
-            gathered.conclude(Ended::Deadline, &gallery).unwrap(),
-            Outcome::TimedOut,
-            "nobody looked"
-        );
+        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::TimedOut, "nobody looked");
         assert_eq!(gathered.take(Look::NoFace), Some(Hint::LookAtCamera));
         assert_eq!(gathered.take(Look::NoFace), None, "a hint is given once");
-        assert_eq!(
-            gathered.conclude(Ended::Deadline, &gallery).unwrap(),
-            Outcome::NoFace
-        );
+        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::NoFace);
         gathered.take(Look::Unusable(Hint::ComeCloser));
-        assert_eq!(
-            gathered.conclude(Ended::Deadline, &gallery).unwrap(),
-            Outcome::TimedOut
-        );
+        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::TimedOut);
         for live in [0.9, 0.2, 0.1] {
             gathered.take(probe(1, live));
         }
-        assert_eq!(
-            gathered.decide(&gallery).unwrap(),
-            None,
-            "an undecided attempt looks on"
-        );
-        assert_eq!(
-            gathered.conclude(Ended::Deadline, &gallery).unwrap(),
-            Outcome::NotLive
-        );
+        assert_eq!(gathered.decide(&gallery).unwrap(), None, "an undecided attempt looks on");
+        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::NotLive);
     }
 }

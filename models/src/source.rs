@@ -41,9 +41,7 @@ impl std::str::FromStr for Source {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::Files(path.into())),
             Some(("camera", device)) if !device.is_empty() => Ok(Self::Camera(device.into())),
-            Some(_) | None => {
-                Err("a source is file:FOLDER, file:LIST or camera:/dev/video0".to_owned())
-            }
+            Some(_) | None => Err("a source is file:FOLDER, file:LIST or camera:/dev/video0".to_owned()),
         }
     }
 }
@@ -95,14 +93,8 @@ pub fn list(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let text = crate::model::read_capped(path, 1 << 20).with_context(at)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let text = String::from_utf8(text).with_context(at)?;
-    let names = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(names
-        .map(|name| folder.join(name))
-        .take(FILES_CAP)
-        .collect())
+    let names = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(names.map(|name| folder.join(name)).take(FILES_CAP).collect())
 }
 
 fn is_photograph(path: &Path) -> bool {
@@ -112,23 +104,16 @@ fn is_photograph(path: &Path) -> bool {
 
 /// Resolves names to photographs that really lie under a folder, links followed.
 pub fn within(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, String> {
-    let root = folder
-        .canonicalize()
-        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    let root = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
     if names.len() > FILES_CAP {
         return Err(format!("more than {FILES_CAP} photographs"));
     }
     names
         .iter()
         .map(|name| {
-            let path = root
-                .join(name)
-                .canonicalize()
-                .map_err(|error| format!("{name}: {error}"))?;
+            let path = root.join(name).canonicalize().map_err(|error| format!("{name}: {error}"))?;
             let inside = path.starts_with(&root) && path.is_file();
-            inside
-                .then_some(path)
-                .ok_or_else(|| format!("{name} is not a file under the source folder"))
+            inside.then_some(path).ok_or_else(|| format!("{name} is not a file under the source folder"))
         })
         .collect()
 }
@@ -141,9 +126,7 @@ pub struct Photographs {
 
 impl Photographs {
     pub fn new(files: Vec<PathBuf>) -> Self {
-        Self {
-            files: files.into_iter(),
-        }
+        Self { files: files.into_iter() }
     }
 }
 
@@ -175,13 +158,7 @@ mod tests {
         std::fs::write(dir.path().join("secret.png"), b"x").unwrap();
         std::os::unix::fs::symlink(dir.path().join("secret.png"), inside.join("link.png")).unwrap();
         assert_eq!(within(&inside, &["a.png".into()]).unwrap().len(), 1);
-        for name in [
-            "../secret.png",
-            "link.png",
-            "/etc/passwd",
-            "missing.png",
-            ".",
-        ] {
+        for name in ["../secret.png", "link.png", "/etc/passwd", "missing.png", "."] {
             assert!(within(&inside, &[name.into()]).is_err(), "{name}");
         }
     }

@@ -20,39 +20,20 @@ pub struct Uncalibrated {
 ///
 /// With independent comparisons FPIR = 1 - (1 - FMR)^N. Between measured points the threshold follows the logarithm of
 /// the rate; beyond the rarest one there is nothing to go by, so there is no answer.
-pub fn threshold(
-    table: &[CalibrationPoint],
-    fpir: f64,
-    members: usize,
-) -> Result<f32, Uncalibrated> {
+pub fn threshold(table: &[CalibrationPoint], fpir: f64, members: usize) -> Result<f32, Uncalibrated> {
     let needed = -f64::exp_m1(f64::ln_1p(-fpir) / members.max(1) as f64);
     let known = table.last().map_or(1.0, |point| point.fmr);
     // Rates are read from a table of a few digits; a thousandth of them is not worth refusing for.
     if needed < known * 0.999 {
-        return Err(Uncalibrated {
-            members,
-            needed,
-            known,
-        });
+        return Err(Uncalibrated { members, needed, known });
     }
     let above = table.iter().rev().find(|point| point.fmr >= needed);
-    let below = table
-        .iter()
-        .find(|point| point.fmr <= needed)
-        .or(table.last());
+    let below = table.iter().find(|point| point.fmr <= needed).or(table.last());
     let (Some(below), Some(above)) = (below, above.or(table.first())) else {
-        return Err(Uncalibrated {
-            members,
-            needed,
-            known,
-        });
+        return Err(Uncalibrated { members, needed, known });
     };
     let span = (above.fmr / below.fmr).ln();
-    let part = if span > 0.0 {
-        ((above.fmr / needed).ln() / span).clamp(0.0, 1.0)
-    } else {
-        0.0
-    };
+    let part = if span > 0.0 { ((above.fmr / needed).ln() / span).clamp(0.0, 1.0) } else { 0.0 };
     Ok((above.threshold + (below.threshold - above.threshold) * part) as f32)
 }
 
@@ -62,27 +43,13 @@ mod tests {
     use crate::model::Manifests;
 
     fn at(members: usize) -> Result<f32, Uncalibrated> {
-        threshold(
-            &Manifests::compiled().recogniser.calibration,
-            FPIR_TARGET,
-            members,
-        )
+        threshold(&Manifests::compiled().recogniser.calibration, FPIR_TARGET, members)
     }
 
     #[test]
     fn more_members_need_a_higher_cosine() {
-        for (members, expected) in [
-            (0, 0.340),
-            (1, 0.340),
-            (10, 0.425),
-            (100, 0.504),
-            (1000, 0.594),
-        ] {
-            assert!(
-                (at(members).unwrap() - expected).abs() < 2e-3,
-                "{members}: {:?}",
-                at(members)
-            );
+        for (members, expected) in [(0, 0.340), (1, 0.340), (10, 0.425), (100, 0.504), (1000, 0.594)] {
+            assert!((at(members).unwrap() - expected).abs() < 2e-3, "{members}: {:?}", at(members));
         }
         let rising: Vec<f32> = (1..=1000).map(|n| at(n).unwrap()).collect();
         assert!(rising.is_sorted());

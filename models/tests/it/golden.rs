@@ -12,40 +12,19 @@ const MODELS: [(&str, &str); 5] = [
     ("yunet_n_320", "yunet_n_320_320.onnx"),
     ("yunet_n_640", "yunet_n_640_640.onnx"),
     ("reid0095", "face-reidentification-retail-0095_noprelu.onnx"),
-    (
-        "2.7_80x80_MiniFASNetV2",
-        "2.7_80x80_MiniFASNetV2_noprelu.onnx",
-    ),
-    (
-        "4_0_0_80x80_MiniFASNetV1SE",
-        "4_0_0_80x80_MiniFASNetV1SE_noprelu.onnx",
-    ),
+    ("2.7_80x80_MiniFASNetV2", "2.7_80x80_MiniFASNetV2_noprelu.onnx"),
+    ("4_0_0_80x80_MiniFASNetV1SE", "4_0_0_80x80_MiniFASNetV1SE_noprelu.onnx"),
 ];
 
 /// Largest difference between a model's output and the stored one.
 fn difference(models: &Path, golden: &Path, tensor: &str, file: &str) -> f32 {
     let input = std::fs::read(golden.join(format!("{tensor}.in.u8"))).unwrap();
     let expected = std::fs::read(golden.join(format!("{tensor}.out.f32"))).unwrap();
-    let expected: Vec<f32> = expected
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|quad| f32::from_le_bytes(*quad))
-        .collect();
+    let expected: Vec<f32> = expected.as_chunks::<4>().0.iter().map(|quad| f32::from_le_bytes(*quad)).collect();
     let planes: Vec<f32> = input.into_iter().map(f32::from).collect();
-    let found: Vec<f32> = Network::load(models, file)
-        .unwrap()
-        .run(&planes)
-        .unwrap()
-        .into_iter()
-        .flatten()
-        .collect();
+    let found: Vec<f32> = Network::load(models, file).unwrap().run(&planes).unwrap().into_iter().flatten().collect();
     assert_eq!(found.len(), expected.len(), "{file}");
-    found
-        .iter()
-        .zip(&expected)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max)
+    found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 #[test]
@@ -78,11 +57,7 @@ fn installed_models_agree_with_the_reference_and_are_the_same_each_time() {
         assert!(difference <= TOLERANCE, "{file} differs by {difference}");
         let bytes = std::fs::read(here.path().join(file)).unwrap();
         let pinned = &Manifests::compiled().file(file).unwrap().sha256[0];
-        assert_eq!(
-            &models::model::sha256(&bytes),
-            pinned,
-            "{file} is not what the manifest says we make"
-        );
+        assert_eq!(&models::model::sha256(&bytes), pinned, "{file} is not what the manifest says we make");
     }
 }
 
@@ -97,21 +72,10 @@ fn a_damaged_upstream_file_is_refused_by_name() {
     bytes[1000] ^= 1;
     std::fs::write(from.path().join(name), &bytes).unwrap();
     let refused = format!("{:#}", install(Some(from.path()), to.path()).unwrap_err());
-    assert!(
-        refused.contains(name) && refused.contains("sha256"),
-        "{refused}"
-    );
+    assert!(refused.contains(name) && refused.contains("sha256"), "{refused}");
     std::fs::write(to.path().join(name), &bytes).unwrap();
     let refused = Network::load(to.path(), name).unwrap_err().to_string();
-    assert!(
-        refused.contains("unknown contents") && refused.contains("aisle-vision install"),
-        "{refused}"
-    );
-    let missing = Network::load(to.path(), "yunet_n_640_640.onnx")
-        .unwrap_err()
-        .to_string();
-    assert!(
-        missing.contains("is missing") && missing.contains("aisle-vision install"),
-        "{missing}"
-    );
+    assert!(refused.contains("unknown contents") && refused.contains("aisle-vision install"), "{refused}");
+    let missing = Network::load(to.path(), "yunet_n_640_640.onnx").unwrap_err().to_string();
+    assert!(missing.contains("is missing") && missing.contains("aisle-vision install"), "{missing}");
 }

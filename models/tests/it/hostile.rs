@@ -25,10 +25,7 @@ fn damaged_photographs_are_refused_in_bounded_time() {
             }
             let start = Instant::now();
             let _ = std::panic::catch_unwind(|| Frame::decode(&noisy).is_ok());
-            assert!(
-                start.elapsed() < Duration::from_secs(10),
-                "{name} seed {seed}"
-            );
+            assert!(start.elapsed() < Duration::from_secs(10), "{name} seed {seed}");
         }
     }
 }
@@ -52,22 +49,12 @@ fn a_photograph_taken_sideways_is_turned_upright() {
     let Some(faces) = faces_folder() else { return };
     let plain = std::fs::read(faces.join("photos/person_a_480p.jpg")).unwrap();
     let turned = |orientation: u8| {
-        let mut exif =
-            b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+        let mut exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
         exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
         [&plain[..2], &exif, &plain[2..]].concat()
     };
-    for (orientation, size) in [
-        (1, (853, 480)),
-        (3, (853, 480)),
-        (6, (480, 853)),
-        (8, (480, 853)),
-    ] {
+    for (orientation, size) in [(1, (853, 480)), (3, (853, 480)), (6, (480, 853)), (8, (480, 853))] {
         let frame = Frame::decode(&turned(orientation)).unwrap();
-        assert_eq!(
-            (frame.width(), frame.height()),
-            size,
-            "orientation {orientation}"
-        );
+        assert_eq!((frame.width(), frame.height()), size, "orientation {orientation}");
     }
 }

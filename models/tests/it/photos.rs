@@ -30,19 +30,10 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn nearest<'a>(faces: &'a [Face], reference: &Value) -> Option<(&'a Face, f64)> {
     let expected = [numbers(&reference["box_xywh"]), numbers(&reference["kps"])].concat();
     let distance = |face: &Face| {
-        let found = face
-            .bounds
-            .into_iter()
-            .chain(face.landmarks.into_iter().flatten());
-        found
-            .zip(&expected)
-            .map(|(a, b)| (f64::from(a) - b).abs())
-            .fold(0.0, f64::max)
+        let found = face.bounds.into_iter().chain(face.landmarks.into_iter().flatten());
+        found.zip(&expected).map(|(a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max)
     };
-    faces
-        .iter()
-        .map(|face| (face, distance(face)))
-        .min_by(|a, b| a.1.total_cmp(&b.1))
+    faces.iter().map(|face| (face, distance(face))).min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 #[derive(Default)]
@@ -55,20 +46,13 @@ struct Worst {
 
 fn compare(pipeline: &Pipeline, faces: &Path, name: &str, reference: &Value, worst: &mut Worst) {
     let frame = Frame::read(&faces.join(name.trim_start_matches("faces/"))).unwrap();
-    assert_eq!(
-        [frame.width(), frame.height()].map(|v| v as f64),
-        numbers(&reference["size_wh"])[..]
-    );
-    for (size, key, side) in [
-        (Size::Small320, "yunet_320", 320.0),
-        (Size::Large640, "yunet_640", 640.0),
-    ] {
+    assert_eq!([frame.width(), frame.height()].map(|v| v as f64), numbers(&reference["size_wh"])[..]);
+    for (size, key, side) in [(Size::Small320, "yunet_320", 320.0), (Size::Large640, "yunet_640", 640.0)] {
         let found = pipeline.detector.detect(&frame, size, 0.7).unwrap();
         let scale = side / frame.width().max(frame.height()) as f64;
         let sure = |face: &&Value| face["score"].as_f64().unwrap() >= f64::from(SCORE_MIN);
         for expected in reference[key].as_array().unwrap().iter().filter(sure) {
-            let (face, distance) =
-                nearest(&found, expected).unwrap_or_else(|| panic!("{name} {key}: no face"));
+            let (face, distance) = nearest(&found, expected).unwrap_or_else(|| panic!("{name} {key}: no face"));
             let distance = distance * scale;
             eprintln!("{name} {key}: {:.3}, off by {distance:.3}", face.score);
             worst.place = worst.place.max(distance);
@@ -81,14 +65,7 @@ fn compare(pipeline: &Pipeline, faces: &Path, name: &str, reference: &Value, wor
 }
 
 /// Alignment, embedding and liveness from the reference's own box, so that detection does not blur the comparison.
-fn compare_face(
-    pipeline: &Pipeline,
-    frame: &Frame,
-    name: &str,
-    detected: &Value,
-    expected: &Value,
-    worst: &mut Worst,
-) {
+fn compare_face(pipeline: &Pipeline, frame: &Frame, name: &str, detected: &Value, expected: &Value, worst: &mut Worst) {
     let (bounds, kps) = (numbers(&detected["box_xywh"]), numbers(&detected["kps"]));
     let face = Face {
         score: 0.9,
@@ -97,40 +74,20 @@ fn compare_face(
     };
     let align = Similarity::onto_template(&face.landmarks).unwrap();
     let matrix = [align.a, -align.b, align.tx, align.b, align.a, align.ty];
-    let off = matrix
-        .iter()
-        .zip(numbers(&expected["align_M"]))
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f64::max);
+    let off = matrix.iter().zip(numbers(&expected["align_M"])).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     worst.align = worst.align.max(off);
 
-    let reference = numbers(&expected["embedding"])
-        .into_iter()
-        .map(|v| v as f32)
-        .collect();
+    let reference = numbers(&expected["embedding"]).into_iter().map(|v| v as f32).collect();
     let reference = Embedding::normalised(reference).unwrap();
-    let cosine = pipeline
-        .recogniser
-        .embed(frame, &face)
-        .unwrap()
-        .unwrap()
-        .cosine(&reference);
+    let cosine = pipeline.recogniser.embed(frame, &face).unwrap().unwrap().cosine(&reference);
     worst.cosine = Some(worst.cosine.map_or(cosine, |worst| worst.min(cosine)));
 
     for (key, scale) in [("mapped_2.7", 2.7), ("mapped_4.0", 4.0)] {
         let window = crop(frame.width(), frame.height(), &face, scale).unwrap();
-        let edges = [
-            window.left,
-            window.top,
-            window.left + window.width - 1,
-            window.top + window.height - 1,
-        ];
+        let edges = [window.left, window.top, window.left + window.width - 1, window.top + window.height - 1];
         let expected = numbers(&expected["antispoof"][key]["crop_ltrb"]);
         assert!(
-            edges
-                .iter()
-                .zip(&expected)
-                .all(|(&a, b)| (a as f64 - b).abs() <= 1.0),
+            edges.iter().zip(&expected).all(|(&a, b)| (a as f64 - b).abs() <= 1.0),
             "{name} {key}: {edges:?} {expected:?}"
         );
     }

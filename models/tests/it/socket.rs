@@ -30,9 +30,7 @@ impl Server {
         let mut command = Command::new(PROGRAM);
         command.arg("--models").arg(models).arg("run");
         command.arg("--socket").arg(dir.path().join("vision.sock"));
-        command
-            .arg("--source")
-            .arg(format!("file:{}", photographs.display()));
+        command.arg("--source").arg(format!("file:{}", photographs.display()));
         command.arg("--gallery").arg(dir.path().join("gallery.db"));
         command.arg("--key").arg(dir.path().join("gallery.key"));
         if demo {
@@ -50,32 +48,17 @@ impl Server {
         let stream = loop {
             match UnixStream::connect(&path) {
                 Ok(stream) => break stream,
-                Err(_) if start.elapsed() < Duration::from_secs(20) => {
-                    std::thread::sleep(Duration::from_millis(50))
-                }
+                Err(_) if start.elapsed() < Duration::from_secs(20) => std::thread::sleep(Duration::from_millis(50)),
                 Err(error) => panic!("no socket: {error}"),
             }
         };
-        stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
-        Client {
-            lines: BufReader::new(stream.try_clone().unwrap()),
-            stream,
-        }
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Client { lines: BufReader::new(stream.try_clone().unwrap()), stream }
     }
 }
 
 fn keygen(path: &Path) {
-    assert!(
-        Command::new(PROGRAM)
-            .arg("keygen")
-            .arg("--key")
-            .arg(path)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new(PROGRAM).arg("keygen").arg("--key").arg(path).status().unwrap().success());
 }
 
 struct Client {
@@ -100,48 +83,27 @@ impl Client {
     }
 
     fn show(&mut self, files: &[&str]) {
-        let request = Request::Show {
-            files: files.iter().map(|&file| file.into()).collect(),
-        };
+        let request = Request::Show { files: files.iter().map(|&file| file.into()).collect() };
         assert_eq!(self.ask(&request), Reply::Shown { files: files.len() });
     }
 
     /// The outcome of an attempt, guidance skipped.
     fn recognise(&mut self, attempt: u64) -> Outcome {
-        self.send(&Request::Recognise {
-            attempt,
-            deadline_ms: 30_000,
-        });
+        self.send(&Request::Recognise { attempt, deadline_ms: 30_000 });
         loop {
             let reply = self.reply();
-            if let Reply::Outcome {
-                attempt: number,
-                outcome,
-            } = reply
-            {
+            if let Reply::Outcome { attempt: number, outcome } = reply {
                 assert_eq!(number, attempt);
                 return outcome;
             }
-            assert!(
-                matches!(reply, Reply::Guidance { .. }),
-                "unexpected {reply:?}"
-            );
+            assert!(matches!(reply, Reply::Guidance { .. }), "unexpected {reply:?}");
         }
     }
 }
 
 fn enrol(member: &str, purpose: &str) -> Request {
-    let consent = Consent {
-        purpose: purpose.into(),
-        text_version: "2026-11".into(),
-        at_utc_ms: 1_795_000_000_000,
-    };
-    Request::Enrol {
-        member: member.into(),
-        consent,
-        frames: 3,
-        deadline_ms: 30_000,
-    }
+    let consent = Consent { purpose: purpose.into(), text_version: "2026-11".into(), at_utc_ms: 1_795_000_000_000 };
+    Request::Enrol { member: member.into(), consent, frames: 3, deadline_ms: 30_000 }
 }
 
 #[test]
@@ -149,16 +111,9 @@ fn without_models_it_runs_and_says_what_to_do() {
     let empty = tempfile::tempdir().unwrap();
     let server = Server::start(empty.path(), empty.path(), false);
     let mut client = server.connect();
-    let Reply::Status(status) = client.ask(&Request::Status {}) else {
-        panic!("no status")
-    };
+    let Reply::Status(status) = client.ask(&Request::Status {}) else { panic!("no status") };
     assert_eq!((status.models, status.gallery), (Models::Missing, 0));
-    assert!(
-        status
-            .missing_hint
-            .unwrap()
-            .contains("aisle-vision install")
-    );
+    assert!(status.missing_hint.unwrap().contains("aisle-vision install"));
     assert_eq!(client.recognise(7), Outcome::Unavailable);
     assert!(
         matches!(client.ask(&enrol("m-1", "face pay")), Reply::EnrolRefused { reason, .. } if reason.contains("install"))
@@ -173,28 +128,17 @@ fn garbage_is_answered_and_the_connection_goes_on() {
     let empty = tempfile::tempdir().unwrap();
     let server = Server::start(empty.path(), empty.path(), false);
     let mut client = server.connect();
-    client
-        .stream
-        .write_all(b"\xff\xfe garbage\n{\"recognise\":{}}\n")
-        .unwrap();
+    client.stream.write_all(b"\xff\xfe garbage\n{\"recognise\":{}}\n").unwrap();
     client.stream.write_all(&vec![b'x'; 100_000]).unwrap();
     client.stream.write_all(b"\n").unwrap();
     for _ in 0..3 {
         assert!(matches!(client.reply(), Reply::Error { .. }));
     }
-    assert_eq!(
-        client.ask(&Request::Cancel { attempt: 9 }),
-        Reply::Cancelled { attempt: 9 }
-    );
+    assert_eq!(client.ask(&Request::Cancel { attempt: 9 }), Reply::Cancelled { attempt: 9 });
     let mut second = server.connect();
     assert!(matches!(second.ask(&Request::Status {}), Reply::Status(_)));
-    assert!(matches!(
-        client.ask(&enrol("no spaces", "x")),
-        Reply::EnrolRefused { .. }
-    ));
-    assert!(
-        matches!(client.ask(&enrol("m-1", "")), Reply::EnrolRefused { reason, .. } if reason.contains("consent"))
-    );
+    assert!(matches!(client.ask(&enrol("no spaces", "x")), Reply::EnrolRefused { .. }));
+    assert!(matches!(client.ask(&enrol("m-1", "")), Reply::EnrolRefused { reason, .. } if reason.contains("consent")));
 }
 
 #[test]
@@ -204,27 +148,11 @@ fn a_shop_enrols_recognises_and_erases() {
     };
     let server = Server::start(&models, &faces, true);
     let mut client = server.connect();
-    client.show(&[
-        "photos/person_a.jpg",
-        "photos/person_a_2.jpg",
-        "photos/person_a_3.jpg",
-    ]);
-    assert_eq!(
-        client.ask(&enrol("m-001", "face pay")),
-        Reply::Enrolled {
-            member: "m-001".into(),
-            frames: 3
-        }
-    );
-    assert!(
-        matches!(client.ask(&Request::Status {}), Reply::Status(status) if status.gallery == 1)
-    );
+    client.show(&["photos/person_a.jpg", "photos/person_a_2.jpg", "photos/person_a_3.jpg"]);
+    assert_eq!(client.ask(&enrol("m-001", "face pay")), Reply::Enrolled { member: "m-001".into(), frames: 3 });
+    assert!(matches!(client.ask(&Request::Status {}), Reply::Status(status) if status.gallery == 1));
 
-    client.show(&[
-        "photos/person_a_1.jpg",
-        "photos/person_a_480p.jpg",
-        "photos/person_a_partial_face2.jpg",
-    ]);
+    client.show(&["photos/person_a_1.jpg", "photos/person_a_480p.jpg", "photos/person_a_partial_face2.jpg"]);
     assert!(
         matches!(client.recognise(1), Outcome::Match { member, score_milli } if member == "m-001" && score_milli > 500)
     );
@@ -237,72 +165,32 @@ fn a_shop_enrols_recognises_and_erases() {
         client.show(&[photograph]);
         assert_eq!(client.recognise(attempt), outcome, "{photograph}");
     }
-    client.show(&[
-        "spoof/minivision_image_F1.png",
-        "spoof/minivision_image_F2.png",
-        "spoof/minivision_image_F1.png",
-    ]);
-    assert!(matches!(
-        client.ask(&enrol("m-002", "face pay")),
-        Reply::EnrolRefused { .. }
-    ));
-    let outside = Request::Show {
-        files: vec!["../golden/golden.json".into()],
-    };
+    client.show(&["spoof/minivision_image_F1.png", "spoof/minivision_image_F2.png", "spoof/minivision_image_F1.png"]);
+    assert!(matches!(client.ask(&enrol("m-002", "face pay")), Reply::EnrolRefused { .. }));
+    let outside = Request::Show { files: vec!["../golden/golden.json".into()] };
     assert!(matches!(client.ask(&outside), Reply::Error { .. }));
 
     client.show(&["photos/person_a_1.jpg"]);
-    assert_eq!(
-        client.ask(&Request::Erase {
-            member: "m-001".into()
-        }),
-        Reply::Erased {
-            member: "m-001".into()
-        }
-    );
+    assert_eq!(client.ask(&Request::Erase { member: "m-001".into() }), Reply::Erased { member: "m-001".into() });
     assert_eq!(client.recognise(6), Outcome::NoMatch);
 }
 
 #[test]
 fn a_key_is_private_and_a_wrong_one_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (key, other, gallery) = (
-        dir.path().join("a.key"),
-        dir.path().join("b.key"),
-        dir.path().join("gallery.db"),
-    );
+    let (key, other, gallery) = (dir.path().join("a.key"), dir.path().join("b.key"), dir.path().join("gallery.db"));
     keygen(&key);
     keygen(&other);
     let before = std::fs::read(&key).unwrap();
     keygen(&key);
-    assert_eq!(
-        before,
-        std::fs::read(&key).unwrap(),
-        "an existing key stays"
-    );
+    assert_eq!(before, std::fs::read(&key).unwrap(), "an existing key stays");
     use std::os::unix::fs::PermissionsExt;
-    assert_eq!(
-        std::fs::metadata(&key).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    let store_key = |path: &Path| {
-        zeroize::Zeroizing::new(<[u8; 32]>::try_from(std::fs::read(path).unwrap()).unwrap())
-    };
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let store_key = |path: &Path| zeroize::Zeroizing::new(<[u8; 32]>::try_from(std::fs::read(path).unwrap()).unwrap());
     drop(models::gallery::Gallery::open(&gallery, store_key(&key)).unwrap());
     let mut command = Command::new(PROGRAM);
-    command
-        .arg("run")
-        .arg("--socket")
-        .arg(dir.path().join("s"))
-        .arg("--source")
-        .arg("file:.");
-    let refused = command
-        .arg("--gallery")
-        .arg(&gallery)
-        .arg("--key")
-        .arg(&other)
-        .output()
-        .unwrap();
+    command.arg("run").arg("--socket").arg(dir.path().join("s")).arg("--source").arg("file:.");
+    let refused = command.arg("--gallery").arg(&gallery).arg("--key").arg(&other).output().unwrap();
     assert!(!refused.status.success());
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("another key"), "{said}");

@@ -1,0 +1,59 @@
+//! What the configuration file says of the store, as the core needs it.
+
+use crate::receipt::Currency;
+use crate::scan::ScanRules;
+use crate::view::LaneKind;
+use crate::words::{DeviceId, LaneId, Name};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreConfig {
+    /// Unique in the fleet; part of every transaction id.
+    pub box_id: String,
+    pub store: Name,
+    pub currency: Currency,
+    /// Minutes east of UTC the store's clock shows.
+    pub utc_offset_min: i32,
+    pub scan: ScanRules,
+    pub lanes: Vec<LaneConfig>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneConfig {
+    pub lane: LaneId,
+    pub kind: LaneKind,
+    pub scanners: Vec<DeviceId>,
+    pub scale: Option<DeviceId>,
+    pub terminal: Option<DeviceId>,
+    pub printer: Option<DeviceId>,
+    pub vision: Option<DeviceId>,
+}
+
+impl StoreConfig {
+    #[must_use]
+    pub fn lane(&self, lane: LaneId) -> Option<&LaneConfig> {
+        self.lanes.iter().find(|config| config.lane == lane)
+    }
+
+    /// Lanes that use `device`; several may share a camera or a printer.
+    #[must_use]
+    pub fn lanes_of(&self, device: &DeviceId) -> Vec<LaneId> {
+        self.lanes.iter().filter(|lane| lane.devices().any(|(_, used)| used == device)).map(|lane| lane.lane).collect()
+    }
+}
+
+impl LaneConfig {
+    /// Kind and name of each device of the lane.
+    pub fn devices(&self) -> impl Iterator<Item = (&'static str, &DeviceId)> {
+        let single = [
+            ("scale", &self.scale),
+            ("terminal", &self.terminal),
+            ("printer", &self.printer),
+            ("vision", &self.vision),
+        ];
+        let scanners = self.scanners.iter().map(|device| ("scanner", device));
+        scanners.chain(single.into_iter().filter_map(|(kind, device)| device.as_ref().map(|device| (kind, device))))
+    }
+}

@@ -1,0 +1,207 @@
+//! What devices say and are told, in the shop's words; `drivers` turns these into bytes.
+
+use crate::receipt::Receipt;
+use crate::words::{Attempt, Grams, MemberId, Money, Name, TenderId, TransactionId, TruncatedPan};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Something a device reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceEvent {
+    Scan(Scan),
+    Weight(Weight),
+    Terminal(TerminalEvent),
+    Printer(PrinterEvent),
+    Face {
+        attempt: Attempt,
+        event: FaceEvent,
+    },
+    /// The line is open but the device behind it cannot work, or can again; `detail` is for pages.
+    Health {
+        ready: bool,
+        detail: Name,
+    },
+}
+
+/// Something a device is told to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceCommand {
+    /// Sound and light of the scanner.
+    Beep(Beep),
+    /// Answer with the next stable weight, or the reason there is none.
+    ReadWeight,
+    Terminal(TerminalCommand),
+    Print(Box<PrintJob>),
+    /// Open the camera, recognise whoever stands before it, close it.
+    Recognise {
+        attempt: Attempt,
+        deadline_ms: u32,
+    },
+    /// Stop recognising.
+    CancelRecognise {
+        attempt: Attempt,
+    },
+}
+
+/// One decoded symbol as the scanner delivered it. May be a wallet code, so it never prints its data.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Scan {
+    /// AIM symbology identifier without `]`, such as `E0`, `C1`, `d2` (ISO/IEC 15424), where the scanner sends it.
+    pub aim: Option<[u8; 2]>,
+    /// Printable ASCII and GS (29); anything else was refused by the driver.
+    pub data: Vec<u8>,
+}
+
+impl core::fmt::Debug for Scan {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Scan({} bytes)", self.data.len())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beep {
+    Good,
+    Bad,
+}
+
+/// A scale's answer. Only [`Weight::Stable`] can price anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weight {
+    Stable(Grams),
+    Fault(ScaleFault),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleFault {
+    /// Still in motion when the time was up.
+    Moving,
+    Over,
+    Negative,
+    /// Nothing on the plate.
+    Empty,
+    /// The scale wants its operator (outside zero, needs calibration, refused).
+    Attention,
+}
+
+/// What a payment terminal reports about the attempt it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TerminalEvent {
+    /// Text for the shopper: “insert card”, “enter PIN”.
+    Progress { tender: TenderId, text: Name },
+    /// The terminal's answer, not yet acknowledged to it: it takes the money back unless
+    /// [`TerminalCommand::Acknowledge`] follows. Make it durable first.
+    Answered { tender: TenderId, outcome: CardOutcome },
+    /// The exchange is over; the terminal is free again.
+    Finished { tender: TenderId },
+    /// What the terminal remembers of its last payment, asked by [`TerminalCommand::Query`].
+    Last { tender: TenderId, last: LastPayment },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardOutcome {
+    Approved(CardSlip),
+    /// Result code of the terminal (ZVT BMP 27), 0 where it gave none.
+    Declined {
+        code: u8,
+    },
+}
+
+/// What may be kept and printed of a card payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardSlip {
+    /// Captured amount in minor units, as the terminal states it.
+    pub amount: Money,
+    /// Trace number of the terminal (ZVT BMP 0B).
+    pub trace: u32,
+    /// Receipt number of the terminal (ZVT BMP 87); 0 where it gave none.
+    pub receipt: u32,
+    pub terminal: String,
+    pub pan: Option<TruncatedPan>,
+    /// Card scheme as the terminal names it.
+    pub scheme: String,
+    /// Text the terminal requires on the receipt.
+    pub text: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastPayment {
+    Approved(CardSlip),
+    /// The last thing it did was not an approved payment.
+    Nothing,
+    /// It cannot say: a person must look at it.
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TerminalCommand {
+    /// Take `amount` (minor units) from a card. Given once per tender, never repeated.
+    Authorise { tender: TenderId, amount: Money },
+    /// The answer is on disk: let the payment stand.
+    Acknowledge { tender: TenderId },
+    /// What was your last payment? Moves no money.
+    Query { tender: TenderId },
+    /// Give up waiting for a card; the answer still comes as [`TerminalEvent::Answered`].
+    Abort { tender: TenderId },
+}
+
+/// One receipt on its way to paper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrintJob {
+    pub receipt: Receipt,
+    /// Open the cash drawer with it.
+    pub drawer: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrinterEvent {
+    /// The printer confirmed that the whole job is on paper.
+    Printed {
+        transaction: TransactionId,
+    },
+    PaperOut,
+    PaperLow,
+    CoverOpen,
+    Ready,
+}
+
+/// What the vision process says about one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaceEvent {
+    Guidance(FaceHint),
+    Outcome(FaceOutcome),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaceHint {
+    LookHere,
+    ComeCloser,
+    StepBack,
+    OnePerson,
+    HoldStill,
+    MoreLight,
+}
+
+/// The end of one attempt. A face identifies; it never pays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaceOutcome {
+    /// `score_milli`: cosine similarity · 1000.
+    Match {
+        member: MemberId,
+        score_milli: u16,
+    },
+    Ambiguous,
+    NoMatch,
+    NotLive,
+    NoFace,
+    TimedOut,
+    /// No models, no camera, or the process is away.
+    Unavailable,
+}

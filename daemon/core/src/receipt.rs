@@ -1,0 +1,84 @@
+//! The receipt as a structure; printers and pages render it.
+
+use crate::words::{LaneId, Language, Money, Name, ReceiptNo, TransactionId, Utc};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    pub store: Name,
+    pub lane: LaneId,
+    pub number: ReceiptNo,
+    pub transaction: TransactionId,
+    pub at: Utc,
+    /// Minutes east of UTC the store's clock shows.
+    pub utc_offset_min: i32,
+    pub currency: Currency,
+    pub language: Language,
+    pub lines: Vec<ReceiptLine>,
+    pub discount: Money,
+    pub total: Money,
+    pub taxes: Vec<TaxLine>,
+    pub tenders: Vec<ReceiptTender>,
+    pub change: Money,
+    /// Masked, such as `**8811`; never a name.
+    pub member: Option<String>,
+    /// Not the first print of this number.
+    pub copy: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptLine {
+    pub name: Name,
+    /// Pieces, or `None` where it was weighed.
+    pub quantity: u32,
+    pub weight_g: Option<u32>,
+    /// Per piece, or per kilogram where it was weighed.
+    pub unit_price: Money,
+    pub total: Money,
+    /// Positive: what was taken off, and why.
+    pub saving: Option<(Name, Money)>,
+}
+
+/// Tax included in the total, for one rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaxLine {
+    /// Basis points: 1300 is 13 %.
+    pub rate_bp: u32,
+    pub net: Money,
+    pub tax: Money,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptTender {
+    pub kind: Name,
+    pub amount: Money,
+    /// Truncated card, terminal and trace, or what the provider requires.
+    pub details: Vec<String>,
+}
+
+/// ISO 4217 code, sign, and how many digits follow the point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Currency {
+    pub code: String,
+    /// Numeric code, as payment terminals want it (156 = CNY).
+    pub numeric: u16,
+    pub sign: String,
+    pub digits: u8,
+}
+
+impl Currency {
+    /// `￥12.50`; the sign may be empty.
+    #[must_use]
+    pub fn show(&self, amount: Money) -> String {
+        let scale = 10_u64.saturating_pow(u32::from(self.digits));
+        let magnitude = amount.0.unsigned_abs();
+        let minus = if amount.0 < 0 { "-" } else { "" };
+        if self.digits == 0 {
+            return alloc::format!("{minus}{}{magnitude}", self.sign);
+        }
+        let width = usize::from(self.digits);
+        alloc::format!("{minus}{}{}.{:0width$}", self.sign, magnitude / scale, magnitude % scale)
+    }
+}

@@ -1,0 +1,265 @@
+//! One input's way through the store: what it may read, what it records, what it asks for.
+
+use crate::basket::{LineRefusal, Transaction};
+use crate::catalog::{Catalog, Item};
+use crate::config::StoreConfig;
+use crate::device::{DeviceEvent, FaceHint};
+use crate::event::{Event, Record};
+use crate::facts::Facts;
+use crate::page::{PageRequest, Refused, StaffRequest};
+use crate::scan::{Code, classify};
+use crate::store::{HqInput, PortStatus};
+use crate::view::{FaceEnd, Notice};
+use crate::wire::Question;
+use crate::words::{Attempt, DeviceId, LaneId, Language, Mono, Name, Now, RequestId, Utc};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Everything that happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    Boot {
+        version: String,
+    },
+    Device {
+        device: DeviceId,
+        event: DeviceEvent,
+    },
+    Port {
+        device: DeviceId,
+        status: PortStatus,
+    },
+    /// `staffed`: the page port has checked who pressed.
+    Page {
+        lane: LaneId,
+        request: RequestId,
+        what: PageRequest,
+    },
+    Hq(HqInput),
+    /// A deadline has come, see [`crate::Store::deadline`].
+    Tick,
+}
+
+/// Everything asked of the world; performed only after the events of the same step are on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Device { device: DeviceId, command: crate::device::DeviceCommand },
+    Ask { wait_ms: u32, what: Question },
+    Reply { request: RequestId, result: Result<(), Refused> },
+}
+
+/// What one or more steps produced, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    pub events: Vec<Record>,
+    pub effects: Vec<Effect>,
+}
+
+/// What does not survive a power cut and is never trusted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Live {
+    pub(crate) online: bool,
+    pub(crate) lanes: BTreeMap<LaneId, LaneLive>,
+    pub(crate) devices: BTreeMap<DeviceId, DeviceLive>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeviceLive {
+    pub(crate) up: bool,
+    pub(crate) detail: Option<Name>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LaneLive {
+    pub(crate) language: Language,
+    /// The thank-you screen.
+    pub(crate) done: bool,
+    pub(crate) wants_wallet_code: bool,
+    pub(crate) weighing: Option<(Item, Mono)>,
+    pub(crate) face: Option<FaceLive>,
+    pub(crate) notice: Option<Notice>,
+    pub(crate) notices: u64,
+    pub(crate) tender_text: Name,
+    pub(crate) tender_due: Option<Mono>,
+    pub(crate) query_due: Option<Mono>,
+    pub(crate) staff_due: Option<Mono>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct FaceLive {
+    pub(crate) attempt: Attempt,
+    pub(crate) hint: Option<FaceHint>,
+    pub(crate) outcome: Option<FaceEnd>,
+    pub(crate) until: Mono,
+}
+
+impl Live {
+    pub(crate) fn lane(&mut self, lane: LaneId) -> &mut LaneLive {
+        self.lanes.entry(lane).or_default()
+    }
+
+    pub(crate) fn device(&mut self, device: &DeviceId) -> &mut DeviceLive {
+        self.devices.entry(device.clone()).or_default()
+    }
+}
+
+impl LaneLive {
+    /// Ready for the next shopper; the language and the count of notices stay.
+    pub(crate) fn clear(&mut self) {
+        *self = Self { language: self.language, notices: self.notices, ..Self::default() };
+    }
+
+    pub(crate) fn deadlines(&self) -> impl Iterator<Item = (Mono, &'static str)> {
+        let face = self.face.as_ref().filter(|face| face.outcome.is_none()).map(|face| face.until);
+        let weighing = self.weighing.as_ref().map(|(_, until)| *until);
+        [
+            (self.tender_due, "a payment's answer"),
+            (self.query_due, "a payment to ask about"),
+            (self.staff_due, "a payment to hand to staff"),
+            (face, "a face"),
+            (weighing, "a weight"),
+        ]
+        .into_iter()
+        .filter_map(|(at, why)| at.map(|at| (at, why)))
+    }
+}
+
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Now,
+    pub(crate) config: &'a StoreConfig,
+    pub(crate) catalog: &'a dyn Catalog,
+    pub(crate) facts: &'a mut Facts,
+    pub(crate) live: &'a mut Live,
+    pub(crate) out: &'a mut Step,
+}
+
+impl Turn<'_> {
+    pub(crate) fn take(&mut self, input: Input) {
+        match input {
+            Input::Boot { version } => self.boot(version),
+            Input::Device { device, event } => self.device(&device, event),
+            Input::Port { device, status } => self.port(device, status),
+            Input::Page { lane, request, what } => {
+                let result = self.page(lane, what);
+                self.out.effects.push(Effect::Reply { request, result });
+            }
+            Input::Hq(input) => self.hq(input),
+            Input::Tick => self.tick(),
+        }
+    }
+
+    /// The only way a fact comes into being: applied and queued as one.
+    pub(crate) fn record(&mut self, lane: Option<LaneId>, event: Event) {
+        // A clock that fell back (dead battery, wrong server) must not put a sale before the last one.
+        let utc = Utc(self.now.utc.0.max(self.facts.latest.0));
+        let record = Record { utc, lane, event };
+        self.facts.apply(&record);
+        self.out.events.push(record);
+    }
+
+    pub(crate) fn open(&self, lane: LaneId) -> Option<&Transaction> {
+        self.facts.lanes.get(&lane)?.open.as_ref()
+    }
+
+    pub(crate) fn notice(&mut self, lane: LaneId, good: bool, (zh, en): (&str, &str)) {
+        let live = self.live.lane(lane);
+        live.notices = live.notices.saturating_add(1);
+        live.notice = Some(Notice { serial: live.notices, good, text: Name { zh: zh.into(), en: en.into() } });
+    }
+
+    /// Not again while it already stands there.
+    pub(crate) fn notice_once(&mut self, lane: LaneId, good: bool, text: (&str, &str)) {
+        let stands = self.live.lane(lane).notice.as_ref().is_some_and(|notice| notice.text.en == text.1);
+        if !stands {
+            self.notice(lane, good, text);
+        }
+    }
+
+    fn device(&mut self, device: &DeviceId, event: DeviceEvent) {
+        match event {
+            DeviceEvent::Scan(scan) => {
+                if let Some(lane) = self.config.lanes_of(device).first().copied() {
+                    self.scan(lane, &scan);
+                }
+            }
+            DeviceEvent::Weight(weight) => self.weight(device, weight),
+            DeviceEvent::Terminal(event) => self.terminal_event(device, event),
+            DeviceEvent::Printer(event) => self.printer(device, event),
+            DeviceEvent::Face { attempt, event } => self.face(attempt, event),
+            DeviceEvent::Health { ready, detail } => self.health(device, ready, detail),
+        }
+    }
+
+    fn scan(&mut self, lane: LaneId, scan: &crate::device::Scan) {
+        let paying = self.live.lane(lane).wants_wallet_code;
+        match classify(scan, &self.config.scan, paying) {
+            Code::Item(code) => self.item(lane, &code),
+            Code::Member(code) => self.member_code(lane, &code),
+            Code::Wallet { provider, code } => self.pay_wallet(lane, provider, code),
+            Code::Refused(reason) => self.refuse_line(lane, LineRefusal::Code(reason), None),
+        }
+    }
+
+    fn page(&mut self, lane: LaneId, what: PageRequest) -> Result<(), Refused> {
+        if self.config.lane(lane).is_none() {
+            return Err(Refused::NoLane);
+        }
+        match what {
+            PageRequest::Key { code } => {
+                self.scan(lane, &crate::device::Scan { aim: None, data: code.into_bytes() });
+                Ok(())
+            }
+            PageRequest::SetQuantity { line, quantity } => self.set_quantity(lane, line, quantity),
+            PageRequest::VoidLine { line } => self.void_line(lane, line),
+            PageRequest::VoidTransaction {} => self.void_transaction(lane),
+            PageRequest::Recognise { consent } => self.recognise(lane, consent),
+            PageRequest::CancelRecognise { attempt } => self.cancel_recognise(lane, attempt),
+            PageRequest::RemoveMember {} => self.remove_member(lane),
+            PageRequest::Pay { method } => self.pay(lane, method, false),
+            PageRequest::CancelPayment {} => self.cancel_payment(lane),
+            PageRequest::CallHelp {} => {
+                self.call_help(lane);
+                Ok(())
+            }
+            PageRequest::Speak { language } => {
+                self.live.lane(lane).language = language;
+                Ok(())
+            }
+            PageRequest::Next {} => {
+                self.live.lane(lane).done = false;
+                Ok(())
+            }
+            PageRequest::Staff { staff, request } => self.staff(lane, staff, request),
+        }
+    }
+
+    fn staff(&mut self, lane: LaneId, staff: crate::words::StaffId, request: StaffRequest) -> Result<(), Refused> {
+        match request {
+            StaffRequest::Answer { intervention, approved } => self.answer(lane, intervention, approved, staff),
+            StaffRequest::ResolveTender { tender, taken, reason } => {
+                self.resolve_tender(lane, tender, taken, staff, reason)
+            }
+            StaffRequest::TakeCash { given } => {
+                let staffed = self.config.lane(lane).is_some_and(|lane| lane.kind == crate::view::LaneKind::Staffed);
+                self.pay(lane, crate::page::Method::Cash { given }, staffed)
+            }
+            StaffRequest::Reprint {} => {
+                self.facts.lane(lane).last_sale.as_ref().ok_or(Refused::NothingHere)?;
+                self.print_last(lane, true, false);
+                Ok(())
+            }
+            StaffRequest::EndHelp {} => self.end_help(lane, staff),
+            StaffRequest::DayClose {} => self.day_close(),
+        }
+    }
+
+    fn tick(&mut self) {
+        let lanes: Vec<LaneId> = self.live.lanes.keys().copied().collect();
+        for lane in lanes {
+            self.tender_tick(lane);
+            self.face_tick(lane);
+            self.weigh_tick(lane);
+        }
+    }
+}

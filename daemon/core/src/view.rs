@@ -1,0 +1,211 @@
+//! The picture others may read: pages, command line, metrics. Derived, never stored, holds no member's name unmasked.
+
+use crate::device::{FaceHint, FaceOutcome};
+use crate::receipt::{Currency, Receipt, TaxLine};
+use crate::words::{Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, TenderId, TransactionId, Utc};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    pub store: Name,
+    pub currency: Currency,
+    pub price_book: PriceBook,
+    /// HQ answers.
+    pub online: bool,
+    pub lanes: Vec<LaneView>,
+    pub day: DayView,
+}
+
+/// The business day so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayView {
+    pub sales: u64,
+    pub total: Money,
+    pub cash: Money,
+    pub card: Money,
+    pub wallet: Money,
+    /// Sales with an identified member.
+    pub members: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneView {
+    pub lane: LaneId,
+    pub kind: LaneKind,
+    pub language: Language,
+    pub phase: Phase,
+    pub transaction: Option<TransactionId>,
+    pub lines: Vec<LineView>,
+    pub pieces: u32,
+    pub subtotal: Money,
+    pub discount: Money,
+    pub total: Money,
+    pub taxes: Vec<TaxLine>,
+    pub paid: Money,
+    pub due: Money,
+    pub member: Option<MemberView>,
+    pub face: Option<FaceView>,
+    pub tender: Option<TenderView>,
+    pub interventions: Vec<InterventionView>,
+    /// Help was called and nobody has come yet.
+    pub help_since: Option<Utc>,
+    /// The last thing worth telling; `serial` grows with each, so that a page shows and sounds it once.
+    pub notice: Option<Notice>,
+    /// The last completed sale of this lane.
+    pub receipt: Option<ReceiptView>,
+    pub devices: Vec<DeviceView>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneKind {
+    Staffed,
+    Kiosk,
+    Phone,
+    Gate,
+}
+
+/// What the lane is doing; a page shows one screen for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nobody here.
+    Idle,
+    Scanning,
+    /// An item sold by weight waits for a stable weight.
+    Weighing,
+    /// Waits for a card or a wallet code.
+    Paying,
+    /// The outcome of a payment is being asked for.
+    InDoubt,
+    /// A person has to look at the terminal.
+    Staff,
+    /// Paid; the thank-you screen.
+    Done,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineView {
+    pub no: LineNo,
+    pub name: Name,
+    pub quantity: u32,
+    pub weight_g: Option<u32>,
+    /// Per piece, or per kilogram where it was weighed.
+    pub unit_price: Money,
+    pub saving: Option<SavingView>,
+    /// After the saving.
+    pub total: Money,
+    pub min_age: Option<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavingView {
+    pub name: Name,
+    pub amount: Money,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberView {
+    pub masked: String,
+    pub level: String,
+    pub by_face: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaceView {
+    pub attempt: Attempt,
+    /// While looking.
+    pub hint: Option<FaceHint>,
+    /// When done; a match is told by kind only, the member stands in [`LaneView::member`].
+    pub outcome: Option<FaceEnd>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaceEnd {
+    Match,
+    Ambiguous,
+    NoMatch,
+    NotLive,
+    NoFace,
+    TimedOut,
+    Unavailable,
+}
+
+impl From<&FaceOutcome> for FaceEnd {
+    fn from(outcome: &FaceOutcome) -> Self {
+        match outcome {
+            FaceOutcome::Match { .. } => Self::Match,
+            FaceOutcome::Ambiguous => Self::Ambiguous,
+            FaceOutcome::NoMatch => Self::NoMatch,
+            FaceOutcome::NotLive => Self::NotLive,
+            FaceOutcome::NoFace => Self::NoFace,
+            FaceOutcome::TimedOut => Self::TimedOut,
+            FaceOutcome::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenderView {
+    /// `None` while a wallet tender still waits for its code.
+    pub tender: Option<TenderId>,
+    pub kind: TenderKind,
+    pub amount: Money,
+    /// “Insert card”, “enter PIN”: from the terminal.
+    pub text: Name,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TenderKind {
+    Card,
+    Cash,
+    Wallet,
+}
+
+impl TenderKind {
+    #[must_use]
+    pub fn name(self) -> Name {
+        let (zh, en) = match self {
+            Self::Card => ("银行卡", "Card"),
+            Self::Cash => ("现金", "Cash"),
+            Self::Wallet => ("电子钱包", "Wallet"),
+        };
+        Name { zh: zh.into(), en: en.into() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterventionView {
+    pub id: u64,
+    /// `age`.
+    pub kind: String,
+    pub line: Option<LineNo>,
+    pub text: Name,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    pub serial: u64,
+    pub good: bool,
+    pub text: Name,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptView {
+    pub receipt: Receipt,
+    pub printed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceView {
+    pub name: DeviceId,
+    /// `scanner`, `scale`, `terminal`, `printer`, `vision`.
+    pub kind: String,
+    pub up: bool,
+    /// Why it is down, or what it wants: “paper out”.
+    pub detail: Option<Name>,
+}

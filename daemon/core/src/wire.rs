@@ -1,0 +1,251 @@
+//! What travels between a box and headquarters (DESIGN section 4, docs/mqtt.asyncapi.yaml). Types only; both ends use these.
+
+use crate::scan::WalletProvider;
+use crate::words::{Money, Private, TenderId};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// No MQTT message is larger.
+pub const MESSAGE_MAX: usize = 128 * 1024;
+/// No dataset chunk is larger.
+pub const CHUNK_MAX: usize = 96 * 1024;
+/// A batch unpacks to no more than this: a small packet must not become a large allocation.
+pub const BATCH_RAW_MAX: usize = 1024 * 1024;
+pub const SHARDS: u32 = 64;
+
+/// Where one box speaks and listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    tenant: String,
+    prefix: String,
+}
+
+impl Topics {
+    #[must_use]
+    pub fn new(tenant: &str, box_id: &str) -> Self {
+        let shard = shard(box_id);
+        Self { tenant: tenant.into(), prefix: alloc::format!("aisle/v1/{tenant}/{shard:02}/{box_id}/") }
+    }
+
+    /// `leaf` is one of `hello welcome journal ack state telemetry desired reported cmd ask reply`.
+    #[must_use]
+    pub fn of(&self, leaf: &str) -> String {
+        alloc::format!("{}{leaf}", self.prefix)
+    }
+
+    /// Retained signed manifest of a dataset, the same for every box of the tenant.
+    #[must_use]
+    pub fn dataset(&self, name: &str) -> String {
+        alloc::format!("aisle/v1/{}/data/{name}", self.tenant)
+    }
+
+    #[must_use]
+    pub fn chunk(&self, hash: &str) -> String {
+        alloc::format!("aisle/v1/{}/chunk/{hash}", self.tenant)
+    }
+}
+
+/// FNV-1a of the box id, mod 64, so that ingest workers divide the fleet by plain subscriptions.
+#[must_use]
+pub fn shard(box_id: &str) -> u32 {
+    box_id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)) % SHARDS
+}
+
+/// Splits `aisle/v1/{tenant}/{shard}/{box}/{leaf}`; `None` for anything else, and where the shard is not the box's.
+#[must_use]
+pub fn parse_topic(topic: &str) -> Option<(&str, &str, &str)> {
+    let mut parts = topic.split('/');
+    let (Some("aisle"), Some("v1"), Some(tenant), Some(shard_text), Some(box_id), Some(leaf), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    let right = shard_text.len() == 2 && shard_text.parse() == Ok(shard(box_id));
+    right.then_some((tenant, box_id, leaf))
+}
+
+/// What SHA-256 is taken of for row `seq`: the previous hash, the number, the body as stored. Row 1 follows 32 zero bytes.
+#[must_use]
+pub fn chain_preimage(prev: &[u8; 32], seq: u64, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(40 + body.len());
+    out.extend_from_slice(prev);
+    out.extend_from_slice(&seq.to_le_bytes());
+    out.extend_from_slice(body);
+    out
+}
+
+/// Box → HQ on every connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Random, made with the journal file.
+    pub journal: String,
+    pub epoch: u64,
+    /// Starts of the daemon on this journal.
+    pub boot: u64,
+    /// Connections of this boot; an older connection's will never overrides a newer birth.
+    pub connection: u64,
+    pub head: u64,
+    pub acked: u64,
+    /// Chain hash at `acked`, hexadecimal; zeros for 0.
+    pub hash: String,
+    pub datasets: BTreeMap<String, u64>,
+    pub version: String,
+}
+
+/// HQ → box, in answer to hello; travels as a signed document with purpose `welcome`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    pub journal: String,
+    pub connection: u64,
+    pub verdict: Verdict,
+    /// Bytes of journal the box may have unacknowledged.
+    pub window: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// HQ has committed everything up to `acked`: go on from there.
+    Continue { acked: u64 },
+    /// HQ knows another past of this box (restored or cloned disk): send everything again under `epoch`.
+    NewEpoch { epoch: u64, reason: String },
+}
+
+/// First line (JSON, then `\n`) of a message on `journal`; the rest is zstd of the bodies, a line each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchHeader {
+    pub journal: String,
+    pub epoch: u64,
+    pub first: u64,
+    pub count: u32,
+    /// Chain hash before `first`, hexadecimal.
+    pub prev: String,
+    /// Bytes of the bodies before compression, newlines included.
+    pub raw: u32,
+}
+
+/// HQ → box: everything up to `acked` is committed at HQ. The only thing that moves the cursor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    pub journal: String,
+    pub epoch: u64,
+    pub acked: u64,
+    pub window: u64,
+    /// A gap was seen: send again from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<u64>,
+}
+
+/// Retained on `state`; with `online: false` it is the last will.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoxState {
+    pub online: bool,
+    pub boot: u64,
+    pub connection: u64,
+    pub version: String,
+    pub head: u64,
+    pub acked: u64,
+    pub price_book: String,
+    /// Device name → up.
+    pub devices: BTreeMap<String, bool>,
+    pub store: String,
+}
+
+/// Box → HQ: a question with a deadline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    pub id: u64,
+    /// Milliseconds the box will wait.
+    pub wait_ms: u32,
+    pub what: Question,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Charge this wallet code; the tender id makes it happen at most once.
+    AuthoriseWallet {
+        tender: TenderId,
+        amount: Money,
+        currency: String,
+        provider: WalletProvider,
+        code: Private<String>,
+    },
+    /// What became of that tender? Moves no money.
+    QueryWallet { tender: TenderId },
+    /// Publish this chunk (SHA-256, hexadecimal).
+    Chunk { hash: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    pub id: u64,
+    pub what: Answer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Wallet { tender: TenderId, outcome: WalletOutcome },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WalletOutcome {
+    /// The provider took `amount`; `reference` is its own number.
+    Approved {
+        amount: Money,
+        reference: String,
+    },
+    Declined {
+        reason: String,
+    },
+    /// The shopper is typing a password: ask again.
+    Pending,
+    /// Never heard of this tender: no money moved, and none will.
+    NotFound,
+}
+
+/// Retained on `data/{dataset}`, signed, purpose `manifest`, revision = version; at most 2 KiB.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// `catalogue` or `members`.
+    pub dataset: String,
+    pub version: u64,
+    /// What people call it, such as a price book version.
+    pub name: String,
+    /// SHA-256 of each chunk in order, hexadecimal. Chunks joined are zstd of newline-delimited JSON rows.
+    pub chunks: Vec<String>,
+    pub raw: u64,
+    pub rows: u64,
+}
+
+/// Payload of every signed document (compact JWS, EdDSA, RFC 7515 and 8037): what it is for and whom it binds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed<T> {
+    pub tenant: String,
+    /// `None` binds every box of the tenant.
+    #[serde(default, rename = "box", skip_serializing_if = "Option::is_none")]
+    pub box_id: Option<String>,
+    /// `welcome`, `manifest`, `desired`, `cmd`.
+    pub purpose: String,
+    /// Older revisions of the same purpose are refused.
+    pub rev: u64,
+    pub doc: T,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_names_tenant_box_and_leaf_and_a_wrong_shard_is_refused() {
+        let topic = Topics::new("demo", "box-1").of("journal");
+        assert_eq!(parse_topic(&topic), Some(("demo", "box-1", "journal")));
+        let wrong = alloc::format!("aisle/v1/demo/{:02}/box-1/journal", (shard("box-1") + 1) % SHARDS);
+        assert_eq!(parse_topic(&wrong), None);
+        assert_eq!(parse_topic("aisle/v1/demo/data/catalogue"), None);
+    }
+}

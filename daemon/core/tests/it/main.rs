@@ -1,0 +1,3 @@
+//! Scenarios and simulations of the pure store.
+mod common;
+mod power_cuts;

@@ -1,0 +1,106 @@
+//! Reference data on the box: `catalog.db` (goods) and `members.db` (people, erasable), each replaced whole by rename.
+
+use anyhow::{Context, Result};
+use checkout::catalog::{Catalog, Item, Member};
+use checkout::words::{ItemKey, MemberId, PriceBook};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::path::{Path, PathBuf};
+
+/// The datasets a box keeps, by the name HQ gives them.
+pub const DATASETS: [&str; 2] = ["catalogue", "members"];
+
+/// Where `dataset` lives.
+#[must_use]
+pub fn file(data: &Path, dataset: &str) -> PathBuf {
+    data.join(if dataset == "members" { "members.db" } else { "catalog.db" })
+}
+
+#[derive(Debug)]
+pub struct SqliteCatalog {
+    data: PathBuf,
+    goods: Option<Open>,
+    members: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    db: Connection,
+    version: u64,
+    name: String,
+}
+
+impl SqliteCatalog {
+    /// Opens what is there. A missing or unreadable dataset is told once and is no reason not to start.
+    #[must_use]
+    pub fn open(data: &Path) -> Self {
+        let mut catalog = Self { data: data.into(), goods: None, members: None };
+        for dataset in DATASETS {
+            catalog.reopen(dataset);
+        }
+        catalog
+    }
+
+    /// Opens `dataset` again after it was replaced.
+    pub fn reopen(&mut self, dataset: &str) {
+        let path = file(&self.data, dataset);
+        let opened = open(&path);
+        if let Err(error) = &opened {
+            tracing::warn!(
+                dataset,
+                file = %path.display(),
+                "no {dataset} yet ({error:#}): scans of it are refused until headquarters sends it; everything else works"
+            );
+        }
+        let opened = opened.ok();
+        if dataset == "members" {
+            self.members = opened;
+        } else {
+            self.goods = opened;
+        }
+    }
+
+    /// Version in force; 0: none.
+    #[must_use]
+    pub fn version(&self, dataset: &str) -> u64 {
+        let open = if dataset == "members" { &self.members } else { &self.goods };
+        open.as_ref().map_or(0, |open| open.version)
+    }
+}
+
+fn open(path: &Path) -> Result<Open> {
+    anyhow::ensure!(path.exists(), "the file is not there");
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let meta = "SELECT version, name FROM meta";
+    let (version, name) =
+        db.query_row(meta, [], |row| Ok((row.get(0)?, row.get(1)?))).context("it is no dataset of ours")?;
+    Ok(Open { db, version, name })
+}
+
+/// A row by its key. A failing disk reads as “not on file”: the lane refuses the scan and goes on.
+fn find<T: serde::de::DeserializeOwned>(open: Option<&Open>, sql: &str, key: &str) -> Option<T> {
+    let body: Option<String> = open?
+        .db
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
+        .inspect_err(|error| tracing::error!(%error, "a dataset cannot be read"))
+        .ok()?;
+    serde_json::from_str(&body?).ok()
+}
+
+impl Catalog for SqliteCatalog {
+    fn item(&self, key: &ItemKey) -> Option<Item> {
+        find(self.goods.as_ref(), "SELECT body FROM item WHERE key = ?1", &key.0)
+    }
+
+    fn member(&self, code: &str) -> Option<Member> {
+        find(self.members.as_ref(), "SELECT body FROM member WHERE code = ?1", code)
+    }
+
+    fn member_by_id(&self, id: &MemberId) -> Option<Member> {
+        find(self.members.as_ref(), "SELECT body FROM member WHERE id = ?1", &id.0)
+    }
+
+    fn price_book(&self) -> PriceBook {
+        PriceBook(self.goods.as_ref().map(|open| open.name.clone()).unwrap_or_default())
+    }
+}

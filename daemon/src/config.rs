@@ -1,0 +1,270 @@
+//! One TOML file: identity, links, lanes, broker. Unknown keys are refused with their line.
+
+use anyhow::{Context, Result, bail, ensure};
+use checkout::config::{LaneConfig, StoreConfig};
+use checkout::receipt::Currency;
+use checkout::scan::ScanRules;
+use checkout::view::LaneKind;
+use checkout::words::{DeviceId, LaneId, Name};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Unique in the fleet.
+    #[serde(rename = "box")]
+    pub box_id: String,
+    pub tenant: String,
+    /// Where `journal.db`, `catalog.db` and `members.db` live.
+    pub data: PathBuf,
+    pub store: Store,
+    pub http: Http,
+    pub hq: Option<Hq>,
+    #[serde(default, rename = "device")]
+    pub devices: Vec<Device>,
+    #[serde(rename = "lane")]
+    pub lanes: Vec<Lane>,
+    #[serde(default)]
+    pub staff: Vec<Staff>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    pub name: Name,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Minutes east of UTC.
+    pub utc_offset_min: i32,
+    /// In-store codes, such as `21IIIIIWWWWWC`.
+    #[serde(default)]
+    pub codes: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+    /// Names pages may be asked under besides the address itself.
+    #[serde(default)]
+    pub names: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hq {
+    /// `mqtt://host:1883` or `mqtts://host:8883`.
+    pub broker: String,
+    /// Ed25519, 64 hexadecimal digits: what steers this box is signed with it.
+    pub public_key: String,
+    /// PEM files; all three for `mqtts`.
+    pub ca: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    #[serde(default = "keep_alive")]
+    pub keep_alive_s: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    pub name: DeviceId,
+    pub driver: String,
+    pub link: String,
+    #[serde(default)]
+    pub options: serde_json::Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    pub number: u16,
+    pub kind: LaneKind,
+    #[serde(default)]
+    pub scanners: Vec<DeviceId>,
+    pub scale: Option<DeviceId>,
+    pub terminal: Option<DeviceId>,
+    pub printer: Option<DeviceId>,
+    pub vision: Option<DeviceId>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Staff {
+    pub id: String,
+    pub name: String,
+    /// What `aisled pin` prints.
+    pub pin: String,
+}
+
+const fn keep_alive() -> u16 {
+    10
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// Says which file, which line or name, and what would be right.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("configuration {}", path.display()))
+    }
+
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| anyhow::anyhow!("{error}"))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let id = |text: &str| {
+            !text.is_empty() && text.len() <= 40 && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+        };
+        ensure!(id(&self.box_id), "box = {:?}: use letters, digits and '-', at most 40", self.box_id);
+        ensure!(id(&self.tenant), "tenant = {:?}: use letters, digits and '-', at most 40", self.tenant);
+        ensure!(!self.lanes.is_empty(), "there is no [[lane]]: a store needs at least one");
+        currency(&self.store.currency)?;
+        self.check_devices()?;
+        self.check_lanes()
+    }
+
+    fn check_devices(&self) -> Result<()> {
+        let mut names = BTreeSet::new();
+        for device in &self.devices {
+            ensure!(names.insert(&device.name), "two devices are named {}", device.name);
+            let spec = spec(&device.driver).with_context(|| format!("device {}", device.name))?;
+            let link = crate::link::Link::parse(&device.link).with_context(|| format!("device {}", device.name))?;
+            ensure!(
+                spec.links.contains(&link.kind(spec)),
+                "device {}: driver {} does not work over link {:?}; it takes {:?}",
+                device.name,
+                spec.name,
+                device.link,
+                spec.links
+            );
+            if let Err(wrong) = (spec.build)(&device.options) {
+                bail!("device {}: {wrong}", device.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_lanes(&self) -> Result<()> {
+        let mut numbers = BTreeSet::new();
+        for lane in &self.lanes {
+            ensure!(numbers.insert(lane.number), "two lanes have number {}", lane.number);
+            for (kind, name) in self.lane(lane).devices() {
+                let known = self.devices.iter().find(|device| device.name == *name);
+                let device = known.with_context(|| format!("lane {}: there is no device {name}", lane.number))?;
+                let is = format!("{:?}", spec(&device.driver)?.kind).to_lowercase();
+                ensure!(is == kind, "lane {}: {name} is a {is}, not a {kind}", lane.number);
+            }
+        }
+        Ok(())
+    }
+
+    fn lane(&self, lane: &Lane) -> LaneConfig {
+        LaneConfig {
+            lane: LaneId(lane.number),
+            kind: lane.kind,
+            scanners: lane.scanners.clone(),
+            scale: lane.scale.clone(),
+            terminal: lane.terminal.clone(),
+            printer: lane.printer.clone(),
+            vision: lane.vision.clone(),
+        }
+    }
+
+    /// The part the core decides with.
+    ///
+    /// # Errors
+    /// An unknown currency.
+    pub fn store(&self) -> Result<StoreConfig> {
+        let currency = currency(&self.store.currency)?;
+        Ok(StoreConfig {
+            box_id: self.box_id.clone(),
+            store: self.store.name.clone(),
+            currency: currency.clone(),
+            utc_offset_min: self.store.utc_offset_min,
+            scan: ScanRules { templates: self.store.codes.clone(), currency: Some(currency) },
+            lanes: self.lanes.iter().map(|lane| self.lane(lane)).collect(),
+        })
+    }
+}
+
+/// The registry's row for a driver name.
+///
+/// # Errors
+/// Lists the drivers there are.
+pub fn spec(driver: &str) -> Result<&'static drivers::Spec> {
+    let names: Vec<&str> = drivers::DRIVERS.iter().map(|spec| spec.name).collect();
+    let found = drivers::DRIVERS.iter().find(|spec| spec.name == driver);
+    found.with_context(|| format!("there is no driver {driver:?}; there are {}", names.join(", ")))
+}
+
+/// Code, ISO 4217 number, sign, digits after the point.
+const CURRENCIES: &[(&str, u16, &str, u8)] = &[
+    ("CNY", 156, "￥", 2),
+    ("EUR", 978, "€", 2),
+    ("CHF", 756, "CHF ", 2),
+    ("JPY", 392, "￥", 0),
+    ("USD", 840, "$", 2),
+];
+
+fn currency(code: &str) -> Result<Currency> {
+    let known: Vec<&str> = CURRENCIES.iter().map(|(code, ..)| *code).collect();
+    let found = CURRENCIES.iter().find(|(name, ..)| *name == code);
+    let (code, numeric, sign, digits) =
+        found.with_context(|| format!("currency {code:?} is not known; there are {}", known.join(", ")))?;
+    Ok(Currency { code: (*code).into(), numeric: *numeric, sign: (*sign).into(), digits: *digits })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+box = "b1"
+tenant = "demo"
+data = "data"
+store = { name = { zh = "店", en = "Store" }, currency = "CNY", utc_offset_min = 480 }
+http = { listen = "127.0.0.1:0" }
+[[device]]
+name = "scanner-1"
+driver = "scanner-line"
+link = "serial:/dev/ttyACM0"
+[[lane]]
+number = 1
+kind = "kiosk"
+scanners = ["scanner-1"]
+"#;
+
+    #[test]
+    fn a_small_configuration_is_read() {
+        let config = Config::parse(SMALL).unwrap();
+        assert_eq!(config.store().unwrap().lanes.len(), 1);
+    }
+
+    #[test]
+    fn each_mistake_is_told_with_its_place() {
+        for (from, to, told) in [
+            ("tenant = ", "tennant = ", "line 3"),
+            ("scanner-line", "scaner", "scanner-line"),
+            ("scanners = [\"scanner-1\"]", "scanners = [\"scanner-2\"]", "no device scanner-2"),
+            ("scanners = [\"scanner-1\"]", "printer = \"scanner-1\"", "is a scanner, not a printer"),
+            ("\"CNY\"", "\"XXX\"", "CNY, EUR"),
+            ("serial:/dev", "serail:/dev", "serial:"),
+            ("box = \"b1\"", "box = \"b/1\"", "letters, digits"),
+        ] {
+            let error = format!("{:#}", Config::parse(&SMALL.replacen(from, to, 1)).unwrap_err());
+            assert!(error.contains(told), "{to}: {error}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The turn: drain what is ready (at most 64), step each, commit all in one FULL transaction, only then act and show.
+
+use crate::catalog::SqliteCatalog;
+use crate::journal::{Cursor, Journal};
+use crate::notify::Notify;
+use anyhow::{Context, Result};
+use checkout::device::DeviceCommand;
+use checkout::event::{Event, Record};
+use checkout::page::{PageRequest, Refused};
+use checkout::store::{HqInput, PortStatus, StoreEvent};
+use checkout::view::View;
+use checkout::wire::Question;
+use checkout::words::{DeviceId, LaneId, Mono, Now, RequestId, Utc};
+use checkout::{Effect, Input, Step, Store};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Inputs of one turn, and so events of one commit.
+pub const TURN_MAX: usize = 64;
+/// Inputs waiting for the core; ports wait when it is full.
+pub const INPUTS_MAX: usize = 1024;
+/// Commands waiting for a port; the core never waits, a port this far behind is declared down.
+pub const COMMANDS_MAX: usize = 64;
+/// The cursor is written with the next events, or alone at most this often: an ack costs no commit of its own.
+const CURSOR_EVERY: Duration = Duration::from_secs(1);
+
+/// What ports bring to the core.
+#[derive(Debug)]
+pub enum ToCore {
+    Input(Input),
+    Page {
+        lane: LaneId,
+        what: PageRequest,
+        reply: oneshot::Sender<Result<(), Refused>>,
+    },
+    /// Headquarters committed this far.
+    Acked(Cursor),
+    /// A dataset was built and renamed into place.
+    Dataset {
+        dataset: String,
+        version: u64,
+        name: String,
+    },
+    Stop,
+}
+
+/// What pages and the sync port see of the core.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    pub view: View,
+    pub head: u64,
+}
+
+/// A question for headquarters.
+#[derive(Clone, Debug)]
+pub struct AskHq {
+    pub wait_ms: u32,
+    pub what: Question,
+}
+
+/// Where effects go.
+#[derive(Debug, Default)]
+pub struct Outlets {
+    pub devices: BTreeMap<DeviceId, mpsc::Sender<DeviceCommand>>,
+    pub hq: Option<mpsc::Sender<AskHq>>,
+}
+
+#[derive(Debug)]
+pub struct CoreLoop {
+    store: Store,
+    journal: Journal,
+    catalog: SqliteCatalog,
+    outlets: Outlets,
+    inputs: mpsc::Receiver<ToCore>,
+    picture: watch::Sender<Arc<Picture>>,
+    replies: BTreeMap<RequestId, oneshot::Sender<Result<(), Refused>>>,
+    requests: u64,
+    cursor: Option<Cursor>,
+    cursor_written: Instant,
+    overflowed: Vec<DeviceId>,
+    notify: Notify,
+    started: Instant,
+}
+
+/// Everything the loop starts with.
+#[derive(Debug)]
+pub struct Parts {
+    pub store: Store,
+    pub journal: Journal,
+    pub catalog: SqliteCatalog,
+    pub outlets: Outlets,
+    pub inputs: mpsc::Receiver<ToCore>,
+    pub picture: watch::Sender<Arc<Picture>>,
+}
+
+impl CoreLoop {
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, journal, catalog, outlets, inputs, picture } = parts;
+        Self {
+            store,
+            journal,
+            catalog,
+            outlets,
+            inputs,
+            picture,
+            replies: BTreeMap::new(),
+            requests: 0,
+            cursor: None,
+            cursor_written: Instant::now(),
+            overflowed: Vec::new(),
+            notify: Notify::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Runs until told to stop. The first turn is the boot: it asks about everything in flight.
+    ///
+    /// # Errors
+    /// The journal cannot be written: the process must end, a lane that cannot record must not sell.
+    pub async fn run(mut self) -> Result<()> {
+        self.turn(vec![ToCore::Input(Input::Boot { version: env!("CARGO_PKG_VERSION").into() })])?;
+        self.notify.send("READY=1");
+        let heartbeat = Notify::heartbeat();
+        loop {
+            let ready = self.drain(heartbeat).await;
+            let stop = ready.iter().any(|input| matches!(input, ToCore::Stop));
+            self.turn(ready)?;
+            self.notify.send("WATCHDOG=1");
+            if stop {
+                self.notify.send("STOPPING=1");
+                return self.journal.commit(&[], self.cursor.take()).context("the journal cannot be written");
+            }
+        }
+    }
+
+    /// Waits for the first input or deadline, then takes what else is ready.
+    async fn drain(&mut self, heartbeat: Duration) -> Vec<ToCore> {
+        let now = self.now().mono;
+        let deadline = self.store.deadline().map(|(at, _)| at);
+        let wait = deadline.map_or(heartbeat, |at| Duration::from_millis(at.0.saturating_sub(now.0)).min(heartbeat));
+        let wait = if self.cursor.is_some() { wait.min(CURSOR_EVERY) } else { wait };
+        let mut ready = Vec::new();
+        match tokio::time::timeout(wait, self.inputs.recv()).await {
+            Ok(Some(input)) => ready.push(input),
+            Ok(None) => ready.push(ToCore::Stop),
+            Err(_) => {}
+        }
+        while ready.len() < TURN_MAX
+            && let Ok(input) = self.inputs.try_recv()
+        {
+            ready.push(input);
+        }
+        if deadline.is_some_and(|at| at <= self.now().mono) {
+            ready.push(ToCore::Input(Input::Tick));
+        }
+        ready
+    }
+
+    fn turn(&mut self, ready: Vec<ToCore>) -> Result<()> {
+        let mut step = Step::default();
+        for device in std::mem::take(&mut self.overflowed) {
+            let status = PortStatus::Down { reason: "its queue is full".into() };
+            self.step(Input::Port { device, status }, &mut step);
+        }
+        let quiet = ready.is_empty() && step.events.is_empty();
+        for input in ready {
+            self.take(input, &mut step);
+        }
+        self.commit(&step.events)?;
+        for effect in step.effects {
+            self.perform(effect);
+        }
+        if !quiet {
+            self.show();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, input: ToCore, step: &mut Step) {
+        match input {
+            ToCore::Input(input) => self.step(input, step),
+            ToCore::Page { lane, what, reply } => {
+                self.requests += 1;
+                let request = RequestId(self.requests);
+                self.replies.insert(request, reply);
+                self.step(Input::Page { lane, request, what }, step);
+            }
+            ToCore::Acked(cursor) => self.cursor = Some(cursor),
+            ToCore::Dataset { dataset, version, name } => {
+                self.catalog.reopen(&dataset);
+                self.step(Input::Hq(HqInput::Dataset { dataset, version, name }), step);
+            }
+            ToCore::Stop => {}
+        }
+    }
+
+    fn step(&mut self, input: Input, step: &mut Step) {
+        let now = self.now();
+        self.store.step(now, input, &self.catalog, step);
+    }
+
+    fn commit(&mut self, events: &[Record]) -> Result<()> {
+        let due = self.cursor_written.elapsed() >= CURSOR_EVERY;
+        if events.is_empty() && !(due && self.cursor.is_some()) {
+            return Ok(());
+        }
+        let cursor = self.cursor.take();
+        self.journal
+            .commit(events, cursor)
+            .with_context(|| format!("the journal {} cannot be written", self.journal.path().display()))?;
+        self.cursor_written = Instant::now();
+        let closed = |record: &Record| matches!(record.event, Event::Store(StoreEvent::DayClosed { .. }));
+        if events.iter().any(closed)
+            && let Err(error) = self.journal.keep_snapshot(self.store.facts())
+        {
+            tracing::warn!(%error, "no snapshot at day close; the next start replays more");
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Device { device, command } => {
+                let Some(port) = self.outlets.devices.get(&device) else { return };
+                if port.try_send(command).is_err() {
+                    tracing::warn!(%device, "the port does not keep up and is declared down");
+                    self.overflowed.push(device);
+                }
+            }
+            Effect::Ask { wait_ms, what } => {
+                // Unanswered questions are asked again by the core's own deadlines.
+                if let Some(hq) = &self.outlets.hq {
+                    let _ = hq.try_send(AskHq { wait_ms, what });
+                }
+            }
+            Effect::Reply { request, result } => {
+                if let Some(reply) = self.replies.remove(&request) {
+                    let _ = reply.send(result);
+                }
+            }
+        }
+    }
+
+    fn show(&self) {
+        let view = self.store.view(&self.catalog);
+        self.picture.send_replace(Arc::new(Picture { view, head: self.journal.head() }));
+    }
+
+    fn now(&self) -> Now {
+        let mono = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Now { mono: Mono(mono), utc: utc() }
+    }
+}
+
+/// What the wall clock says; 1970 where it says less.
+#[must_use]
+pub fn utc() -> Utc {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Utc(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The store as its journal says it is: snapshot if there is one, then every later record.
+///
+/// # Errors
+/// A row that cannot be read: says which.
+pub fn replay(journal: &Journal, config: checkout::config::StoreConfig) -> Result<Store> {
+    let (after, mut store) = match journal.snapshot()? {
+        Some((seq, facts)) => (seq, Store::from_snapshot(config, facts)),
+        None => (0, Store::new(config)),
+    };
+    let rows = journal.replay(after, |record| store.apply(record))?;
+    tracing::info!(rows, after, head = journal.head(), "journal replayed");
+    Ok(store)
+}
+
+/// The picture before the first turn.
+#[must_use]
+pub fn first_picture(store: &Store, catalog: &SqliteCatalog, head: u64) -> Picture {
+    Picture { view: store.view(catalog), head }
+}

@@ -1,0 +1,180 @@
+//! Datasets from headquarters: chunks by hash, joined, unpacked within bounds, built beside the old file, switched as a whole.
+
+use crate::catalog;
+use crate::jws::hex;
+use anyhow::{Context, Result, ensure};
+use checkout::catalog::{Item, Member};
+use checkout::wire::{CHUNK_MAX, Manifest};
+use rusqlite::{Connection, params};
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A dataset unpacks to no more than this, whatever its manifest says.
+const RAW_MAX: u64 = 1 << 30;
+const CHUNKS_MAX: usize = 4096;
+
+/// A dataset on its way: which chunks are on disk.
+#[derive(Debug)]
+pub struct Fetch {
+    pub manifest: Manifest,
+    folder: PathBuf,
+}
+
+impl Fetch {
+    /// Starts or goes on with fetching; chunks already on disk are kept.
+    ///
+    /// # Errors
+    /// A manifest out of bounds, or a folder that cannot be made.
+    pub fn begin(data: &Path, manifest: Manifest) -> Result<Self> {
+        ensure!(catalog::DATASETS.contains(&manifest.dataset.as_str()), "unknown dataset {:?}", manifest.dataset);
+        ensure!(manifest.raw <= RAW_MAX && manifest.chunks.len() <= CHUNKS_MAX, "the manifest is out of bounds");
+        let is_hash = |hash: &String| hash.len() == 64 && hash.bytes().all(|c| c.is_ascii_hexdigit());
+        ensure!(manifest.chunks.iter().all(is_hash), "a chunk of the manifest is no SHA-256");
+        let folder = data.join("chunks").join(&manifest.dataset);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self { manifest, folder })
+    }
+
+    /// The next chunk to ask for.
+    #[must_use]
+    pub fn missing(&self) -> Option<&str> {
+        self.manifest.chunks.iter().find(|hash| !self.folder.join(hash).exists()).map(String::as_str)
+    }
+
+    /// Keeps a chunk if it is one of ours and what it claims to be.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn take(&self, hash: &str, bytes: &[u8]) -> Result<bool> {
+        let ours = self.manifest.chunks.iter().any(|chunk| chunk == hash);
+        if !ours || bytes.len() > CHUNK_MAX || hex(&Sha256::digest(bytes)) != hash {
+            return Ok(false);
+        }
+        let part = self.folder.join(format!("{hash}.part"));
+        std::fs::write(&part, bytes)?;
+        std::fs::rename(&part, self.folder.join(hash))?;
+        Ok(true)
+    }
+
+    /// Builds the new database beside the old one and switches by rename.
+    ///
+    /// # Errors
+    /// The rows are not what the manifest says: the old dataset stays in force.
+    pub fn build(&self, data: &Path) -> Result<()> {
+        let target = catalog::file(data, &self.manifest.dataset);
+        let fresh = target.with_extension("db.new");
+        let _ = std::fs::remove_file(&fresh);
+        let raw = self.unpack()?;
+        write(&fresh, &self.manifest, &raw)
+            .with_context(|| format!("dataset {} version {}", self.manifest.dataset, self.manifest.version))?;
+        std::fs::rename(&fresh, &target)?;
+        std::fs::File::open(data)?.sync_all()?;
+        let _ = std::fs::remove_dir_all(&self.folder);
+        Ok(())
+    }
+
+    fn unpack(&self) -> Result<Vec<u8>> {
+        let mut packed = Vec::new();
+        for hash in &self.manifest.chunks {
+            let bytes = std::fs::read(self.folder.join(hash))?;
+            if hex(&Sha256::digest(&bytes)) != *hash {
+                let _ = std::fs::remove_file(self.folder.join(hash));
+                anyhow::bail!("chunk {hash} went bad on disk and is fetched again");
+            }
+            packed.extend_from_slice(&bytes);
+        }
+        let mut raw = Vec::new();
+        zstd::Decoder::new(packed.as_slice())?.take(self.manifest.raw + 1).read_to_end(&mut raw)?;
+        ensure!(raw.len() as u64 == self.manifest.raw, "it unpacks to another size than its manifest says");
+        Ok(raw)
+    }
+}
+
+fn write(path: &Path, manifest: &Manifest, raw: &[u8]) -> Result<()> {
+    let mut db = Connection::open(path)?;
+    // Built beside the old file and switched by rename: a torn build is thrown away, so it needs no journal.
+    db.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA page_size = 8192;")?;
+    db.execute_batch(
+        "CREATE TABLE meta (version INTEGER, name TEXT);
+         CREATE TABLE item (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+         CREATE TABLE member (id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;",
+    )?;
+    let transaction = db.transaction()?;
+    transaction.execute("INSERT INTO meta VALUES (?1, ?2)", params![manifest.version, manifest.name])?;
+    let text = std::str::from_utf8(raw).context("the rows are not UTF-8")?;
+    let mut rows = 0;
+    for line in text.lines() {
+        rows += 1;
+        let insert = if manifest.dataset == "members" { insert_member } else { insert_item };
+        insert(&transaction, line).with_context(|| format!("row {rows}"))?;
+    }
+    ensure!(rows == manifest.rows, "it has {rows} rows and its manifest says {}", manifest.rows);
+    transaction.commit()?;
+    db.close().map_err(|(_, error)| error)?;
+    std::fs::File::open(path)?.sync_all()?;
+    Ok(())
+}
+
+fn insert_item(db: &Connection, line: &str) -> Result<()> {
+    let item: Item = serde_json::from_str(line)?;
+    db.prepare_cached("INSERT INTO item VALUES (?1, ?2)")?.execute(params![item.key.0, line])?;
+    Ok(())
+}
+
+fn insert_member(db: &Connection, line: &str) -> Result<()> {
+    let member: Member = serde_json::from_str(line)?;
+    let sql = "INSERT INTO member VALUES (?1, ?2, ?3)";
+    db.prepare_cached(sql)?.execute(params![member.id.0, member.code, line])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use checkout::catalog::Catalog as _;
+    use checkout::words::Money;
+
+    fn manifest(raw: &[u8], rows: u64) -> (Manifest, Vec<u8>) {
+        let packed = zstd::encode_all(raw, 3).unwrap();
+        let chunks = vec![hex(&Sha256::digest(&packed))];
+        let manifest = Manifest {
+            dataset: "catalogue".into(),
+            version: 7,
+            name: "pb-7".into(),
+            chunks,
+            raw: raw.len() as u64,
+            rows,
+        };
+        (manifest, packed)
+    }
+
+    #[test]
+    fn a_dataset_switches_as_a_whole_and_a_wrong_one_leaves_the_old_in_force() {
+        let data = tempfile::tempdir().unwrap();
+        let row = br#"{"key":"4006381333931","name":{"zh":"\u7b14","en":"Pen"},"price":250,"tax_bp":1300}"#;
+        let (good, packed) = manifest(row, 1);
+        let fetch = Fetch::begin(data.path(), good.clone()).unwrap();
+        assert_eq!(fetch.missing(), Some(good.chunks[0].as_str()));
+        assert!(!fetch.take(&good.chunks[0], b"something else").unwrap());
+        assert!(fetch.take(&good.chunks[0], &packed).unwrap());
+        assert_eq!(fetch.missing(), None);
+        fetch.build(data.path()).unwrap();
+        let catalog = catalog::SqliteCatalog::open(data.path());
+        assert_eq!(catalog.item(&"4006381333931".into()).unwrap().price, Money(250));
+        assert_eq!((catalog.version("catalogue"), catalog.price_book().0.as_str()), (7, "pb-7"));
+
+        for (raw, rows) in [(&b"{\"key\":1}"[..], 1), (row, 2)] {
+            let (bad, packed) = manifest(raw, rows);
+            let fetch = Fetch::begin(data.path(), bad.clone()).unwrap();
+            assert!(fetch.take(&bad.chunks[0], &packed).unwrap());
+            assert!(fetch.build(data.path()).is_err());
+        }
+        let (mut lying, packed) = manifest(row, 1);
+        lying.raw -= 1;
+        let fetch = Fetch::begin(data.path(), lying.clone()).unwrap();
+        assert!(fetch.take(&lying.chunks[0], &packed).unwrap());
+        assert!(fetch.build(data.path()).is_err());
+        assert_eq!(catalog::SqliteCatalog::open(data.path()).version("catalogue"), 7);
+    }
+}

@@ -1,0 +1,237 @@
+//! Pages and API of a store box: HTTP in, inputs to the core; views out as server-sent events.
+//!
+//! An answer leaves only after what it reports is on disk: requests wait for the core's reply.
+
+mod assets;
+pub mod pin;
+pub mod serve;
+
+use crate::config::Config;
+use crate::core_loop::{Picture, ToCore};
+use crate::sync::SyncStatus;
+use anyhow::Result;
+use axum::Json;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use checkout::page::{Method, PageRequest, Refused, StaffRequest};
+use checkout::view::{DeviceView, View};
+use checkout::words::{LaneId, Name, StaffId};
+use pin::Desk;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::WatchStream;
+use tokio_stream::{Stream, StreamExt as _};
+
+/// A press is answered within a commit; longer means the core is stuck.
+const ANSWER: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+pub struct Pages {
+    core: mpsc::Sender<ToCore>,
+    picture: watch::Receiver<Arc<Picture>>,
+    sync: watch::Receiver<SyncStatus>,
+    desk: Arc<Desk>,
+    hosts: Arc<Vec<String>>,
+}
+
+impl Pages {
+    /// # Errors
+    /// A PIN in the configuration that `aisled pin` did not print.
+    pub fn new(
+        config: &Config,
+        core: mpsc::Sender<ToCore>,
+        picture: watch::Receiver<Arc<Picture>>,
+        sync: watch::Receiver<SyncStatus>,
+    ) -> Result<Self> {
+        let mut hosts = config.http.names.clone();
+        hosts.extend(["localhost".into(), config.http.listen.ip().to_string()]);
+        Ok(Self { core, picture, sync, desk: Arc::new(Desk::new(&config.staff)?), hosts: Arc::new(hosts) })
+    }
+
+    fn is_ours(&self, method: &axum::http::Method, headers: &HeaderMap) -> bool {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let host = header(header::HOST).unwrap_or_default();
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let from_here = |origin: &str| origin.split_once("://").is_some_and(|(_, from)| from == host);
+        let said = method != axum::http::Method::POST || headers.contains_key("x-aisle");
+        self.hosts.iter().any(|known| known == name) && header(header::ORIGIN).is_none_or(from_here) && said
+    }
+
+    async fn press(&self, lane: u16, what: PageRequest) -> Response {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.core.send(ToCore::Page { lane: LaneId(lane), what, reply }).await;
+        let answer = match sent {
+            Ok(()) => tokio::time::timeout(ANSWER, answer).await.ok().and_then(Result::ok),
+            Err(_) => None,
+        };
+        match answer {
+            Some(Ok(())) => Json(json!({"ok": true})).into_response(),
+            Some(Err(refused)) => refusal(refused),
+            None => wrong(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "收银系统没有响应，请稍候",
+                "The till does not answer, please wait",
+            ),
+        }
+    }
+}
+
+fn refusal(refused: Refused) -> Response {
+    let body = json!({"ok": false, "refused": refused, "text": refused.text()});
+    (StatusCode::CONFLICT, Json(body)).into_response()
+}
+
+fn wrong(status: StatusCode, zh: &str, en: &str) -> Response {
+    (status, Json(json!({"ok": false, "text": {"zh": zh, "en": en}}))).into_response()
+}
+
+fn unreadable(error: &serde_json::Error) -> Response {
+    wrong(StatusCode::BAD_REQUEST, "请求无法识别", &format!("The request cannot be read: {error}"))
+}
+
+/// One press on a kiosk or phone page.
+async fn lane(State(pages): State<Pages>, Path(lane): Path<u16>, body: String) -> Response {
+    match serde_json::from_str(&body) {
+        Ok(PageRequest::Staff { .. }) => refusal(Refused::StaffOnly),
+        Ok(what) => pages.press(lane, what).await,
+        Err(error) => unreadable(&error),
+    }
+}
+
+/// One press on a staff page: whatever a shopper may do, and what only staff may.
+async fn staff_lane(State(pages): State<Pages>, Path(lane): Path<u16>, headers: HeaderMap, body: String) -> Response {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let Some(staff) = bearer.and_then(|token| pages.desk.staff_of(token)) else {
+        return wrong(StatusCode::UNAUTHORIZED, "请先登录", "Please sign in first");
+    };
+    match staff_request(&body, &staff) {
+        Ok(what) => pages.press(lane, what).await,
+        Err(error) => unreadable(&error),
+    }
+}
+
+fn staff_request(body: &str, staff: &StaffId) -> Result<PageRequest, serde_json::Error> {
+    let as_staff = |request| PageRequest::Staff { staff: staff.clone(), request };
+    match serde_json::from_str::<PageRequest>(body) {
+        Ok(PageRequest::Pay { method: Method::Cash { given } }) => Ok(as_staff(StaffRequest::TakeCash { given })),
+        // Who pressed is what the token says, never what the body says.
+        Ok(PageRequest::Staff { request, .. }) => Ok(as_staff(request)),
+        Ok(what) => Ok(what),
+        Err(_) => serde_json::from_str(body).map(as_staff),
+    }
+}
+
+#[derive(Deserialize)]
+struct Login {
+    pin: String,
+}
+
+async fn login(State(pages): State<Pages>, Json(login): Json<Login>) -> Response {
+    match pages.desk.login(&login.pin).await {
+        Some((token, staff, name)) => {
+            Json(json!({"ok": true, "token": token, "staff": staff, "name": name})).into_response()
+        }
+        None => wrong(StatusCode::UNAUTHORIZED, "密码不对", "That PIN is not known"),
+    }
+}
+
+/// The status line every page shows.
+#[derive(Serialize)]
+struct StoreLine<'a> {
+    store: &'a Name,
+    currency: &'a checkout::receipt::Currency,
+    price_book: &'a str,
+    online: bool,
+    backlog: u64,
+    vision: &'static str,
+    vision_hint: Option<Name>,
+    version: &'static str,
+    staff_calls: usize,
+}
+
+fn store_line(picture: &Picture, sync: SyncStatus) -> Value {
+    let view = &picture.view;
+    let (vision, vision_hint) = vision(view);
+    let calls = view.lanes.iter().filter(|lane| lane.help_since.is_some() || !lane.interventions.is_empty()).count();
+    let line = StoreLine {
+        store: &view.store,
+        currency: &view.currency,
+        price_book: &view.price_book.0,
+        online: sync.online,
+        backlog: picture.head.saturating_sub(sync.acked),
+        vision,
+        vision_hint,
+        version: env!("CARGO_PKG_VERSION"),
+        staff_calls: calls,
+    };
+    serde_json::to_value(line).unwrap_or_default()
+}
+
+/// `off`: no lane has a camera; `missing`: it cannot work just now, and why.
+fn vision(view: &View) -> (&'static str, Option<Name>) {
+    let found: Option<&DeviceView> =
+        view.lanes.iter().flat_map(|lane| &lane.devices).find(|device| device.kind == "vision");
+    match found {
+        None => ("off", None),
+        Some(device) if device.up => ("ready", None),
+        Some(device) => ("missing", device.detail.clone()),
+    }
+}
+
+async fn lane_events(State(pages): State<Pages>, Path(lane): Path<u16>) -> Response {
+    let known = pages.picture.borrow().view.lanes.iter().any(|view| view.lane.0 == lane);
+    if !known {
+        return refusal(Refused::NoLane);
+    }
+    let draw = move |picture: &Picture, sync: SyncStatus| {
+        let view = picture.view.lanes.iter().find(|view| view.lane.0 == lane);
+        json!({"view": view, "store": store_line(picture, sync)})
+    };
+    stream(&pages, draw)
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: String,
+}
+
+async fn staff_events(State(pages): State<Pages>, Query(token): Query<Token>) -> Response {
+    if pages.desk.staff_of(&token.token).is_none() {
+        return wrong(StatusCode::UNAUTHORIZED, "请先登录", "Please sign in first");
+    }
+    stream(&pages, |picture, sync| json!({"view": picture.view, "store": store_line(picture, sync)}))
+}
+
+/// The picture at once, then each change of it; equal pictures are not sent twice.
+fn stream(pages: &Pages, draw: impl Fn(&Picture, SyncStatus) -> Value + Send + 'static) -> Response {
+    let (picture, sync) = (pages.picture.clone(), pages.sync.clone());
+    let changes = changes(picture.clone(), sync.clone());
+    let mut last = Value::Null;
+    let events = changes.filter_map(move |()| {
+        let fresh = draw(&picture.borrow(), *sync.borrow());
+        let changed = fresh != last;
+        last.clone_from(&fresh);
+        changed.then(|| Event::default().json_data(fresh))
+    });
+    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))).into_response()
+}
+
+fn changes(picture: watch::Receiver<Arc<Picture>>, sync: watch::Receiver<SyncStatus>) -> impl Stream<Item = ()> {
+    WatchStream::new(picture).map(|_| ()).merge(WatchStream::from_changes(sync).map(|_| ()))
+}
+
+/// One origin, no foreign page, no rebinding: the Host must be ours, an Origin must match it, a press says it is one.
+async fn guard(State(pages): State<Pages>, request: Request, next: Next) -> Response {
+    if !pages.is_ours(request.method(), request.headers()) {
+        return wrong(StatusCode::FORBIDDEN, "请求来源不对", "This request comes from somewhere else");
+    }
+    let mut response = next.run(request).await;
+    assets::seal(response.headers_mut());
+    response
+}

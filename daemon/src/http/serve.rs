@@ -1,0 +1,43 @@
+//! The routes, and the server that runs them.
+
+use super::{Pages, assets, guard, lane, lane_events, login, staff_events, staff_lane};
+use anyhow::{Context, Result};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+
+/// No press is longer.
+const BODY_MAX: usize = 16 * 1024;
+
+/// # Errors
+/// The address is taken: says by which setting it was asked for.
+pub async fn bind(listen: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}: is [http] listen taken by another program?"))
+}
+
+/// Serves pages until the process ends.
+pub async fn run(pages: Pages, listener: TcpListener) {
+    let router = Router::new()
+        .route("/", get(|| assets::page("start.html")))
+        .route("/kiosk/{lane}", get(|| assets::page("kiosk.html")))
+        .route("/staff", get(|| assets::page("staff.html")))
+        .route("/web/{file}", get(assets::file))
+        .route("/api/events/staff", get(staff_events))
+        .route("/api/events/{lane}", get(lane_events))
+        .route("/api/lane/{lane}", post(lane))
+        .route("/api/staff/login", post(login))
+        .route("/api/staff/lane/{lane}", post(staff_lane))
+        .route("/healthz", get(|| async { Json(json!({"ok": true, "version": env!("CARGO_PKG_VERSION")})) }))
+        .layer(from_fn_with_state(pages.clone(), guard))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(pages);
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "pages are no longer served");
+    }
+}

@@ -1,0 +1,352 @@
+//! `journal.db`: the append-only facts. The core loop is its one writer; everybody else reads through [`Reader`].
+//!
+//! Rows carry a hash chain: `hash = SHA-256(previous hash ‖ seq ‖ body)`. UPDATE and DELETE are refused by triggers.
+
+use anyhow::{Context, Result, bail, ensure};
+use checkout::event::Record;
+use checkout::facts::Facts;
+use checkout::wire::chain_preimage;
+use ring::rand::SecureRandom;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Below this, SQLite can lose committed rows when a WAL is reset (fixed in 3.51.3).
+const SQLITE_MIN: i32 = 3_051_003;
+const BUSY: Duration = Duration::from_secs(5);
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event (
+    seq  INTEGER PRIMARY KEY,
+    body TEXT NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+);
+CREATE TRIGGER IF NOT EXISTS event_is_not_changed BEFORE UPDATE ON event
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only: correct with an event'); END;
+CREATE TRIGGER IF NOT EXISTS event_is_not_deleted BEFORE DELETE ON event
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only: correct with an event'); END;
+CREATE TRIGGER IF NOT EXISTS event_is_not_replaced BEFORE INSERT ON event
+WHEN NEW.seq <> (SELECT ifnull(max(seq), 0) + 1 FROM event)
+BEGIN SELECT RAISE(ABORT, 'the journal has no gaps and no second copies'); END;
+CREATE TABLE IF NOT EXISTS cursor (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, acked INTEGER NOT NULL);
+INSERT OR IGNORE INTO cursor VALUES (1, 1, 0);
+CREATE TABLE IF NOT EXISTS snapshot (seq INTEGER PRIMARY KEY, facts TEXT NOT NULL);
+";
+
+pub type Hash = [u8; 32];
+
+/// What HQ has, as far as the box knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub epoch: u64,
+    pub acked: u64,
+}
+
+#[derive(Debug)]
+pub struct Journal {
+    db: Connection,
+    path: PathBuf,
+    id: String,
+    head: u64,
+    hash: Hash,
+}
+
+impl Journal {
+    /// Opens or creates the journal and checks that it is one we may write.
+    ///
+    /// # Errors
+    /// An SQLite that can lose rows, a file that is no journal, or a head whose hash does not follow from its row.
+    pub fn open(path: &Path) -> Result<Self> {
+        ensure!(
+            rusqlite::version_number() >= SQLITE_MIN,
+            "SQLite {} can lose committed rows; 3.51.3 or newer is needed",
+            rusqlite::version()
+        );
+        let db = Connection::open(path)
+            .with_context(|| format!("cannot open the journal {}: is the folder writable?", path.display()))?;
+        durable(&db).with_context(|| format!("journal {}", path.display()))?;
+        db.execute_batch(SCHEMA).with_context(|| format!("{} is not a journal of this version", path.display()))?;
+        let id = journal_id(&db)?;
+        let (head, hash) = head(&db)?;
+        verify_head(&db, head, &hash).with_context(|| format!("journal {}", path.display()))?;
+        Ok(Self { db, path: path.into(), id, head, hash })
+    }
+
+    /// Commits `records` in one FULL transaction, together with the cursor if it moved.
+    ///
+    /// # Errors
+    /// The disk refused: the process must end, a lane that cannot record must not sell.
+    pub fn commit(&mut self, records: &[Record], cursor: Option<Cursor>) -> Result<()> {
+        let (mut head, mut hash) = (self.head, self.hash);
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let mut insert = transaction.prepare_cached("INSERT INTO event (seq, body, hash) VALUES (?1, ?2, ?3)")?;
+            for record in records {
+                let body = serde_json::to_string(record)?;
+                head += 1;
+                hash = chain(&hash, head, body.as_bytes());
+                insert.execute(params![head, body, hash])?;
+            }
+        }
+        if let Some(cursor) = cursor {
+            let sql = "UPDATE cursor SET epoch = ?1, acked = ?2";
+            transaction.prepare_cached(sql)?.execute(params![cursor.epoch, cursor.acked])?;
+        }
+        transaction.commit()?;
+        (self.head, self.hash) = (head, hash);
+        Ok(())
+    }
+
+    /// Keeps the fold as of the head, so that a start replays only what came after.
+    ///
+    /// # Errors
+    /// The disk refused. Nothing is lost: the next start replays more.
+    pub fn keep_snapshot(&mut self, facts: &Facts) -> Result<()> {
+        let text = serde_json::to_string(facts)?;
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("DELETE FROM snapshot WHERE seq < ?1", params![self.head])?;
+        transaction.execute("INSERT OR REPLACE INTO snapshot VALUES (?1, ?2)", params![self.head, text])?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The latest snapshot this version can read, and the row it stands at.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn snapshot(&self) -> Result<Option<(u64, Facts)>> {
+        let sql = "SELECT seq, facts FROM snapshot WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1";
+        let found: Option<(u64, String)> =
+            self.db.query_row(sql, [self.head], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        // A snapshot of another version is no fact: replaying from the start gives the same.
+        Ok(found.and_then(|(seq, text)| Some((seq, serde_json::from_str(&text).ok()?))))
+    }
+
+    /// Calls `each` with every record after `after`, in order.
+    ///
+    /// # Errors
+    /// A row that is no record of ours: says which.
+    pub fn replay(&self, after: u64, mut each: impl FnMut(&Record)) -> Result<u64> {
+        let mut rows = self.db.prepare("SELECT seq, body FROM event WHERE seq > ?1 ORDER BY seq")?;
+        let mut rows = rows.query([after])?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            let seq: u64 = row.get(0)?;
+            let record: Record = serde_json::from_str(row.get_ref(1)?.as_str()?)
+                .with_context(|| format!("journal {}: row {seq} cannot be read", self.path.display()))?;
+            each(&record);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// # Errors
+    /// The file cannot be read.
+    pub fn cursor(&self) -> Result<Cursor> {
+        let read = |row: &rusqlite::Row<'_>| Ok(Cursor { epoch: row.get(0)?, acked: row.get(1)? });
+        Ok(self.db.query_row("SELECT epoch, acked FROM cursor", [], read)?)
+    }
+
+    #[must_use]
+    pub const fn head(&self) -> u64 {
+        self.head
+    }
+
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A read-only view for sync, export and verification: its own connection, never in the writer's way.
+#[derive(Debug)]
+pub struct Reader {
+    db: Connection,
+}
+
+/// One row as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub seq: u64,
+    pub body: String,
+}
+
+impl Reader {
+    /// # Errors
+    /// There is no such journal.
+    pub fn open(path: &Path) -> Result<Self> {
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .with_context(|| format!("cannot read the journal {}", path.display()))?;
+        db.busy_timeout(BUSY)?;
+        Ok(Self { db })
+    }
+
+    /// Rows from `first` on, at least one if there is one, until `bytes` of bodies or `count` rows.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn rows(&self, first: u64, bytes: usize, count: usize) -> Result<Vec<Row>> {
+        let mut statement =
+            self.db.prepare_cached("SELECT seq, body FROM event WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?;
+        let mut rows = statement.query(params![first, i64::try_from(count).unwrap_or(i64::MAX)])?;
+        let (mut out, mut sum) = (Vec::new(), 0);
+        while let Some(row) = rows.next()? {
+            let row = Row { seq: row.get(0)?, body: row.get(1)? };
+            sum += row.body.len() + 1;
+            if sum > bytes && !out.is_empty() {
+                break;
+            }
+            out.push(row);
+        }
+        Ok(out)
+    }
+
+    /// Chain hash after row `seq`; zeros before the first.
+    ///
+    /// # Errors
+    /// There is no such row.
+    pub fn hash_at(&self, seq: u64) -> Result<Hash> {
+        if seq == 0 {
+            return Ok([0; 32]);
+        }
+        let sql = "SELECT hash FROM event WHERE seq = ?1";
+        let hash = self.db.prepare_cached(sql)?.query_row([seq], |row| row.get(0)).optional()?;
+        hash.with_context(|| format!("the journal has no row {seq}"))
+    }
+
+    /// Recomputes the chain and names the first row that does not follow.
+    ///
+    /// # Errors
+    /// The first bad row, or an unreadable file.
+    pub fn verify(&self) -> Result<u64> {
+        let mut statement = self.db.prepare("SELECT seq, body, hash FROM event ORDER BY seq")?;
+        let mut rows = statement.query([])?;
+        let (mut prev, mut expected) = ([0; 32], 1);
+        while let Some(row) = rows.next()? {
+            let seq: u64 = row.get(0)?;
+            ensure!(seq == expected, "row {expected} is missing");
+            let hash: Hash = row.get(2)?;
+            prev = chain(&prev, seq, row.get_ref(1)?.as_str()?.as_bytes());
+            ensure!(hash == prev, "row {seq} was changed: its hash does not follow from row {}", seq - 1);
+            expected += 1;
+        }
+        Ok(expected - 1)
+    }
+}
+
+#[must_use]
+pub fn chain(prev: &Hash, seq: u64, body: &[u8]) -> Hash {
+    Sha256::digest(chain_preimage(prev, seq, body)).into()
+}
+
+/// WAL and FULL, read back: a database that silently runs otherwise can lose an acknowledged sale.
+fn durable(db: &Connection) -> Result<()> {
+    db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "mmap_size", 0)?;
+    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    let full: i64 = db.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    if !mode.eq_ignore_ascii_case("wal") || full != 2 {
+        bail!("the file system does not give WAL and FULL (got {mode}, {full}): put it on a local disk");
+    }
+    Ok(())
+}
+
+fn journal_id(db: &Connection) -> Result<String> {
+    let mut random = [0; 16];
+    ring::rand::SystemRandom::new().fill(&mut random).map_err(|_| anyhow::anyhow!("no random numbers"))?;
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('journal', ?1)", [crate::jws::hex(&random)])?;
+    Ok(db.query_row("SELECT value FROM meta WHERE key = 'journal'", [], |row| row.get(0))?)
+}
+
+fn head(db: &Connection) -> Result<(u64, Hash)> {
+    let sql = "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1";
+    let found = db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(found.unwrap_or((0, [0; 32])))
+}
+
+/// The last row must follow from the one before: the cheap part of a full verification, at every start.
+fn verify_head(db: &Connection, head: u64, hash: &Hash) -> Result<()> {
+    if head == 0 {
+        return Ok(());
+    }
+    let prev = db.query_row("SELECT hash FROM event WHERE seq = ?1", [head - 1], |row| row.get(0)).optional()?;
+    let body: String = db.query_row("SELECT body FROM event WHERE seq = ?1", [head], |row| row.get(0))?;
+    let follows = chain(&prev.unwrap_or([0; 32]), head, body.as_bytes()) == *hash;
+    ensure!(follows, "its last row {head} does not follow from the row before: restore it from a backup");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use checkout::event::Event;
+    use checkout::store::StoreEvent;
+    use checkout::words::Utc;
+
+    fn record(n: u64) -> Record {
+        let event = Event::Store(StoreEvent::Booted { boot: n, version: "test".into() });
+        Record { utc: Utc(i64::try_from(n).unwrap()), lane: None, event }
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_reopening_and_the_chain_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let id = {
+            let mut journal = Journal::open(&path).unwrap();
+            journal.commit(&[record(1), record(2)], None).unwrap();
+            journal.commit(&[record(3)], Some(Cursor { epoch: 1, acked: 2 })).unwrap();
+            journal.id().to_owned()
+        };
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!((journal.id(), journal.head()), (id.as_str(), 3));
+        assert_eq!(journal.cursor().unwrap(), Cursor { epoch: 1, acked: 2 });
+        let mut boots = 0;
+        journal.replay(1, |_| boots += 1).unwrap();
+        assert_eq!(boots, 2);
+        assert_eq!(Reader::open(&path).unwrap().verify().unwrap(), 3);
+    }
+
+    #[test]
+    fn a_row_is_neither_changed_nor_deleted_nor_doubled_and_tampering_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        Journal::open(&path).unwrap().commit(&[record(1), record(2), record(3)], None).unwrap();
+        let db = Connection::open(&path).unwrap();
+        for sql in [
+            "UPDATE event SET body = 'x' WHERE seq = 2",
+            "DELETE FROM event",
+            "INSERT INTO event VALUES (9, 'x', zeroblob(32))",
+            "REPLACE INTO event VALUES (2, 'x', zeroblob(32))",
+        ] {
+            assert!(db.execute(sql, []).is_err(), "{sql} was let through");
+        }
+        db.execute_batch("DROP TRIGGER event_is_not_changed; UPDATE event SET body = 'x' WHERE seq = 2").unwrap();
+        let error = Reader::open(&path).unwrap().verify().unwrap_err().to_string();
+        assert!(error.contains("row 2"), "{error}");
+    }
+
+    #[test]
+    fn a_snapshot_gives_the_same_fold_as_the_whole_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&folder.path().join("journal.db")).unwrap();
+        let (mut whole, records) = (Facts::default(), [record(1), record(2)]);
+        records.iter().for_each(|record| whole.apply(record));
+        journal.commit(&records, None).unwrap();
+        journal.keep_snapshot(&whole).unwrap();
+        journal.commit(&[record(3)], None).unwrap();
+        whole.apply(&record(3));
+        let (seq, mut facts) = journal.snapshot().unwrap().unwrap();
+        journal.replay(seq, |record| facts.apply(record)).unwrap();
+        assert_eq!((seq, facts), (2, whole));
+    }
+}

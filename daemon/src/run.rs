@@ -1,0 +1,97 @@
+//! Wires the parts together and runs the store until it is told to stop.
+
+use crate::catalog::SqliteCatalog;
+use crate::config::Config;
+use crate::core_loop::{COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, Picture, ToCore, first_picture, replay};
+use crate::http::{Pages, serve};
+use crate::journal::Journal;
+use crate::sync::{Sync, SyncStatus};
+use crate::uplink::Uplink;
+use crate::{catalog, device};
+use anyhow::{Context, Result};
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// Commands waiting for headquarters.
+const ASKS_MAX: usize = 64;
+
+/// Runs the store of `config`; `Ok` after an orderly stop.
+///
+/// # Errors
+/// What kept it from starting, or a journal that cannot be written.
+pub fn run(config: &Config) -> Result<()> {
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let journal = Journal::open(&config.data.join("journal.db"))?;
+    let store = replay(&journal, config.store()?)?;
+    let catalog = SqliteCatalog::open(&config.data);
+    let (to_core, inputs) = mpsc::channel(INPUTS_MAX);
+    let (picture, seen) = watch::channel(Arc::new(first_picture(&store, &catalog, journal.head())));
+    let (status, sync_status) = watch::channel(SyncStatus::default());
+    let mut outlets = Outlets::default();
+    let _context = runtime.enter();
+    for device in &config.devices {
+        let (commands, port) = mpsc::channel(COMMANDS_MAX);
+        outlets.devices.insert(device.name.clone(), commands);
+        runtime.spawn(device::port(device.clone(), to_core.clone(), port));
+    }
+    if let Some(sync) = sync(config, &journal, &catalog, &store, &to_core, &seen, status, &mut outlets)? {
+        runtime.spawn(sync.port());
+    }
+    let pages = Pages::new(config, to_core.clone(), seen, sync_status)?;
+    let listener = runtime.block_on(serve::bind(config.http.listen))?;
+    runtime.spawn(serve::run(pages, listener));
+    runtime.spawn(stop_on_signal(to_core));
+    let core = CoreLoop::new(Parts { store, journal, catalog, outlets, inputs, picture });
+    let ended = runtime.block_on(core.run());
+    runtime.shutdown_background();
+    ended
+}
+
+#[expect(clippy::too_many_arguments, reason = "the one place where everything meets")]
+fn sync(
+    config: &Config,
+    journal: &Journal,
+    catalog: &SqliteCatalog,
+    store: &checkout::Store,
+    core: &mpsc::Sender<ToCore>,
+    picture: &watch::Receiver<Arc<Picture>>,
+    status: watch::Sender<SyncStatus>,
+    outlets: &mut Outlets,
+) -> Result<Option<Sync>> {
+    let Some(hq) = config.hq.clone() else { return Ok(None) };
+    let (asks, asked) = mpsc::channel(ASKS_MAX);
+    outlets.hq = Some(asks);
+    let cursor = journal.cursor()?;
+    status.send_modify(|status| status.acked = cursor.acked);
+    let versions = catalog::DATASETS.iter().map(|dataset| ((*dataset).to_owned(), catalog.version(dataset)));
+    Ok(Some(Sync {
+        hq,
+        tenant: config.tenant.clone(),
+        box_id: config.box_id.clone(),
+        data: config.data.clone(),
+        journal: journal.path().to_owned(),
+        journal_id: journal.id().to_owned(),
+        boot: store.facts().boot + 1,
+        core: core.clone(),
+        asks: asked,
+        picture: picture.clone(),
+        status,
+        uplink: Uplink::new(journal.id().to_owned(), cursor.epoch, cursor.acked, journal.head()),
+        versions: versions.collect(),
+    }))
+}
+
+async fn stop_on_signal(core: mpsc::Sender<ToCore>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tracing::info!("stopping: what is recorded is on disk");
+    let _ = core.send(ToCore::Stop).await;
+}

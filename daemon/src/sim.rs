@@ -1,0 +1,174 @@
+//! Hosts a device's stand-in on a real pseudo-terminal or TCP port: the daemon cannot tell it from the device.
+
+use crate::link::Stream;
+use anyhow::{Context, Result};
+use checkout::words::Mono;
+use drivers::Out;
+use drivers::sim::{SIMS, Sim, SimIn};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_serial::{SerialPort as _, SerialStream};
+
+/// A stand-in that runs; dropped, the device is unplugged.
+#[derive(Debug)]
+pub struct Running {
+    /// For the configuration: `serial:/dev/pts/7` or `tcp:127.0.0.1:40001`.
+    pub link: String,
+    controls: mpsc::Sender<Value>,
+    state: watch::Receiver<Value>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    /// A hand on the device, such as `{"scan": "6901234567892"}`.
+    pub async fn control(&self, verb: Value) {
+        let _ = self.controls.send(verb).await;
+    }
+
+    /// What a person standing before it sees.
+    #[must_use]
+    pub fn state(&self) -> Value {
+        self.state.borrow().clone()
+    }
+
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Value> {
+        self.state.clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The stand-in of `driver`.
+///
+/// # Errors
+/// There is none, or `options` are wrong.
+pub fn build(driver: &str, options: &Value) -> Result<Box<dyn Sim>> {
+    let names: Vec<&str> = SIMS.iter().map(|(name, _)| *name).collect();
+    let found = SIMS.iter().find(|(name, _)| *name == driver);
+    let (_, build) = found.with_context(|| format!("{driver:?} has no stand-in; there are {}", names.join(", ")))?;
+    build(options).map_err(|wrong| anyhow::anyhow!(wrong))
+}
+
+/// On a pseudo-terminal, as a serial device.
+///
+/// # Errors
+/// The system gives none.
+pub fn on_pty(sim: Box<dyn Sim>) -> Result<Running> {
+    let (ours, mut theirs) = SerialStream::pair().context("no pseudo-terminal")?;
+    theirs.set_exclusive(false)?;
+    let path = theirs.name().context("a pseudo-terminal without a name")?;
+    let (host, controls, state) = Host::new(sim);
+    let task = tokio::spawn(async move {
+        // Held open: a line nobody holds ends with an error each time the daemon closes it.
+        let _theirs = theirs;
+        host.serve_for_ever(Box::new(ours)).await;
+    });
+    Ok(Running { link: format!("serial:{path}"), controls, state, task })
+}
+
+/// On a TCP port of this machine; one connection at a time, as small devices do.
+///
+/// # Errors
+/// The port is taken.
+pub async fn on_tcp(sim: Box<dyn Sim>, address: SocketAddr) -> Result<Running> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let link = format!("tcp:{}", listener.local_addr()?);
+    let (host, controls, state) = Host::new(sim);
+    let task = tokio::spawn(host.accept_for_ever(listener));
+    Ok(Running { link, controls, state, task })
+}
+
+struct Host {
+    sim: Box<dyn Sim>,
+    controls: mpsc::Receiver<Value>,
+    state: watch::Sender<Value>,
+    wake_at: Option<Mono>,
+    started: Instant,
+}
+
+impl Host {
+    fn new(sim: Box<dyn Sim>) -> (Self, mpsc::Sender<Value>, watch::Receiver<Value>) {
+        let (control, controls) = mpsc::channel(64);
+        let (state, seen) = watch::channel(sim.state());
+        (Self { sim, controls, state, wake_at: None, started: Instant::now() }, control, seen)
+    }
+
+    async fn serve_for_ever(mut self, mut stream: Box<dyn Stream>) {
+        loop {
+            self.serve(&mut stream).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn accept_for_ever(mut self, listener: TcpListener) {
+        loop {
+            let wake = self.wake_at.map(|at| self.started + Duration::from_millis(at.0));
+            tokio::select! {
+                accepted = listener.accept() => {
+                    if let Ok((stream, _)) = accepted {
+                        let _ = stream.set_nodelay(true);
+                        let mut stream: Box<dyn Stream> = Box::new(stream);
+                        self.serve(&mut stream).await;
+                    }
+                }
+                // A device works and is handled also while nobody is connected to it.
+                () = sleep_until(wake) => { self.wake_at = None; self.handle(SimIn::Timeout); }
+                Some(verb) = self.controls.recv() => { self.handle(SimIn::Control(&verb)); }
+            }
+        }
+    }
+
+    /// Until the other side, or the device itself, hangs up.
+    async fn serve(&mut self, stream: &mut Box<dyn Stream>) {
+        let mut buffer = [0; 4096];
+        let mut out = self.handle(SimIn::Connected);
+        loop {
+            if stream.write_all(&out.bytes).await.is_err() || stream.flush().await.is_err() || out.close {
+                break;
+            }
+            let wake = self.wake_at.map(|at| self.started + Duration::from_millis(at.0));
+            out = tokio::select! {
+                read = stream.read(&mut buffer) => match read {
+                    Ok(count) if count > 0 => self.handle(SimIn::Bytes(&buffer[..count])),
+                    Ok(_) | Err(_) => break,
+                },
+                () = sleep_until(wake) => { self.wake_at = None; self.handle(SimIn::Timeout) }
+                Some(verb) = self.controls.recv() => self.handle(SimIn::Control(&verb)),
+            };
+        }
+        self.handle(SimIn::Disconnected);
+    }
+
+    fn handle(&mut self, input: SimIn<'_>) -> Out {
+        let mut out = Out::default();
+        let now = Mono(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.sim.handle(now, input, &mut out);
+        if out.wake_at.is_some() {
+            self.wake_at = out.wake_at;
+        }
+        self.state.send_if_modified(|state| {
+            let fresh = self.sim.state();
+            let changed = *state != fresh;
+            *state = fresh;
+            changed
+        });
+        out
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

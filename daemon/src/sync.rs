@@ -1,0 +1,478 @@
+//! The box's end of the MQTT contract (DESIGN section 4): journal rows up, headquarters' words down.
+//!
+//! The connection is a disposable pipe: one event loop per connection, never reused, nothing trusted that it holds.
+//! What was not acknowledged by headquarters' commit is sent again.
+
+use crate::config::Hq;
+use crate::core_loop::{AskHq, Picture, ToCore};
+use crate::dataset::Fetch;
+use crate::journal::{Cursor, Reader};
+use crate::jws::{Verifier, hex, unhex};
+use crate::supervise::{Backoff, guarded};
+use crate::uplink::Uplink;
+use anyhow::{Context, Result, bail, ensure};
+use checkout::Input;
+use checkout::store::HqInput;
+use checkout::wire::{
+    Ack, Ask, BATCH_RAW_MAX, BatchHeader, BoxState, Hello, MESSAGE_MAX, Manifest, Question, Reply, Topics, Verdict,
+    Welcome,
+};
+use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, Publish, QoS, Transport};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+/// A region that comes back does not come back at once.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// Small batches wait this long for company.
+const GATHER: Duration = Duration::from_millis(50);
+const STATE_EVERY: Duration = Duration::from_secs(15);
+const BATCH_ROWS: usize = 2_000;
+const BATCH_BYTES: usize = 256 * 1024;
+const CHUNK_EVERY: Duration = Duration::from_secs(2);
+
+/// What pages show of the line to headquarters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncStatus {
+    pub online: bool,
+    pub acked: u64,
+}
+
+/// The sync port: what outlives a connection.
+#[derive(Debug)]
+pub struct Sync {
+    pub hq: Hq,
+    pub tenant: String,
+    pub box_id: String,
+    pub data: PathBuf,
+    pub journal: PathBuf,
+    pub journal_id: String,
+    pub boot: u64,
+    pub core: mpsc::Sender<ToCore>,
+    pub asks: mpsc::Receiver<AskHq>,
+    pub picture: watch::Receiver<Arc<Picture>>,
+    pub status: watch::Sender<SyncStatus>,
+    pub uplink: Uplink,
+    pub versions: BTreeMap<String, u64>,
+}
+
+impl Sync {
+    /// For as long as the process lives.
+    pub async fn port(mut self) {
+        let mut backoff = Backoff::new(BACKOFF_MAX, true);
+        let mut connection = 0;
+        loop {
+            connection += 1;
+            backoff.starting();
+            let ended = guarded(self.connect(connection)).await;
+            self.status.send_modify(|status| status.online = false);
+            if self.core.send(ToCore::Input(Input::Hq(HqInput::Online(false)))).await.is_err() {
+                return;
+            }
+            let wait = backoff.failed();
+            let reason = ended.err().map(|error| format!("{error:#}")).unwrap_or_default();
+            tracing::warn!(broker = %self.hq.broker, %reason, "headquarters is away: selling goes on; trying again in {wait:.1?}");
+            self.forget_asks(wait).await;
+        }
+    }
+
+    /// Questions are of the moment: what could not be asked is asked again by the core.
+    async fn forget_asks(&mut self, wait: Duration) {
+        let until = Instant::now() + wait;
+        while let Ok(Some(_)) = tokio::time::timeout_at(until, self.asks.recv()).await {}
+    }
+
+    async fn connect(&mut self, connection: u64) -> Result<()> {
+        let verifier = Verifier::new(&self.hq.public_key, &self.tenant, &self.box_id)?;
+        let topics = Topics::new(&self.tenant, &self.box_id);
+        let reader = Reader::open(&self.journal)?;
+        let will = self.state(connection, false);
+        let options = options(&self.hq, &self.box_id, &topics, &will)?;
+        let (client, events) = AsyncClient::new(options, 64);
+        let keep_alive = Duration::from_secs(u64::from(self.hq.keep_alive_s));
+        self.uplink.connected();
+        let started = Instant::now();
+        let mut link = Link {
+            sync: self,
+            verifier,
+            topics,
+            reader,
+            client,
+            connection,
+            asked: 0,
+            revision: 0,
+            fetching: None,
+            chunk_due: None,
+            started,
+        };
+        link.serve(events, keep_alive).await
+    }
+
+    fn state(&self, connection: u64, online: bool) -> BoxState {
+        let picture = self.picture.borrow();
+        let devices = picture.view.lanes.iter().flat_map(|lane| &lane.devices);
+        BoxState {
+            online,
+            boot: self.boot,
+            connection,
+            version: env!("CARGO_PKG_VERSION").into(),
+            head: picture.head,
+            acked: self.uplink.acked,
+            price_book: picture.view.price_book.0.clone(),
+            devices: devices.map(|device| (device.name.0.clone(), device.up)).collect(),
+            store: picture.view.store.en.clone(),
+        }
+    }
+}
+
+/// One connection.
+struct Link<'a> {
+    sync: &'a mut Sync,
+    verifier: Verifier,
+    topics: Topics,
+    reader: Reader,
+    client: AsyncClient,
+    connection: u64,
+    asked: u64,
+    revision: u64,
+    fetching: Option<Fetch>,
+    chunk_due: Option<Instant>,
+    started: Instant,
+}
+
+impl Link<'_> {
+    async fn serve(&mut self, mut events: EventLoop, keep_alive: Duration) -> Result<()> {
+        let silence = keep_alive.mul_f64(2.5);
+        let mut heard = Instant::now();
+        let mut state = tokio::time::interval(STATE_EVERY);
+        let mut head = self.sync.picture.clone();
+        let mut gather: Option<Instant> = None;
+        loop {
+            // `poll` must run for anything to move, so nothing in this loop waits for the client's queue to empty.
+            tokio::select! {
+                event = tokio::time::timeout_at(heard + silence, events.poll()) => {
+                    let event = event.context("the broker has gone silent")??;
+                    if let Event::Incoming(packet) = event {
+                        heard = Instant::now();
+                        self.packet(packet)?;
+                    }
+                }
+                changed = head.changed() => {
+                    changed.context("the core has ended")?;
+                    self.sync.uplink.head = head.borrow_and_update().head;
+                    gather.get_or_insert(Instant::now() + GATHER);
+                }
+                () = until(gather) => gather = None,
+                Some(ask) = self.sync.asks.recv() => self.ask(ask.wait_ms, ask.what)?,
+                _ = state.tick() => {
+                    self.sync.uplink.tick(self.now_ms());
+                    if self.sync.uplink.is_welcome() {
+                        self.publish_state()?;
+                    }
+                }
+                () = until(self.chunk_due) => self.next_chunk()?,
+            }
+            if gather.is_none() || self.backlog() > BATCH_ROWS as u64 {
+                self.send_batches()?;
+            }
+        }
+    }
+
+    fn packet(&mut self, packet: Packet) -> Result<()> {
+        match packet {
+            Packet::ConnAck(_) => self.hello(),
+            Packet::Publish(publish) => self.message(&publish),
+            Packet::Disconnect => bail!("the broker ended the connection"),
+            Packet::Connect(_)
+            | Packet::PubAck(_)
+            | Packet::PubRec(_)
+            | Packet::PubRel(_)
+            | Packet::PubComp(_)
+            | Packet::Subscribe(_)
+            | Packet::SubAck(_)
+            | Packet::Unsubscribe(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingReq
+            | Packet::PingResp => Ok(()),
+        }
+    }
+
+    fn hello(&mut self) -> Result<()> {
+        for leaf in ["welcome", "ack", "reply"] {
+            self.client.try_subscribe(self.topics.of(leaf), QoS::AtLeastOnce)?;
+        }
+        self.client.try_subscribe(self.topics.dataset("+"), QoS::AtLeastOnce)?;
+        let hello = Hello {
+            journal: self.sync.journal_id.clone(),
+            epoch: self.sync.uplink.epoch,
+            boot: self.sync.boot,
+            connection: self.connection,
+            head: self.sync.uplink.head,
+            acked: self.sync.uplink.acked,
+            hash: hex(&self.reader.hash_at(self.sync.uplink.acked)?),
+            datasets: self.sync.versions.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        self.publish(self.topics.of("hello"), false, &hello)
+    }
+
+    /// Every byte from outside may be hostile: what is not understood is counted out loud once and changes nothing.
+    fn message(&mut self, publish: &Publish) -> Result<()> {
+        ensure!(publish.payload.len() <= MESSAGE_MAX, "a message of {} bytes", publish.payload.len());
+        let topic = publish.topic.as_str();
+        let handled = if topic == self.topics.of("welcome") {
+            self.welcome(&publish.payload)
+        } else if topic == self.topics.of("ack") {
+            self.ack(&publish.payload)
+        } else if topic == self.topics.of("reply") {
+            self.reply(&publish.payload)
+        } else if let Some(hash) = topic.strip_prefix(&self.topics.chunk("")) {
+            self.chunk(hash, &publish.payload)
+        } else {
+            self.manifest(&publish.payload)
+        };
+        match handled {
+            Err(error) if error.is::<Ended>() => Err(error),
+            Err(error) => {
+                tracing::debug!(topic, error = format!("{error:#}"), "a message from the broker is refused");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn welcome(&mut self, payload: &[u8]) -> Result<()> {
+        let signed = self.verifier.open::<Welcome>(payload, "welcome")?;
+        let welcome = signed.doc;
+        ensure!(
+            welcome.journal == self.sync.journal_id && welcome.connection == self.connection,
+            "of another connection"
+        );
+        ensure!(signed.rev > self.revision, "an older revision");
+        self.revision = signed.rev;
+        let before = (self.sync.uplink.epoch, self.sync.uplink.acked);
+        self.sync.uplink.welcome(&welcome.verdict, welcome.window, self.now_ms());
+        if let Verdict::NewEpoch { epoch, reason } = welcome.verdict
+            && epoch > before.0
+        {
+            tracing::warn!(epoch, %reason, "headquarters knows another past of this box: everything is sent again");
+            self.tell(ToCore::Input(Input::Hq(HqInput::NewEpoch { epoch, reason })))?;
+        }
+        if before != (self.sync.uplink.epoch, self.sync.uplink.acked) {
+            self.moved()?;
+        }
+        tracing::info!(broker = %self.sync.hq.broker, acked = self.sync.uplink.acked, head = self.sync.uplink.head, "headquarters is there");
+        self.sync.status.send_modify(|status| status.online = true);
+        self.tell(ToCore::Input(Input::Hq(HqInput::Online(true))))?;
+        self.publish_state()
+    }
+
+    fn ack(&mut self, payload: &[u8]) -> Result<()> {
+        let ack: Ack = serde_json::from_slice(payload)?;
+        if self.sync.uplink.ack(&ack, self.now_ms()) {
+            self.moved()?;
+        }
+        Ok(())
+    }
+
+    fn moved(&mut self) -> Result<()> {
+        let cursor = Cursor { epoch: self.sync.uplink.epoch, acked: self.sync.uplink.acked };
+        self.sync.status.send_modify(|status| status.acked = cursor.acked);
+        self.tell(ToCore::Acked(cursor))
+    }
+
+    fn reply(&mut self, payload: &[u8]) -> Result<()> {
+        let reply: Reply = serde_json::from_slice(payload)?;
+        self.tell(ToCore::Input(Input::Hq(HqInput::Answer(reply.what))))
+    }
+
+    fn send_batches(&mut self) -> Result<()> {
+        while let Some(first) = self.sync.uplink.next() {
+            let rows =
+                tokio::task::block_in_place(|| self.reader.rows(first, BATCH_BYTES.min(BATCH_RAW_MAX), BATCH_ROWS))?;
+            let Some(last) = rows.last().map(|row| row.seq) else { return Ok(()) };
+            let raw: String = rows.iter().flat_map(|row| [row.body.as_str(), "\n"]).collect();
+            let header = BatchHeader {
+                journal: self.sync.journal_id.clone(),
+                epoch: self.sync.uplink.epoch,
+                first,
+                count: u32::try_from(rows.len())?,
+                prev: hex(&self.reader.hash_at(first - 1)?),
+                raw: u32::try_from(raw.len())?,
+            };
+            let mut payload = serde_json::to_vec(&header)?;
+            payload.push(b'\n');
+            payload.extend(zstd::encode_all(raw.as_bytes(), 3)?);
+            let bytes = payload.len() as u64;
+            if self.client.try_publish(self.topics.of("journal"), QoS::AtLeastOnce, false, payload).is_err() {
+                // The pipe is full; the next event makes room.
+                return Ok(());
+            }
+            self.sync.uplink.sent(last, bytes, self.now_ms());
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, wait_ms: u32, what: Question) -> Result<()> {
+        self.asked += 1;
+        let ask = Ask { id: self.asked, wait_ms, what };
+        self.publish(self.topics.of("ask"), false, &ask)
+    }
+
+    fn publish_state(&self) -> Result<()> {
+        self.publish(self.topics.of("state"), true, &self.sync.state(self.connection, true))
+    }
+
+    fn publish(&self, topic: String, retain: bool, what: &impl Serialize) -> Result<()> {
+        let payload = serde_json::to_vec(what)?;
+        self.client.try_publish(topic, QoS::AtLeastOnce, retain, payload).context("the line to the broker is full")
+    }
+
+    /// The core takes what sync brings or the connection ends: nothing is dropped in between.
+    fn tell(&self, input: ToCore) -> Result<()> {
+        let sent = tokio::task::block_in_place(|| self.sync.core.blocking_send(input));
+        sent.map_err(|_| anyhow::Error::new(Ended))
+    }
+
+    fn backlog(&self) -> u64 {
+        self.sync.uplink.head.saturating_sub(self.sync.uplink.acked)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Datasets.
+impl Link<'_> {
+    fn manifest(&mut self, payload: &[u8]) -> Result<()> {
+        let signed = self.verifier.open::<Manifest>(payload, "manifest")?;
+        let manifest = signed.doc;
+        ensure!(signed.rev == manifest.version, "its revision is not its version");
+        let have = self.sync.versions.get(&manifest.dataset).copied().unwrap_or(0);
+        if manifest.version <= have || self.fetching.as_ref().is_some_and(|fetch| fetch.manifest == manifest) {
+            return Ok(());
+        }
+        if self.fetching.is_some() {
+            // One at a time; the retained manifest is asked for again when this one is done.
+            return Ok(());
+        }
+        tracing::info!(dataset = %manifest.dataset, version = manifest.version, rows = manifest.rows, "a new dataset is on its way");
+        self.fetching = Some(Fetch::begin(&self.sync.data, manifest)?);
+        self.next_chunk()
+    }
+
+    fn next_chunk(&mut self) -> Result<()> {
+        self.chunk_due = None;
+        let Some(fetch) = &self.fetching else { return Ok(()) };
+        if let Some(hash) = fetch.missing().map(str::to_owned) {
+            self.client.try_subscribe(self.topics.chunk(&hash), QoS::AtLeastOnce)?;
+            self.chunk_due = Some(Instant::now() + CHUNK_EVERY);
+            return self.ask(2_000, Question::Chunk { hash });
+        }
+        let manifest = fetch.manifest.clone();
+        let built = tokio::task::block_in_place(|| fetch.build(&self.sync.data));
+        self.fetching = None;
+        match built {
+            Ok(()) => {
+                tracing::info!(dataset = %manifest.dataset, version = manifest.version, name = %manifest.name, "dataset in force");
+                self.sync.versions.insert(manifest.dataset.clone(), manifest.version);
+                let (dataset, version, name) = (manifest.dataset, manifest.version, manifest.name);
+                self.tell(ToCore::Dataset { dataset, version, name })?;
+                self.publish_state()?;
+            }
+            Err(error) => {
+                tracing::warn!(dataset = %manifest.dataset, error = format!("{error:#}"), "a dataset is refused; the last good one stays")
+            }
+        }
+        // Retained manifests come again with a subscription: the next dataset gets its turn.
+        self.client.try_subscribe(self.topics.dataset("+"), QoS::AtLeastOnce)?;
+        Ok(())
+    }
+
+    fn chunk(&mut self, hash: &str, payload: &[u8]) -> Result<()> {
+        let Some(fetch) = &self.fetching else { return Ok(()) };
+        if fetch.take(hash, payload)? {
+            self.client.try_unsubscribe(self.topics.chunk(hash))?;
+            self.next_chunk()?;
+        }
+        Ok(())
+    }
+}
+
+/// The core is gone: the process ends.
+#[derive(Debug, thiserror::Error)]
+#[error("the core has ended")]
+struct Ended;
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn options(hq: &Hq, box_id: &str, topics: &Topics, will: &BoxState) -> Result<MqttOptions> {
+    let (tls, host, port) = address(&hq.broker)?;
+    let mut options = MqttOptions::new(box_id, host, port);
+    options.set_keep_alive(Duration::from_secs(u64::from(hq.keep_alive_s.max(5))));
+    options.set_clean_session(true);
+    options.set_inflight(u16::try_from(crate::uplink::IN_FLIGHT_MAX * 2)?);
+    options.set_max_packet_size(MESSAGE_MAX + 4096, MESSAGE_MAX + 4096);
+    options.set_last_will(LastWill::new(topics.of("state"), serde_json::to_vec(will)?, QoS::AtLeastOnce, true));
+    if tls {
+        options.set_transport(Transport::tls_with_config(tls_config(hq)?.into()));
+    }
+    Ok(options)
+}
+
+/// TLS?, host, port.
+fn address(broker: &str) -> Result<(bool, String, u16)> {
+    let wanted = || format!("broker {broker:?}: write mqtt://host:1883 or mqtts://host:8883");
+    let (tls, rest) = match broker.split_once("://") {
+        Some(("mqtt", rest)) => (false, rest),
+        Some(("mqtts", rest)) => (true, rest),
+        Some(_) | None => bail!(wanted()),
+    };
+    let (host, port) = rest.rsplit_once(':').with_context(wanted)?;
+    Ok((tls, host.into(), port.parse().ok().with_context(wanted)?))
+}
+
+/// Mutual TLS with a private CA: only headquarters' broker is believed, and it knows this box by its certificate.
+fn tls_config(hq: &Hq) -> Result<rustls::ClientConfig> {
+    let ca = pem_path(hq.ca.as_deref(), "ca")?;
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca).with_context(|| format!("ca {}", ca.display()))? {
+        roots.add(certificate?)?;
+    }
+    let cert = pem_path(hq.cert.as_deref(), "cert")?;
+    let chain = CertificateDer::pem_file_iter(cert).with_context(|| format!("cert {}", cert.display()))?;
+    let chain = chain.collect::<Result<Vec<_>, _>>()?;
+    let key = pem_path(hq.key.as_deref(), "key")?;
+    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("key {}", key.display()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_client_auth_cert(chain, key)?)
+}
+
+fn pem_path<'a>(path: Option<&'a Path>, name: &str) -> Result<&'a Path> {
+    path.with_context(|| format!("[hq] {name} is missing: mqtts needs ca, cert and key"))
+}
+
+/// Checks what can be checked of `[hq]` without connecting.
+///
+/// # Errors
+/// Says which setting is wrong.
+pub fn check(hq: &Hq) -> Result<()> {
+    ensure!(unhex(&hq.public_key).is_some_and(|key| key.len() == 32), "[hq] public_key is not 64 hexadecimal digits");
+    if address(&hq.broker)?.0 {
+        tls_config(hq)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+// The basket: what was scanned, newest first, and what it comes to.
+
+import { kilograms } from "/web/aisle.js";
+import { h } from "/web/dom.js";
+import { icon } from "/web/icons.js";
+import { say, t } from "/web/i18n.js";
+
+const QUANTITY_MOST = 999;
+/** Quantities asked for and not yet shown, so that a quick second press counts from the first. */
+const wanted = new Map();
+
+export function basket(m) {
+  return h("div", { class: "basket", key: "basket" }, m.view.lines.length === 0 ? null : h("h1", { class: "heard" }, t("adjust")), h("section", { class: "goods", "aria-label": t("adjust") }, m.view.interventions.map((one) => waits(m, one)), lines(m)), checkout(m));
+}
+
+function lines(m) {
+  if (m.view.lines.length === 0) {
+    return h("div", { class: "empty" }, icon("basket", "huge"), h("h1", {}, t("basket_empty")), h("p", { class: "quiet" }, t("basket_empty_text")));
+  }
+  return h("ul", { class: "lines" }, m.view.lines.toReversed().map((line) => row(m, line)));
+}
+
+function row(m, line) {
+  const name = say(line.name);
+  return h(
+    "li",
+    { class: m.ui.fresh === line.no ? "line fresh" : "line", key: `${m.view.transaction}-${line.no}` },
+    h("div", { class: "what" }, h("p", { class: "name" }, name, age(line)), h("p", { class: "quiet amount" }, measure(m, line)), saving(m, line)),
+    line.weight_g === null ? stepper(m, line, name) : h("span", { class: "stepper-none" }),
+    h("p", { class: "sum amount" }, before(m, line), m.amount(line.total)),
+    h("button", { type: "button", class: "plain remove", "aria-label": t("line_void", { name }), onclick: () => m.ask({ void_line: { line: line.no } }) }, icon("remove")),
+  );
+}
+
+function age(line) {
+  return line.min_age === null ? null : h("span", { class: "badge" }, `${line.min_age}+`);
+}
+
+export function measure(m, line) {
+  if (line.weight_g !== null) return `${kilograms(line.weight_g)} × ${m.amount(line.unit_price)}/kg`;
+  return line.quantity === 1 ? m.amount(line.unit_price) : `${line.quantity} × ${m.amount(line.unit_price)}`;
+}
+
+function saving(m, line) {
+  return line.saving === null ? null : h("p", { class: "saving" }, say(line.saving.name), " ", h("span", { class: "amount" }, m.amount(-line.saving.amount)));
+}
+
+function before(m, line) {
+  return line.saving === null ? null : h("s", { class: "quiet" }, m.amount(line.total + line.saving.amount));
+}
+
+export function stepper(m, line, name) {
+  return h(
+    "div",
+    { class: "stepper", role: "group", "aria-label": name },
+    h("button", { type: "button", disabled: line.quantity <= 1, "aria-label": t("quantity_less", { name }), onclick: () => step(m, line, -1) }, icon("minus")),
+    h("span", { class: "amount quantity" }, line.quantity),
+    h("button", { type: "button", disabled: line.quantity >= QUANTITY_MOST, "aria-label": t("quantity_more", { name }), onclick: () => step(m, line, 1) }, icon("plus")),
+  );
+}
+
+async function step(m, line, by) {
+  const key = `${m.view.lane}-${line.no}`;
+  const quantity = (wanted.get(key) ?? line.quantity) + by;
+  if (quantity < 1 || quantity > QUANTITY_MOST) return;
+  wanted.set(key, quantity);
+  await m.ask({ set_quantity: { line: line.no, quantity } });
+  if (wanted.get(key) === quantity) wanted.delete(key);
+}
+
+function waits(m, intervention) {
+  const line = intervention.line;
+  const give = line === null ? null : h("button", { type: "button", onclick: () => m.ask({ void_line: { line } }) }, t("age_remove"));
+  const title = intervention.kind === "age" ? t("age_title") : say(intervention.text);
+  const about = m.view.lines.find((one) => one.no === line);
+  return h("div", { class: "waits", key: `waits-${intervention.id}`, role: "status" }, icon("staff", "large"), h("div", {}, h("h2", {}, title), about ? h("p", { class: "name" }, say(about.name)) : null, h("p", {}, t("age_text"))), give);
+}
+
+function checkout(m) {
+  const more = { type: "button", class: "more" };
+  return h(
+    "aside",
+    { class: "checkout" },
+    memberChip(m),
+    h("button", { ...more, onclick: () => m.open("code") }, icon("keypad"), t("code_key")),
+    sums(m),
+    payButton(m),
+    h("button", { type: "button", class: "plain", disabled: m.view.lines.length === 0, onclick: () => m.open("give_up") }, t("shopping_end")),
+  );
+}
+
+export function memberChip(m) {
+  const member = m.view.member;
+  if (!member) return h("button", { type: "button", class: "more", onclick: () => m.open("member") }, icon("member"), t("member_join"));
+  return h(
+    "div",
+    { class: "member" },
+    icon(member.by_face ? "face" : "member"),
+    h("p", {}, h("strong", { class: "amount" }, member.masked), " ", h("span", { class: "quiet" }, member.level || t("member"))),
+    h("button", { type: "button", class: "plain", "aria-label": t("member_remove"), onclick: () => m.ask({ remove_member: {} }) }, icon("close")),
+  );
+}
+
+function sums(m) {
+  const { view } = m;
+  const sum = (label, amount, kind = "") => h("div", { class: `row ${kind}`.trim() }, h("dt", {}, label), h("dd", { class: "amount" }, m.amount(amount)));
+  const pieces = view.pieces === 1 ? t("pieces_one") : t("pieces", { n: view.pieces });
+  return h(
+    "dl",
+    { class: "sums" },
+    sum(`${t("subtotal")} · ${pieces}`, view.subtotal),
+    view.discount === 0 ? null : sum(t("saving"), -Math.abs(view.discount), "saving"),
+    view.paid === 0 ? null : sum(t("paid"), -view.paid),
+    sum(t("amount_due"), view.due, "due"),
+  );
+}
+
+function payButton(m) {
+  const waiting = m.view.interventions.length > 0;
+  return h("button", { type: "button", class: "primary big pay", disabled: waiting || m.view.lines.length === 0, onclick: () => m.open("pay") }, waiting ? t("pay_wait") : t("pay"));
+}

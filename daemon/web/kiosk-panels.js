@@ -1,0 +1,140 @@
+// What opens over the basket: membership, ways to pay, a number typed by hand, and two questions.
+
+import { h } from "/web/dom.js";
+import { FACE_CONSENT } from "/web/face-consent-1.js";
+import { icon } from "/web/icons.js";
+import { keypad } from "/web/keypad.js";
+import { say, spoken, t } from "/web/i18n.js";
+
+const PANELS = { member, member_code: memberCode, code, pay, give_up: giveUp, there };
+
+export function panel(m) {
+  if (looking(m)) return lookingPanel(m);
+  return m.ui.panel ? PANELS[m.ui.panel](m) : null;
+}
+
+function looking(m) {
+  return m.view.face !== null && m.view.face.outcome === null;
+}
+
+function sheet(m, name, title, ...children) {
+  return h(
+    "div",
+    { class: "veil", key: name },
+    h("section", { class: `sheet ${name}`, role: "dialog", "aria-modal": "true", "aria-labelledby": "sheet-title" }, h("h2", { id: "sheet-title", tabindex: "-1" }, title), children),
+  );
+}
+
+function closeButton(m, label = t("back")) {
+  return h("button", { type: "button", class: "plain close", onclick: () => m.open(null) }, icon("back"), label);
+}
+
+function member(m) {
+  return sheet(m, "two-ways", t("member_title"), h("p", { class: "quiet" }, failed(m) ?? t("member_two_ways")), h("div", { class: "pair" }, codeWay(m), faceWay(m)), closeButton(m));
+}
+
+/** How the last look ended, unless it found somebody. */
+function failed(m) {
+  const outcome = m.view.face?.outcome;
+  if (!outcome || outcome === "match" || m.ui.closedFace === m.view.face.attempt) return null;
+  return h("span", { class: "ended", role: "status" }, icon("alert"), t(`face_${outcome}`) + t("stop"), t("face_use_code"));
+}
+
+function codeWay(m) {
+  return h(
+    "article",
+    { class: "way" },
+    h("h3", {}, icon("barcode"), t("member_code")),
+    h("p", {}, t("member_code_text")),
+    h("button", { type: "button", class: "primary big", onclick: () => m.open("member_code") }, t("member_code_type")),
+  );
+}
+
+function faceWay(m) {
+  const ready = m.store.vision === "ready" && m.view.devices.some((device) => device.kind === "vision" && device.up);
+  const again = m.view.face?.outcome ? t("face_again") : t("face_agree");
+  const consent = h("ul", { class: "consent" }, FACE_CONSENT[spoken()].map((text) => h("li", {}, text)));
+  return h(
+    "article",
+    { class: "way" },
+    h("h3", {}, icon("face"), t("member_by_face")),
+    ready ? consent : h("p", {}, t("face_unavailable"), m.store.vision_hint ? h("code", {}, say(m.store.vision_hint)) : null),
+    h("button", { type: "button", class: "primary big", disabled: !ready, onclick: () => m.ask({ recognise: { consent: FACE_CONSENT.version } }) }, again),
+  );
+}
+
+function lookingPanel(m) {
+  const { attempt, hint } = m.view.face;
+  const stop = async (next) => {
+    m.ui.closedFace = attempt;
+    m.ui.panel = next;
+    await m.ask({ cancel_recognise: { attempt } });
+  };
+  return sheet(
+    m,
+    "looking",
+    t("face_looking"),
+    h("div", { class: "mirror", "aria-hidden": "true" }, h("span", { class: "oval" }), icon("camera", "large")),
+    h("p", { class: "lead hint", role: "status", "aria-live": "polite" }, hint ? t(`hint_${hint}`) : t("hint_look_here")),
+    h("div", { class: "pair" }, h("button", { type: "button", class: "big", onclick: () => stop("member_code") }, icon("barcode"), t("member_code")), h("button", { type: "button", class: "big", onclick: () => stop(null) }, t("cancel"))),
+  );
+}
+
+function memberCode(m) {
+  const use = async (text) => {
+    if ((await m.ask({ key: { code: text } })).ok) m.open(null);
+  };
+  return sheet(m, "typed", t("member_code"), h("p", { class: "quiet" }, t("member_code_text")), keypad({ id: "member-code", label: t("member_code_type"), extra: "M", action: t("member_code_use"), submit: use }), closeButton(m));
+}
+
+function code(m) {
+  const add = async (text) => {
+    if ((await m.ask({ key: { code: text } })).ok) m.open(null);
+  };
+  return sheet(m, "typed", t("code_key_title"), keypad({ id: "item-code", label: t("code"), action: t("code_key_action"), submit: add }), closeButton(m));
+}
+
+function pay(m) {
+  return sheet(
+    m,
+    "paying",
+    t("pay_title"),
+    h("p", { class: "total amount" }, m.amount(m.view.due)),
+    h("div", { class: "pair" }, cardWay(m), walletWay(m)),
+    m.view.kind === "staffed" ? null : h("p", { class: "cash quiet" }, icon("cash"), t("pay_cash_text")),
+    closeButton(m),
+  );
+}
+
+function cardWay(m) {
+  const terminal = m.view.devices.find((device) => device.kind === "terminal");
+  const trouble = terminal ? (terminal.up ? null : t("no_card")) : t("pay_no_terminal");
+  return method(m, { name: "card", title: t("card"), text: trouble ?? t("card_at_terminal"), trouble });
+}
+
+function walletWay(m) {
+  const trouble = m.store.online ? null : t("no_wallet");
+  return method(m, { name: "wallet", title: t("wallet"), text: trouble ?? t("pay_wallet_text"), trouble });
+}
+
+function method(m, { name, title, text, trouble }) {
+  return h("button", { type: "button", class: "way method", disabled: trouble !== null, onclick: () => m.ask({ pay: { method: name } }) }, icon(name, "huge"), h("strong", {}, title), h("span", { class: "quiet" }, text));
+}
+
+function giveUp(m) {
+  const yes = async () => {
+    if ((await m.ask({ void_transaction: {} })).ok) m.open(null);
+  };
+  return question(m, t("removed_confirm"), t("removed_confirm_text"), [
+    h("button", { type: "button", class: "big", onclick: () => m.open(null) }, t("removed_no")),
+    h("button", { type: "button", class: "danger big", onclick: yes }, t("removed_yes")),
+  ]);
+}
+
+function there(m) {
+  return question(m, t("there_title"), t("there_text", { n: m.left }), [h("button", { type: "button", class: "primary big", onclick: () => m.open(null) }, t("there_yes"))]);
+}
+
+function question(m, title, text, buttons) {
+  return sheet(m, "question", title, h("p", { class: "lead" }, text), h("div", { class: "pair" }, buttons));
+}

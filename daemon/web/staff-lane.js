@@ -1,0 +1,134 @@
+// One lane taken over: what it wants, its basket, and how it can be paid.
+
+import { h } from "/web/dom.js";
+import { icon } from "/web/icons.js";
+import { keypad } from "/web/keypad.js";
+import { say, t } from "/web/i18n.js";
+import { measure, memberChip, stepper } from "/web/kiosk-basket.js";
+import { askFirst } from "/web/staff-confirm.js";
+import { needs, pieces, waited } from "/web/staff-lanes.js";
+import { tenders } from "/web/staff-tender.js";
+
+export function laneDetail(m) {
+  if (!m.lane) return h("div", { class: "nothing", key: "none" }, icon("shop", "huge"), h("h1", {}, t("lane_choose")), h("p", { class: "quiet" }, t("lane_choose_text")));
+  const lane = m.lane;
+  return h(
+    "div",
+    { class: "lane-page", key: `page-${lane.lane}` },
+    h("header", {}, h("button", { type: "button", class: "plain to-list", "aria-label": t("back"), onclick: () => m.choose("") }, icon("back")), h("h1", {}, t("lane_n", { n: lane.lane })), h("p", { class: "quiet" }, t(`kind_${lane.kind}`), " · ", t(`phase_${lane.phase}`)), voidButton(m, lane)),
+    needs(m, lane).filter((one) => one.kind !== "device").map((one) => task(m, lane, one)),
+    h("div", { class: "halves" }, basketHalf(m, lane), h("div", { class: "side" }, tenders(m, lane), keyIn(m, lane))),
+  );
+}
+
+function voidButton(m, lane) {
+  if (lane.transaction === null || !["scanning", "weighing"].includes(lane.phase)) return null;
+  const question = {
+    title: t("void_all"),
+    text: t("void_all_text", { lane: t("lane_n", { n: lane.lane }), pieces: pieces(lane), amount: m.amount(lane.total) }),
+    action: t("void_all"),
+    yes: () => m.ask(lane.lane, { void_transaction: {} }),
+  };
+  return h("button", { type: "button", class: "danger", onclick: () => askFirst(m, question) }, t("void_all"));
+}
+
+function task(m, lane, one) {
+  if (one.kind === "doubt") return doubt(m, lane, one);
+  const about = lane.lines.find((line) => line.no === one.intervention?.line);
+  return h(
+    "section",
+    { class: "task", role: "status" },
+    icon(one.kind === "help" ? "help" : "staff", "large"),
+    h("div", {}, h("h2", {}, one.text), about ? h("p", { class: "name" }, say(about.name)) : null, h("p", {}, waited(m, one))),
+    h("div", { class: "answers" }, answers(m, lane, one)),
+  );
+}
+
+function answers(m, lane, one) {
+  if (one.kind === "help") return h("button", { type: "button", class: "primary", onclick: () => m.ask(lane.lane, { end_help: {} }) }, t("help_end"));
+  const answer = (approved) => () => m.ask(lane.lane, { answer: { intervention: one.intervention.id, approved } });
+  return [
+    h("button", { type: "button", class: "danger", onclick: answer(false) }, icon("refuse"), t("age_refuse")),
+    h("button", { type: "button", class: "primary", onclick: answer(true) }, icon("check"), t("age_approve")),
+  ];
+}
+
+const REASONS = { true: ["reason_approved", "reason_bank"], false: ["reason_declined", "reason_none"] };
+
+function doubt(m, lane, one) {
+  const tender = lane.tender;
+  const checks = [t("check_1", { amount: m.amount(tender?.amount ?? lane.due) }), t("check_2"), t("check_3")];
+  return h(
+    "section",
+    { class: "task doubt" },
+    icon("terminal", "large"),
+    h("div", {}, h("h2", {}, one.text), h("p", {}, waited(m, one)), h("ol", {}, checks.map((check) => h("li", {}, check)))),
+    h("div", { class: "reasons" }, reasonField(m), h("div", { class: "chips" }, [...REASONS.true, ...REASONS.false].map((reason) => chip(m, t(reason))))),
+    h("div", { class: "answers" }, verdict(m, lane, false), verdict(m, lane, true)),
+  );
+}
+
+function reasonField(m) {
+  const typed = (event) => {
+    m.ui.reason = event.target.value;
+    m.draw();
+  };
+  return h("label", {}, t("answer_reason"), h("input", { id: "reason", maxlength: "200", autocomplete: "off", oninput: typed }));
+}
+
+function chip(m, text) {
+  const choose = () => {
+    m.ui.reason = text;
+    document.getElementById("reason").value = text;
+    m.draw();
+  };
+  return h("button", { type: "button", "aria-pressed": m.ui.reason === text ? "true" : "false", onclick: choose }, text);
+}
+
+function verdict(m, lane, taken) {
+  const send = async () => {
+    const answer = await m.ask(lane.lane, { resolve_tender: { tender: lane.tender.tender, taken, reason: m.ui.reason.trim() } });
+    if (answer.ok) m.ui.reason = "";
+  };
+  const ready = m.ui.reason.trim() !== "" && lane.tender?.tender;
+  return h("button", { type: "button", class: taken ? "primary" : "danger", disabled: !ready, onclick: send }, taken ? t("resolve_yes") : t("resolve_no"));
+}
+
+/** The kiosk's parts speak for one lane; here that lane is the one taken over. */
+function asKiosk(m, lane) {
+  return { ...m, view: lane, ask: (request) => m.ask(lane.lane, request) };
+}
+
+function basketHalf(m, lane) {
+  const kiosk = asKiosk(m, lane);
+  const empty = h("p", { class: "empty quiet" }, t("basket_empty"));
+  return h(
+    "section",
+    { class: "lane-basket", "aria-label": t("adjust") },
+    lane.member ? memberChip(kiosk) : null,
+    lane.lines.length === 0 ? empty : h("ul", { class: "lines" }, lane.lines.toReversed().map((line) => row(kiosk, line))),
+    h("dl", { class: "sums" }, sum(m, t("saving"), -Math.abs(lane.discount), lane.discount !== 0), sum(m, t("paid"), -lane.paid, lane.paid !== 0 && lane.due !== 0), sum(m, `${t("total")} · ${pieces(lane)}`, lane.total, true)),
+  );
+}
+
+function sum(m, label, amount, shown) {
+  return shown ? h("div", { class: "row" }, h("dt", {}, label), h("dd", { class: "amount" }, m.amount(amount))) : null;
+}
+
+function row(m, line) {
+  const name = say(line.name);
+  const open = m.view.phase === "scanning";
+  return h(
+    "li",
+    { class: "line", key: `${m.view.transaction}-${line.no}` },
+    h("div", {}, h("p", { class: "name" }, name, line.min_age === null ? null : h("span", { class: "badge" }, `${line.min_age}+`)), h("p", { class: "quiet amount" }, measure(m, line)), line.saving ? h("p", { class: "saving" }, say(line.saving.name), " ", h("span", { class: "amount" }, m.amount(-line.saving.amount))) : null),
+    open && line.weight_g === null ? stepper(m, line, name) : h("span", {}),
+    h("strong", { class: "amount" }, m.amount(line.total)),
+    open ? h("button", { type: "button", class: "plain remove", "aria-label": t("line_void", { name }), onclick: () => m.ask({ void_line: { line: line.no } }) }, icon("remove")) : h("span", {}),
+  );
+}
+
+function keyIn(m, lane) {
+  if (!["idle", "scanning", "done"].includes(lane.phase) || m.ui.tender === "cash") return null;
+  return keypad({ id: `code-${lane.lane}`, label: t("code"), action: t("code_key_action"), typedOnly: true, submit: (code) => m.ask(lane.lane, { key: { code } }) });
+}

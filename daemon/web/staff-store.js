@@ -1,0 +1,77 @@
+// The business day so far, its close, and the health of every device.
+
+import { notice } from "/web/aisle.js";
+import { h } from "/web/dom.js";
+import { icon } from "/web/icons.js";
+import { knows, say, t } from "/web/i18n.js";
+import { askFirst } from "/web/staff-confirm.js";
+
+export function storePage(m) {
+  return h(
+    "div",
+    { class: "store-page", key: "store" },
+    h("header", {}, h("button", { type: "button", class: "plain to-list", "aria-label": t("back"), onclick: () => m.choose("") }, icon("back")), h("h1", {}, t("day")), dayClose(m)),
+    figures(m),
+    h("section", { class: "panel" }, h("h2", {}, t("day_tenders")), byTender(m)),
+    h("section", { class: "panel" }, h("h2", {}, t("devices")), devices(m)),
+    h("section", { class: "panel" }, h("h2", {}, t("store")), facts(m)),
+  );
+}
+
+function figures(m) {
+  const { day } = m.view;
+  const average = day.sales === 0 ? 0 : Math.round(day.total / day.sales);
+  const figure = (label, value) => h("div", { class: "figure" }, h("dt", { class: "quiet" }, label), h("dd", { class: "amount" }, value));
+  return h("dl", { class: "figures" }, figure(t("day_total"), m.amount(day.total)), figure(t("day_sales"), day.sales), figure(t("day_average"), m.amount(average)), figure(t("day_members"), `${share(day.members, day.sales)} %`));
+}
+
+function share(part, whole) {
+  return whole === 0 ? 0 : Math.round((part * 100) / whole);
+}
+
+function byTender(m) {
+  const { day } = m.view;
+  const taken = day.card + day.wallet + day.cash;
+  const bar = (kind) => {
+    const percent = share(day[kind], taken);
+    return h("li", {}, icon(kind), h("span", {}, t(kind)), h("span", { class: "meter", "aria-hidden": "true" }, h("i", { css: { width: `${percent}%` } })), h("strong", { class: "amount" }, m.amount(day[kind])), h("span", { class: "quiet amount" }, `${percent} %`));
+  };
+  return h("ul", { class: "tender-bars" }, ["card", "wallet", "cash"].map(bar));
+}
+
+function devices(m) {
+  const lanes = m.view.lanes.filter((lane) => lane.devices.length > 0).toSorted((a, b) => a.lane - b.lane);
+  return h("table", { class: "devices" }, h("tbody", {}, lanes.map((lane) => h("tr", {}, h("th", { scope: "row" }, t("lane_n", { n: lane.lane })), h("td", {}, lane.devices.map((one) => device(m, one)))))));
+}
+
+function device(m, one) {
+  const absent = one.kind === "vision" && m.store.vision !== "ready";
+  const well = one.up && one.detail === null;
+  const state = absent ? t(m.store.vision === "missing" ? "status_no_models" : "device_down") : one.detail ? say(one.detail) : t(one.up ? "device_up" : "device_down");
+  const kind = knows(`device_${one.kind}`) ? t(`device_${one.kind}`) : one.name;
+  return h("span", { class: well && !absent ? "health" : "health wants", title: one.name }, h("span", { class: "dot" }), h("strong", {}, kind), " ", state);
+}
+
+function facts(m) {
+  const { store } = m;
+  const row = (label, value) => h("div", { class: "row" }, h("dt", { class: "quiet" }, label), h("dd", { class: "amount" }, value));
+  return h(
+    "dl",
+    { class: "facts" },
+    row(t("hq"), t(store.online ? "hq_here" : "hq_away", { n: store.backlog })),
+    row(t("price_book"), store.price_book),
+    store.vision === "missing" && store.vision_hint ? row(t("device_vision"), say(store.vision_hint)) : null,
+    row(t("version"), store.version),
+  );
+}
+
+function dayClose(m) {
+  const open = m.view.lanes.filter((lane) => lane.transaction !== null && lane.phase !== "done");
+  const close = async () => {
+    if ((await m.ask(m.view.lanes[0].lane, { day_close: {} })).ok) notice(true, t("day_closed"));
+  };
+  const { day } = m.view;
+  const ask = () => askFirst(m, { title: t("day_close"), text: `${t("day_sales")} ${day.sales} · ${t("day_total")} ${m.amount(day.total)}${t("stop")}${t("day_close_text")}`, action: t("day_close"), yes: close });
+  const names = open.map((lane) => t("lane_n", { n: lane.lane })).join(t("comma"));
+  return [open.length > 0 ? h("p", { class: "quiet blocked" }, t("day_close_blocked", { lanes: names })) : null, h("button", { type: "button", disabled: open.length > 0, onclick: ask }, icon("lock"), t("day_close"))];
+}

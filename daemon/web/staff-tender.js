@@ -1,0 +1,130 @@
+// Taking money at a lane: cash with its change, card, wallet; and what can be done about a sale just finished.
+
+import { h } from "/web/dom.js";
+import { icon } from "/web/icons.js";
+import { keypad } from "/web/keypad.js";
+import { say, t } from "/web/i18n.js";
+
+/** Notes people hand over, in whole units of the currency. */
+const NOTES = [1, 5, 10, 20, 50, 100, 200, 500];
+const QUICK_MOST = 6;
+
+export function tenders(m, lane) {
+  if (lane.phase === "done") return finished(m, lane);
+  if (lane.phase === "paying") return waiting(m, lane);
+  if (lane.phase === "in_doubt") return h("section", { class: "tender" }, h("span", { class: "busy" }), h("h2", {}, t("doubt_title")), h("p", {}, t("doubt_text")));
+  if (lane.phase === "staff") return null;
+  if (lane.due <= 0 || lane.lines.length === 0) return reprint(m, lane);
+  return m.ui.tender === "cash" ? cash(m, lane) : choice(m, lane);
+}
+
+function choice(m, lane) {
+  const blocked = lane.interventions.length > 0;
+  const pay = (method) => () => m.ask(lane.lane, { pay: { method } });
+  const terminal = lane.devices.find((device) => device.kind === "terminal");
+  const toCash = () => {
+    m.ui.tender = "cash";
+    m.ui.given = 0;
+    m.draw();
+  };
+  return h(
+    "section",
+    { class: "tender", "aria-label": t("take_over") },
+    h("p", { class: "due" }, h("span", {}, t("amount_due")), h("strong", { class: "amount" }, m.amount(lane.due))),
+    blocked ? h("p", { class: "blocked" }, t("check_first")) : null,
+    h(
+      "div",
+      { class: "methods" },
+      h("button", { type: "button", disabled: blocked, onclick: toCash }, icon("cash"), t("cash")),
+      h("button", { type: "button", disabled: blocked || !terminal?.up, onclick: pay("card") }, icon("card"), t("card")),
+      h("button", { type: "button", disabled: blocked || !m.store.online, onclick: pay("wallet") }, icon("wallet"), t("wallet")),
+    ),
+  );
+}
+
+function cash(m, lane) {
+  const { digits } = m.store.currency;
+  const given = m.ui.given;
+  const leave = () => {
+    m.ui.tender = null;
+    m.draw();
+  };
+  const take = async (amount) => {
+    const answer = await m.ask(lane.lane, { pay: { method: { cash: { given: amount } } } });
+    if (answer.ok) leave();
+  };
+  const input = (text) => {
+    m.ui.given = parseAmount(text, digits);
+    m.draw();
+  };
+  return h(
+    "section",
+    { class: "tender", "aria-label": t("cash_take"), key: "cash" },
+    h("p", { class: "due" }, h("button", { type: "button", class: "plain", "aria-label": t("back"), onclick: leave }, icon("back")), h("strong", { class: "amount" }, m.amount(lane.due))),
+    h("div", { class: "quick" }, quickAmounts(lane.due, digits).map((amount) => h("button", { type: "button", class: "amount", onclick: () => fill(amount, digits) }, m.amount(amount)))),
+    keypad({ id: "cash-given", label: [h("span", {}, t("cash_given")), change(m, given - lane.due)], extra: digits > 0 ? "." : "", max: 12, action: t("cash_take"), disabled: given < lane.due, input, submit: (text) => take(parseAmount(text, digits)) }),
+  );
+}
+
+function change(m, over) {
+  if (over < 0) return h("span", { class: "change short", role: "status" }, t("cash_missing", { amount: m.amount(-over) }));
+  return h("span", { class: "change", role: "status" }, t("cash_change", { amount: m.amount(over) }));
+}
+
+/** Exact, then what notes would make of it. */
+export function quickAmounts(due, digits) {
+  const unit = 10 ** digits;
+  const rounded = NOTES.map((note) => Math.ceil(due / (note * unit)) * note * unit);
+  return [...new Set([due, ...rounded])].sort((a, b) => a - b).slice(0, QUICK_MOST);
+}
+
+function fill(amount, digits) {
+  const input = document.getElementById("cash-given");
+  input.value = digits === 0 ? String(amount) : plain(amount, digits);
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function plain(amount, digits) {
+  const text = String(amount).padStart(digits + 1, "0");
+  return `${text.slice(0, -digits)}.${text.slice(-digits)}`;
+}
+
+/** Minor units from what was typed, by its digits alone: `12.5` is 1250 at two digits. Zero for what is no amount. */
+export function parseAmount(text, digits) {
+  const parts = /^(\d{1,9})(?:[.,](\d*))?$/.exec(text.trim());
+  if (!parts || (parts[2] ?? "").length > digits) return 0;
+  return Number(parts[1] + (parts[2] ?? "").padEnd(digits, "0"));
+}
+
+function waiting(m, lane) {
+  const wallet = lane.tender?.kind === "wallet";
+  const said = lane.tender ? say(lane.tender.text) : "";
+  const asking = wallet && lane.tender.tender !== null;
+  const text = said || (asking ? t("paying_checking") : t(wallet ? "paying_wallet" : "paying_card"));
+  return h(
+    "section",
+    { class: "tender centre" },
+    icon(wallet ? "wallet" : "terminal", "large"),
+    h("p", { class: "due" }, h("span", {}, wallet ? t("wallet") : t("card")), h("strong", { class: "amount" }, m.amount(lane.tender?.amount ?? lane.due))),
+    h("p", { role: "status" }, text),
+    asking ? h("span", { class: "busy" }) : h("button", { type: "button", onclick: () => m.ask(lane.lane, { cancel_payment: {} }) }, t("paying_cancel")),
+  );
+}
+
+function finished(m, lane) {
+  const receipt = lane.receipt?.receipt;
+  return h(
+    "section",
+    { class: "tender centre" },
+    icon("check", "large"),
+    h("h2", {}, t("done_paid")),
+    receipt ? h("p", { class: "due" }, h("span", {}, t("total")), h("strong", { class: "amount" }, m.amount(receipt.total))) : null,
+    receipt && receipt.change !== 0 ? h("p", { class: "change" }, t("cash_change", { amount: m.amount(receipt.change) })) : null,
+    receipt ? h("p", { class: "quiet amount" }, t("receipt_no", { n: `${receipt.lane}-${String(receipt.number).padStart(6, "0")}` })) : null,
+    h("div", { class: "methods two" }, h("button", { type: "button", onclick: () => m.ask(lane.lane, { reprint: {} }) }, icon("printer"), t("reprint")), h("button", { type: "button", class: "primary", onclick: () => m.ask(lane.lane, { next: {} }) }, t("done_next"))),
+  );
+}
+
+function reprint(m, lane) {
+  return h("section", { class: "tender" }, h("button", { type: "button", onclick: () => m.ask(lane.lane, { reprint: {} }) }, icon("printer"), t("reprint")));
+}

@@ -1,0 +1,250 @@
+//! Sends jobs one after the other and watches the paper.
+
+use super::encode::{Cut, Encoder};
+use super::layout;
+use crate::{Driver, In, Out};
+use checkout::device::{DeviceCommand, DeviceEvent, PrintJob, PrinterEvent};
+use checkout::words::{Mono, TransactionId};
+use serde::Deserialize;
+use std::collections::VecDeque;
+
+const JOBS_MAX: usize = 16;
+const POLL_MS: u64 = 2_000;
+/// A printer that has a job and says nothing at all for so long is away.
+const SILENT_MS: u64 = 20_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Options {
+    columns: usize,
+    cut: CutOption,
+    /// Drawer connector: 2 or 5.
+    drawer_pin: u8,
+    confirm: Confirm,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { columns: 48, cut: CutOption::Partial, drawer_pin: 2, confirm: Confirm::JobEnd }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum CutOption {
+    Full,
+    Partial,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Confirm {
+    /// `GS r 1` behind each job.
+    JobEnd,
+    /// The link cannot be read: sent counts as printed.
+    None,
+}
+
+pub(super) struct Printer {
+    options: Options,
+    jobs: VecDeque<(TransactionId, Vec<u8>)>,
+    printing: Option<TransactionId>,
+    automatic: Vec<u8>,
+    asked: Option<u8>,
+    heard: Mono,
+    shown: Option<PrinterEvent>,
+    low: Low,
+    blocked: Blocked,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Low {
+    No,
+    Yes,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Blocked {
+    paper: bool,
+    cover: bool,
+}
+
+impl Printer {
+    pub(super) fn new(options: Options) -> Result<Self, String> {
+        if !matches!(options.columns, 32 | 42 | 48) {
+            return Err("columns must be 32, 42 or 48".into());
+        }
+        if !matches!(options.drawer_pin, 2 | 5) {
+            return Err("drawer_pin must be 2 or 5".into());
+        }
+        Ok(Self {
+            options,
+            jobs: VecDeque::new(),
+            printing: None,
+            automatic: Vec::new(),
+            asked: None,
+            heard: Mono(0),
+            shown: None,
+            low: Low::No,
+            blocked: Blocked::default(),
+        })
+    }
+
+    fn job(&self, job: &PrintJob) -> Vec<u8> {
+        let mut paper = Encoder::default();
+        paper.init();
+        if job.drawer {
+            paper.drawer(u8::from(self.options.drawer_pin == 5));
+        }
+        layout::receipt(&job.receipt, self.options.columns, &mut paper);
+        paper.feed(4);
+        match self.options.cut {
+            CutOption::Full => paper.cut(Cut::Full),
+            CutOption::Partial => paper.cut(Cut::Partial),
+            CutOption::None => &mut paper,
+        };
+        if self.options.confirm == Confirm::JobEnd {
+            paper.confirm();
+        }
+        paper.finish()
+    }
+
+    fn send_next(&mut self, now: Mono, out: &mut Out) {
+        while self.printing.is_none() && self.blocked == Blocked::default() {
+            let Some((transaction, bytes)) = self.jobs.pop_front() else {
+                return;
+            };
+            out.send(&bytes);
+            if self.options.confirm == Confirm::None {
+                out.event(DeviceEvent::Printer(PrinterEvent::Printed { transaction }));
+                continue;
+            }
+            self.printing = Some(transaction);
+            self.heard = now;
+            out.wake_at(now.plus_ms(POLL_MS));
+        }
+    }
+
+    fn byte(&mut self, byte: u8, out: &mut Out) {
+        if !self.automatic.is_empty() {
+            if byte & 0x90 == 0 {
+                self.automatic.push(byte);
+                if let [first, _, paper, _] = *self.automatic.as_slice() {
+                    self.automatic.clear();
+                    self.blocked.cover = first & 0x20 != 0;
+                    self.paper(paper & 0x0C != 0, paper & 0x03 != 0);
+                    self.report(out);
+                }
+                return;
+            }
+            self.automatic.clear();
+        }
+        match byte {
+            b if b & 0x93 == 0x10 => self.automatic.push(b),
+            b if b & 0x93 == 0x12 => self.answer(b, out),
+            b if b & 0x90 == 0 => self.confirmed(b, out),
+            _ => {}
+        }
+    }
+
+    /// Answers to `DLE EOT n` do not say which `n`, so one is asked at a time.
+    fn answer(&mut self, byte: u8, out: &mut Out) {
+        match self.asked.take() {
+            Some(4) => self.paper(byte & 0x60 != 0, byte & 0x0C != 0),
+            Some(2) => {
+                self.blocked.cover = byte & 0x04 != 0;
+                self.blocked.paper |= byte & 0x20 != 0;
+            }
+            Some(_) | None => return,
+        }
+        self.report(out);
+    }
+
+    /// The answer to `GS r 1`: everything before it is on paper.
+    fn confirmed(&mut self, byte: u8, out: &mut Out) {
+        let Some(transaction) = self.printing.take() else {
+            return;
+        };
+        self.asked = None;
+        out.event(DeviceEvent::Printer(PrinterEvent::Printed { transaction }));
+        self.paper(byte & 0x0C != 0, byte & 0x03 != 0);
+        self.report(out);
+    }
+
+    fn paper(&mut self, out_of: bool, low: bool) {
+        self.blocked.paper = out_of;
+        self.low = if low { Low::Yes } else { Low::No };
+    }
+
+    fn report(&mut self, out: &mut Out) {
+        let event = match (self.blocked, self.low) {
+            (Blocked { cover: true, .. }, _) => PrinterEvent::CoverOpen,
+            (Blocked { paper: true, .. }, _) => PrinterEvent::PaperOut,
+            (_, Low::Yes) => PrinterEvent::PaperLow,
+            (_, Low::No) => PrinterEvent::Ready,
+        };
+        if self.shown.as_ref() != Some(&event) {
+            self.shown = Some(event.clone());
+            out.event(DeviceEvent::Printer(event));
+        }
+    }
+
+    /// While a job is not confirmed: why? Paper and cover in turn, for printers that do not tell by themselves.
+    fn poll(&mut self, now: Mono, out: &mut Out) {
+        if self.printing.is_none() && self.blocked == Blocked::default() {
+            return;
+        }
+        if now.0.saturating_sub(self.heard.0) >= SILENT_MS {
+            out.fail("the printer does not answer");
+            return;
+        }
+        let which = if self.asked == Some(4) { 2 } else { 4 };
+        self.asked = Some(which);
+        out.send(&[0x10, 0x04, which]);
+        out.wake_at(now.plus_ms(POLL_MS));
+    }
+}
+
+impl Driver for Printer {
+    fn handle(&mut self, now: Mono, input: In<'_>, out: &mut Out) {
+        match input {
+            In::Opened => {
+                self.automatic.clear();
+                self.asked = None;
+                self.heard = now;
+                if self.options.confirm == Confirm::JobEnd {
+                    // Automatic status: online, error, paper.
+                    out.send(&[0x1D, b'a', 0x0E]);
+                }
+            }
+            In::Bytes(bytes) => {
+                self.heard = now;
+                for byte in bytes {
+                    self.byte(*byte, out);
+                }
+                if self.blocked != Blocked::default() {
+                    out.wake_at(now.plus_ms(POLL_MS));
+                }
+            }
+            In::Command(DeviceCommand::Print(job)) => {
+                if self.jobs.len() >= JOBS_MAX {
+                    out.fail("too many receipts wait for the printer");
+                    return;
+                }
+                let bytes = self.job(job);
+                let transaction = job.receipt.transaction.clone();
+                self.jobs.push_back((transaction, bytes));
+            }
+            In::Command(
+                DeviceCommand::Beep(_)
+                | DeviceCommand::ReadWeight
+                | DeviceCommand::Terminal(_)
+                | DeviceCommand::Recognise { .. }
+                | DeviceCommand::CancelRecognise { .. },
+            ) => {}
+            In::Timeout => self.poll(now, out),
+        }
+        self.send_next(now, out);
+    }
+}

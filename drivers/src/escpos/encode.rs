@@ -1,0 +1,148 @@
+//! Bytes of ESC/POS for what a receipt needs, and no more.
+
+use encoding_rs::GB18030;
+
+const ESC: u8 = 0x1B;
+const FS: u8 = 0x1C;
+const GS: u8 = 0x1D;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    Left,
+    Centre,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    Normal,
+    Bold,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    Normal,
+    /// Twice as wide and high.
+    Double,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Full,
+    Partial,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Encoder {
+    bytes: Vec<u8>,
+}
+
+impl Encoder {
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Forgets every earlier setting, then expects GB18030.
+    pub fn init(&mut self) -> &mut Self {
+        self.put(&[ESC, b'@']).chinese()
+    }
+
+    pub fn chinese(&mut self) -> &mut Self {
+        self.put(&[FS, b'&'])
+    }
+
+    pub fn align(&mut self, align: Align) -> &mut Self {
+        let n = match align {
+            Align::Left => 0,
+            Align::Centre => 1,
+        };
+        self.put(&[ESC, b'a', n])
+    }
+
+    pub fn weight(&mut self, weight: Weight) -> &mut Self {
+        let n = match weight {
+            Weight::Normal => 0,
+            Weight::Bold => 1,
+        };
+        self.put(&[ESC, b'E', n])
+    }
+
+    /// Latin and Chinese characters have a size each: `GS !` and `FS W`.
+    pub fn size(&mut self, size: Size) -> &mut Self {
+        let (latin, chinese) = match size {
+            Size::Normal => (0x00, 0),
+            Size::Double => (0x11, 1),
+        };
+        self.put(&[GS, b'!', latin, FS, b'W', chinese])
+    }
+
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        for character in text.chars() {
+            self.bytes.extend(gb(character));
+        }
+        self
+    }
+
+    pub fn line(&mut self, text: &str) -> &mut Self {
+        self.text(text).put(b"\n")
+    }
+
+    pub fn feed(&mut self, lines: u8) -> &mut Self {
+        self.put(&[ESC, b'd', lines])
+    }
+
+    /// Model 2, error correction M; `module`: dots per square.
+    pub fn qr(&mut self, data: &str, module: u8) -> &mut Self {
+        let length = u16::try_from(data.len() + 3).unwrap_or(0);
+        if length == 0 {
+            return self;
+        }
+        let [low, high] = length.to_le_bytes();
+        self.put(&[GS, b'(', b'k', 4, 0, b'1', b'A', b'2', 0])
+            .put(&[GS, b'(', b'k', 3, 0, b'1', b'C', module])
+            .put(&[GS, b'(', b'k', 3, 0, b'1', b'E', b'1'])
+            .put(&[GS, b'(', b'k', low, high, b'1', b'P', b'0'])
+            .put(data.as_bytes())
+            .put(&[GS, b'(', b'k', 3, 0, b'1', b'Q', b'0'])
+    }
+
+    pub fn cut(&mut self, cut: Cut) -> &mut Self {
+        let n = match cut {
+            Cut::Full => 0,
+            Cut::Partial => 1,
+        };
+        self.put(&[GS, b'V', n])
+    }
+
+    /// Pulse of 100 ms on connector pin 2 (`0`) or 5 (`1`), 500 ms apart.
+    pub fn drawer(&mut self, connector: u8) -> &mut Self {
+        self.put(&[ESC, b'p', connector, 0x32, 0xFA])
+    }
+
+    /// Answered when everything before it is on paper.
+    pub fn confirm(&mut self) -> &mut Self {
+        self.put(&[GS, b'r', 1])
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> &mut Self {
+        self.bytes.extend_from_slice(bytes);
+        self
+    }
+}
+
+/// One or two bytes. U+00A5 has four in GB18030, which printers show as rubbish; the full-width sign is what is meant.
+fn gb(character: char) -> Vec<u8> {
+    let character = if character == '¥' { '￥' } else { character };
+    if character.is_ascii_control() {
+        return vec![b' '];
+    }
+    let mut text = [0; 4];
+    let (bytes, _, _) = GB18030.encode(character.encode_utf8(&mut text));
+    if bytes.len() <= 2 { bytes.to_vec() } else { vec![b'?'] }
+}
+
+/// Columns `text` takes on paper: what is two bytes is two columns wide.
+#[must_use]
+pub fn columns(text: &str) -> usize {
+    text.chars().map(|c| gb(c).len()).sum()
+}

@@ -1,0 +1,251 @@
+//! A receipt as rows of fixed-width paper.
+
+use super::encode::{Align, Encoder, Size, Weight, columns};
+use checkout::receipt::{Receipt, ReceiptLine};
+use checkout::words::{Language, Money, Name, Utc};
+
+/// Puts the receipt into `paper`, `width` columns wide.
+pub(super) fn receipt(receipt: &Receipt, width: usize, paper: &mut Encoder) {
+    Page { receipt, width, paper }.all();
+}
+
+struct Page<'a> {
+    receipt: &'a Receipt,
+    width: usize,
+    paper: &'a mut Encoder,
+}
+
+impl Page<'_> {
+    fn all(&mut self) {
+        self.head();
+        self.rule();
+        let (item, amount) = (self.say("商品", "Item"), self.say("金额", "Amount"));
+        self.pair(item, amount);
+        for line in &self.receipt.lines {
+            self.line(line);
+        }
+        self.rule();
+        self.totals();
+        self.tenders();
+        self.taxes();
+        self.foot();
+    }
+
+    fn say(&self, zh: &'static str, en: &'static str) -> &'static str {
+        match self.receipt.language {
+            Language::Zh => zh,
+            Language::En => en,
+        }
+    }
+
+    fn head(&mut self) {
+        let receipt = self.receipt;
+        let store = self.name(&receipt.store);
+        self.paper.align(Align::Centre).size(Size::Double);
+        for row in wrap(&store, self.width / 2) {
+            self.paper.line(&row);
+        }
+        self.paper.size(Size::Normal);
+        let title = self.say("收银小票", "Receipt");
+        self.paper.line(title);
+        if receipt.copy {
+            let mark = self.say("*** 补打 ***", "*** COPY ***");
+            self.paper.weight(Weight::Bold).line(mark).weight(Weight::Normal);
+        }
+        self.paper.align(Align::Left);
+        let (number, lane) = (self.say("单号", "No."), self.say("收银台", "Lane"));
+        self.pair(&format!("{number} {}", receipt.number), &format!("{lane} {}", receipt.lane));
+        let at = local_time(receipt.at, receipt.utc_offset_min);
+        self.paper.line(&at);
+    }
+
+    fn line(&mut self, line: &ReceiptLine) {
+        let unit = self.money(line.unit_price);
+        let many = match line.weight_g {
+            Some(grams) => format!("  {}.{:03} kg x {unit}/kg", grams / 1000, grams % 1000),
+            None => format!("  {} x {unit}", line.quantity),
+        };
+        let total = self.money(line.total);
+        let name = self.name(&line.name);
+        let single = line.weight_g.is_none() && line.quantity == 1;
+        if single && columns(&name) + columns(&total) < self.width {
+            self.pair(&name, &total);
+        } else {
+            for row in wrap(&name, self.width) {
+                self.paper.line(&row);
+            }
+            self.pair(&many, &total);
+        }
+        if let Some((why, saving)) = &line.saving {
+            let why = format!("  {}", self.name(why));
+            let saving = self.money(Money::ZERO.minus(*saving));
+            self.pair(&why, &saving);
+        }
+    }
+
+    fn totals(&mut self) {
+        let receipt = self.receipt;
+        if receipt.discount != Money::ZERO {
+            let label = self.say("已优惠", "You saved");
+            let saved = self.money(receipt.discount);
+            self.pair(label, &saved);
+        }
+        let (label, total) = (self.say("合计", "Total"), self.money(receipt.total));
+        self.paper.weight(Weight::Bold).size(Size::Double);
+        self.pair_in(self.width / 2, label, &total);
+        self.paper.size(Size::Normal).weight(Weight::Normal);
+    }
+
+    fn tenders(&mut self) {
+        for tender in &self.receipt.tenders {
+            let (kind, amount) = (self.name(&tender.kind), self.money(tender.amount));
+            self.pair(&kind, &amount);
+            for detail in &tender.details {
+                for row in wrap(&format!("  {detail}"), self.width) {
+                    self.paper.line(&row);
+                }
+            }
+        }
+        if self.receipt.change != Money::ZERO {
+            let (label, change) = (self.say("找零", "Change"), self.money(self.receipt.change));
+            self.pair(label, &change);
+        }
+    }
+
+    fn taxes(&mut self) {
+        if self.receipt.taxes.is_empty() {
+            return;
+        }
+        self.rule();
+        for tax in &self.receipt.taxes {
+            let (included, on) = (self.say("含税", "Tax"), self.say("净额", "on"));
+            let rate = percent(tax.rate_bp);
+            let net = self.money(tax.net);
+            let label = format!("{included} {rate} ({on} {net})");
+            let amount = self.money(tax.tax);
+            self.pair(&label, &amount);
+        }
+    }
+
+    fn foot(&mut self) {
+        if let Some(member) = &self.receipt.member {
+            let label = self.say("会员", "Member");
+            self.pair(label, member);
+        }
+        let transaction = &self.receipt.transaction.0;
+        let thanks = self.say("谢谢惠顾，欢迎再来", "Thank you. See you again");
+        self.paper.align(Align::Centre).feed(1);
+        self.paper.qr(transaction, 6);
+        for row in wrap(transaction, self.width) {
+            self.paper.line(&row);
+        }
+        self.paper.line(thanks).align(Align::Left);
+    }
+
+    fn rule(&mut self) {
+        self.paper.line(&"-".repeat(self.width));
+    }
+
+    fn pair(&mut self, left: &str, right: &str) {
+        self.pair_in(self.width, left, right);
+    }
+
+    /// `right` ends at the last column; a `left` too long for the row gets rows of its own.
+    fn pair_in(&mut self, width: usize, left: &str, right: &str) {
+        let mut rows = wrap(left, width);
+        let last = rows.pop().unwrap_or_default();
+        for row in rows {
+            self.paper.line(&row);
+        }
+        let taken = columns(&last) + columns(right);
+        if taken < width {
+            let gap = " ".repeat(width - taken);
+            self.paper.line(&format!("{last}{gap}{right}"));
+        } else {
+            self.paper.line(&last);
+            for row in wrap(right, width) {
+                let gap = " ".repeat(width.saturating_sub(columns(&row)));
+                self.paper.line(&format!("{gap}{row}"));
+            }
+        }
+    }
+
+    fn money(&self, amount: Money) -> String {
+        self.receipt.currency.show(amount)
+    }
+
+    /// The receipt's language, or the other where a name has only that.
+    fn name(&self, name: &Name) -> String {
+        let (first, second) = match self.receipt.language {
+            Language::Zh => (&name.zh, &name.en),
+            Language::En => (&name.en, &name.zh),
+        };
+        if first.is_empty() { second } else { first }.clone()
+    }
+}
+
+/// Rows of at most `width` columns, cut at spaces where there are any.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut row = String::new();
+    for character in text.chars() {
+        let mut one = [0; 4];
+        if columns(&row) + columns(character.encode_utf8(&mut one)) > width {
+            let cut = row.rfind(' ').filter(|at| *at > row.len() / 2);
+            let rest = cut.map_or(String::new(), |at| row.split_off(at));
+            rows.push(core::mem::replace(&mut row, rest.trim_start().to_owned()));
+            if character == ' ' && row.is_empty() {
+                continue;
+            }
+        }
+        row.push(character);
+    }
+    rows.push(row);
+    rows
+}
+
+fn percent(basis_points: u32) -> String {
+    let (whole, part) = (basis_points / 100, basis_points % 100);
+    if part == 0 { format!("{whole}%") } else { format!("{whole}.{part:02}%") }
+}
+
+/// `2026-11-21 20:44:05` on the store's wall.
+pub(super) fn local_time(at: Utc, offset_min: i32) -> String {
+    let seconds = at.0.div_euclid(1000) + i64::from(offset_min) * 60;
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02}", second % 60)
+}
+
+/// Days since 1970 to a date of the Gregorian calendar, counted in eras of 400 years that start in March.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_on_the_wall() {
+        assert_eq!(local_time(Utc(0), 0), "1970-01-01 00:00:00");
+        assert_eq!(local_time(Utc(951_782_399_000), 0), "2000-02-28 23:59:59");
+        assert_eq!(local_time(Utc(1_709_164_800_000), 480), "2024-02-29 08:00:00");
+        assert_eq!(local_time(Utc(-1), -60), "1969-12-31 22:59:59");
+    }
+
+    #[test]
+    fn rows_break_at_spaces_and_never_inside_a_wide_character() {
+        assert_eq!(wrap("red apples from here", 10), ["red apples", "from here"]);
+        assert_eq!(wrap("苹果苹果苹", 5), ["苹果", "苹果", "苹"]);
+        assert_eq!(wrap("", 5), [""]);
+    }
+}

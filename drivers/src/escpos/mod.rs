@@ -1,0 +1,21 @@
+//! Receipt printers that speak ESC/POS, with Chinese text in GB18030.
+
+mod driver;
+mod encode;
+mod layout;
+pub mod render;
+mod sim;
+
+pub use encode::{Align, Cut, Encoder, Size, Weight, columns};
+pub use sim::PrinterSim;
+
+use crate::options;
+use crate::{Kind, LinkKind, Spec};
+
+pub const SPEC: Spec = Spec {
+    name: "escpos",
+    kind: Kind::Printer,
+    links: &[LinkKind::Serial, LinkKind::Tcp, LinkKind::File],
+    example: "name = \"printer-1\"\ndriver = \"escpos\"\nlink = \"tcp:192.0.2.30:9100\"\noptions = { columns = 48 }",
+    build: |options| Ok(Box::new(driver::Printer::new(options::parse(options)?)?)),
+};

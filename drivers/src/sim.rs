@@ -1,0 +1,36 @@
+//! What stands in for a device on the other end of the wire: the same bytes, and a memory that outlives its connections.
+
+use crate::Out;
+use checkout::words::Mono;
+
+/// What happens to a simulated device.
+#[derive(Debug)]
+pub enum SimIn<'a> {
+    /// Somebody opened the line to it.
+    Connected,
+    Bytes(&'a [u8]),
+    Disconnected,
+    /// The deadline asked for by [`Out::wake_at`] has come.
+    Timeout,
+    /// A hand on the device: a verb of its panel, as an object such as `{"scan": "6901234567892"}`.
+    Control(&'a serde_json::Value),
+}
+
+/// A device that is not there. It uses [`Out`] for bytes, deadline and hanging up; it never emits events.
+pub trait Sim: Send {
+    fn handle(&mut self, now: Mono, input: SimIn<'_>, out: &mut Out);
+
+    /// What a person standing before the device would see, for panels and tests.
+    fn state(&self) -> serde_json::Value;
+}
+
+/// Builds a stand-in from its own `options`; the error says which option is wrong.
+pub type BuildSim = fn(&serde_json::Value) -> Result<Box<dyn Sim>, String>;
+
+/// The stand-in of each driver that has one, by the driver's name.
+pub const SIMS: &[(&str, BuildSim)] = &[
+    ("scanner-line", crate::scanner_line::ScannerSim::build),
+    ("scale-8217", crate::scale_8217::ScaleSim::build),
+    ("zvt", crate::zvt::TerminalSim::build),
+    ("escpos", crate::escpos::PrinterSim::build),
+];

@@ -1,0 +1,148 @@
+//! The daemon's end of the vision socket: to the core a camera is one more device that reads members.
+
+use super::{Hint, Lines, Models, Outcome, Reply, Request, Status, decode, encode};
+use crate::{Driver, In, Kind, LinkKind, Out, Spec};
+use checkout::device::{DeviceCommand, DeviceEvent, FaceEvent, FaceHint, FaceOutcome};
+use checkout::words::{Attempt, MemberId, Mono, Name};
+
+pub const SPEC: Spec = Spec {
+    name: "vision",
+    kind: Kind::Vision,
+    links: &[LinkKind::Unix],
+    example: "name = \"vision\"\ndriver = \"vision\"\nlink = \"unix:/run/aisle/vision.sock\"",
+    build: |_| Ok(Box::new(Vision::default())),
+};
+
+/// Asked this often whether models and camera work, ms.
+const STATUS_MS: u64 = 5_000;
+/// Status asked and not answered for this long: the process hangs, ms.
+const SILENCE_MS: u64 = 30_000;
+
+#[derive(Debug, Default)]
+struct Vision {
+    lines: Lines,
+    heard: Mono,
+}
+
+impl Driver for Vision {
+    fn handle(&mut self, now: Mono, input: In<'_>, out: &mut Out) {
+        match input {
+            In::Opened => {
+                self.heard = now;
+                self.ask_status(now, out);
+            }
+            In::Bytes(bytes) => {
+                self.heard = now;
+                for line in self.lines.feed(bytes) {
+                    // A line we do not understand is the other side's newer word: not ours to die of.
+                    if let Ok(reply) = line.and_then(|line| decode::<Reply>(&line)) {
+                        hear(reply, out);
+                    }
+                }
+            }
+            In::Command(command) => tell(command, out),
+            In::Timeout if now > self.heard.plus_ms(SILENCE_MS) => out.fail("the vision process does not answer"),
+            In::Timeout => self.ask_status(now, out),
+        }
+    }
+}
+
+impl Vision {
+    fn ask_status(&mut self, now: Mono, out: &mut Out) {
+        send(&Request::Status {}, out);
+        out.wake_at(now.plus_ms(STATUS_MS));
+    }
+}
+
+fn tell(command: &DeviceCommand, out: &mut Out) {
+    match command {
+        DeviceCommand::Recognise { attempt, deadline_ms } => {
+            send(&Request::Recognise { attempt: attempt.0, deadline_ms: *deadline_ms }, out);
+        }
+        DeviceCommand::CancelRecognise { attempt } => send(&Request::Cancel { attempt: attempt.0 }, out),
+        DeviceCommand::Beep(_) | DeviceCommand::ReadWeight | DeviceCommand::Terminal(_) | DeviceCommand::Print(_) => {}
+    }
+}
+
+fn send(request: &Request, out: &mut Out) {
+    if let Ok(line) = encode(request) {
+        out.send(&line);
+    }
+}
+
+fn hear(reply: Reply, out: &mut Out) {
+    match reply {
+        Reply::Status(status) => out.event(health(&status)),
+        Reply::Guidance { attempt, hint } => out.event(face(attempt, FaceEvent::Guidance(hint_of(hint)))),
+        Reply::Outcome { attempt, outcome } => out.event(face(attempt, FaceEvent::Outcome(outcome_of(outcome)))),
+        Reply::Cancelled { .. }
+        | Reply::Enrolled { .. }
+        | Reply::EnrolRefused { .. }
+        | Reply::Erased { .. }
+        | Reply::Shown { .. }
+        | Reply::Error { .. } => {}
+    }
+}
+
+fn health(status: &Status) -> DeviceEvent {
+    let ready = status.models == Models::Ready;
+    let hint = status.missing_hint.clone().unwrap_or_else(|| "aisle-vision install".into());
+    let detail = match ready {
+        true => Name::default(),
+        false => Name {
+            zh: format!("人脸模型未安装，运行一条命令即可安装：{hint}"),
+            en: format!("face models are not installed; one command installs them: {hint}"),
+        },
+    };
+    DeviceEvent::Health { ready, detail }
+}
+
+const fn face(attempt: u64, event: FaceEvent) -> DeviceEvent {
+    DeviceEvent::Face { attempt: Attempt(attempt), event }
+}
+
+const fn hint_of(hint: Hint) -> FaceHint {
+    match hint {
+        Hint::LookAtCamera | Hint::CentreFace => FaceHint::LookHere,
+        Hint::ComeCloser => FaceHint::ComeCloser,
+        Hint::StepBack => FaceHint::StepBack,
+        Hint::OnePerson => FaceHint::OnePerson,
+        Hint::MoreLight => FaceHint::MoreLight,
+        Hint::HoldStill => FaceHint::HoldStill,
+    }
+}
+
+fn outcome_of(outcome: Outcome) -> FaceOutcome {
+    match outcome {
+        Outcome::Match { member, score_milli } => FaceOutcome::Match { member: MemberId(member), score_milli },
+        Outcome::Ambiguous => FaceOutcome::Ambiguous,
+        Outcome::NoMatch => FaceOutcome::NoMatch,
+        Outcome::NotLive => FaceOutcome::NotLive,
+        Outcome::NoFace => FaceOutcome::NoFace,
+        Outcome::TimedOut => FaceOutcome::TimedOut,
+        Outcome::Unavailable => FaceOutcome::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_models_are_told_in_two_languages_and_an_outcome_reaches_the_core() {
+        let mut vision = Vision::default();
+        let mut out = Out::default();
+        vision.handle(Mono(0), In::Opened, &mut out);
+        assert_eq!(out.bytes, b"{\"status\":{}}\n");
+        let replies = b"garbage\n{\"status\":{\"models\":\"missing\",\"gallery\":0,\"source\":\"x\"}}\n\
+            {\"outcome\":{\"attempt\":3,\"outcome\":\"no_match\"}}\n";
+        vision.handle(Mono(1), In::Bytes(replies), &mut out);
+        let [DeviceEvent::Health { ready: false, detail }, DeviceEvent::Face { attempt: Attempt(3), event }] =
+            &out.events[..]
+        else {
+            panic!("{:?}", out.events)
+        };
+        assert!(detail.en.contains("aisle-vision install") && detail.zh.contains("aisle-vision install"));
+        assert_eq!(*event, FaceEvent::Outcome(FaceOutcome::NoMatch));
+    }
+}

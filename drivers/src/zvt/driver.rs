@@ -1,0 +1,517 @@
+//! The till's side of ZVT over TCP: one connection per command, registration first.
+
+use super::bmp::Fields;
+use super::codec::{self, Context, Head, Message};
+use super::text;
+use crate::{Driver, In, Out};
+use checkout::device::{
+    CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent,
+};
+use checkout::words::{Money, Mono, Name, TenderId, TruncatedPan};
+use serde::Deserialize;
+
+/// T3: the other side answers a message within this.
+const ANSWER_MS: u64 = 5_000;
+/// How long a refusal waits for the core; shorter than T3, so that the terminal need not ask again.
+const NOTE_MS: u64 = 3_000;
+/// A registration or a question without a card in it is answered within this.
+const WORK_MS: u64 = 30_000;
+/// T4: silence allowed while a card is being handled; every status starts it anew.
+const CARD_MS: u64 = 180_000;
+const LINES_MAX: usize = 200;
+
+const ACK: [u8; 3] = [0x80, 0x00, 0x00];
+/// Print lines and blocks come to the till; intermediate statuses are sent; no payment starts at the terminal.
+const CONFIG_DEFAULT: &str = "BE";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Options {
+    /// Six digits, given by the terminal's operator.
+    password: String,
+    /// ISO 4217 numeric code.
+    currency: u16,
+    /// Hexadecimal, PA00P015 2.1.
+    #[serde(default = "config_default")]
+    config_byte: String,
+}
+
+fn config_default() -> String {
+    CONFIG_DEFAULT.into()
+}
+
+pub(super) struct Terminal {
+    password: [u8; 3],
+    currency: [u8; 2],
+    config: u8,
+    inbox: Vec<u8>,
+    state: State,
+    lines: Vec<String>,
+    /// When the terminal's silence is too long.
+    due: Mono,
+}
+
+enum State {
+    Idle,
+    /// 06 00 is out; `job` follows its completion.
+    Registering(Job),
+    Charging(Charge),
+    Asking {
+        tender: TenderId,
+        last: Option<LastPayment>,
+    },
+}
+
+enum Job {
+    Authorise { tender: TenderId, amount: Money },
+    Query { tender: TenderId },
+}
+
+struct Charge {
+    tender: TenderId,
+    step: Step,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// 06 01 is out.
+    Sent,
+    /// The terminal is at work.
+    Accepted,
+    /// Approved, but its Status-Information is not acknowledged: the core makes it durable first.
+    Held,
+    Acknowledged,
+    /// Refused, and the core has yet to take note; nothing is lost if it does not.
+    DeclineHeld,
+    Declined,
+    /// As before, and with these bytes the exchange ends.
+    Over(&'static [u8]),
+}
+
+impl Terminal {
+    pub(super) fn new(options: &Options) -> Result<Self, String> {
+        let digits = options.password.as_str();
+        if digits.len() != 6 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err("password must be six digits".into());
+        }
+        if !(1..=999).contains(&options.currency) {
+            return Err("currency must be an ISO 4217 number such as 156".into());
+        }
+        let config = u8::from_str_radix(&options.config_byte, 16)
+            .map_err(|_| "config_byte must be two hexadecimal digits such as BE".to_string())?;
+        Ok(Self {
+            password: codec::bcd(digits.parse().unwrap_or(0)),
+            currency: codec::bcd(u64::from(options.currency)),
+            config,
+            inbox: Vec::new(),
+            state: State::Idle,
+            lines: Vec::new(),
+            due: Mono(0),
+        })
+    }
+
+    fn command(&mut self, now: Mono, command: &TerminalCommand, out: &mut Out) {
+        match (command, &mut self.state) {
+            (TerminalCommand::Authorise { tender, amount }, State::Idle) => {
+                let (tender, amount) = (tender.clone(), *amount);
+                self.register(now, Job::Authorise { tender, amount }, out);
+            }
+            (TerminalCommand::Query { tender }, State::Idle) => {
+                let tender = tender.clone();
+                self.register(now, Job::Query { tender }, out);
+            }
+            (TerminalCommand::Acknowledge { tender }, State::Charging(charge)) if charge.tender == *tender => {
+                self.acknowledge(now, out);
+            }
+            (TerminalCommand::Abort { tender }, State::Charging(charge)) if charge.tender == *tender => {
+                if matches!(charge.step, Step::Sent | Step::Accepted) {
+                    out.send(&codec::encode([0x06, 0xB0], &[]));
+                }
+            }
+            (TerminalCommand::Abort { tender }, State::Registering(job)) if job.is_for(tender) => {
+                out.fail("given up before the terminal was ready");
+            }
+            (TerminalCommand::Abort { .. } | TerminalCommand::Acknowledge { .. }, State::Idle) => {
+                out.close();
+            }
+            (TerminalCommand::Abort { .. } | TerminalCommand::Acknowledge { .. }, _) => {}
+            (TerminalCommand::Authorise { tender, .. }, busy) if !busy.is_for(tender) => {
+                declined(tender, 0x9C, out);
+            }
+            (TerminalCommand::Query { tender }, busy) if !busy.is_for(tender) => {
+                let last = LastPayment::Unknown;
+                let tender = tender.clone();
+                out.event(DeviceEvent::Terminal(TerminalEvent::Last { tender, last }));
+            }
+            (TerminalCommand::Authorise { .. } | TerminalCommand::Query { .. }, _) => {}
+        }
+    }
+
+    fn acknowledge(&mut self, now: Mono, out: &mut Out) {
+        let State::Charging(charge) = &mut self.state else { return };
+        charge.step = match charge.step {
+            Step::Held => Step::Acknowledged,
+            Step::DeclineHeld => Step::Declined,
+            Step::Over(farewell) => {
+                out.send(farewell);
+                finished(&charge.tender, out);
+                return self.rest(out);
+            }
+            Step::Sent | Step::Accepted | Step::Acknowledged | Step::Declined => return,
+        };
+        out.send(&ACK);
+        out.wake_at(now.plus_ms(CARD_MS));
+    }
+
+    /// Nothing was charged. The line stays open until the core has taken note, so that its note needs no new one.
+    fn over(&mut self, now: Mono, tender: TenderId, code: u8, farewell: &'static [u8], out: &mut Out) {
+        answered(&tender, CardOutcome::Declined { code }, out);
+        self.state = State::Charging(Charge { tender, step: Step::Over(farewell) });
+        out.wake_at(now.plus_ms(NOTE_MS));
+    }
+
+    /// Terminals forget the till when they restart, so every connection introduces itself (PA00P015 2.1).
+    fn register(&mut self, now: Mono, job: Job, out: &mut Out) {
+        let mut data = self.password.to_vec();
+        data.push(self.config);
+        data.extend_from_slice(&self.currency);
+        // Permitted commands (tag 26): print blocks (06 D3).
+        data.extend_from_slice(&[0x06, 0x06, 0x26, 0x04, 0x0A, 0x02, 0x06, 0xD3]);
+        self.lines.clear();
+        self.state = State::Registering(job);
+        out.send(&codec::encode([0x06, 0x00], &data));
+        out.wake_at(now.plus_ms(ANSWER_MS));
+    }
+
+    fn registered(&mut self, now: Mono, job: Job, out: &mut Out) {
+        match job {
+            Job::Authorise { tender, amount } => {
+                let Ok(minor) = u64::try_from(amount.0) else {
+                    return self.over(now, tender, 0xC8, &[], out);
+                };
+                let mut data = vec![0x04];
+                data.extend_from_slice(&codec::bcd::<6>(minor));
+                data.push(0x49);
+                data.extend_from_slice(&self.currency);
+                out.send(&codec::encode([0x06, 0x01], &data));
+                let step = Step::Sent;
+                self.state = State::Charging(Charge { tender, step });
+            }
+            Job::Query { tender } => {
+                let mut data = self.password.to_vec();
+                // Service byte: send the Status-Information, print nothing.
+                data.extend_from_slice(&[0x03, 0x03]);
+                out.send(&codec::encode([0x06, 0x20], &data));
+                self.state = State::Asking { tender, last: None };
+            }
+        }
+        out.wake_at(now.plus_ms(ANSWER_MS));
+    }
+
+    fn rest(&mut self, out: &mut Out) {
+        self.state = State::Idle;
+        self.inbox.clear();
+        out.close();
+    }
+
+    fn message(&mut self, now: Mono, message: &Message, out: &mut Out) {
+        match message.control {
+            [0x80, _] => self.accepted(now, out),
+            [0x84, code] => self.refused(now, code, out),
+            [0x04, 0xFF] => self.intermediate(now, message, out),
+            [0x04, 0x0F] => self.status(now, &message.fields, out),
+            [0x06, 0x0F] => {
+                out.send(&ACK);
+                self.completed(now, out);
+            }
+            [0x06, 0x1E] => self.aborted(now, message, out),
+            [0x06, 0xD1..=0xD3] => {
+                self.print(message);
+                out.send(&ACK);
+                out.wake_at(now.plus_ms(CARD_MS));
+            }
+            [0x04..=0x06 | 0x08 | 0x0F, _] => out.send(&[0x84, 0x83, 0x00]),
+            _ => out.fail("the terminal sends something that is not ZVT"),
+        }
+    }
+
+    fn accepted(&mut self, now: Mono, out: &mut Out) {
+        match &mut self.state {
+            State::Charging(charge) if charge.step == Step::Sent => {
+                charge.step = Step::Accepted;
+                out.wake_at(now.plus_ms(CARD_MS));
+            }
+            State::Registering(_) | State::Asking { .. } => out.wake_at(now.plus_ms(WORK_MS)),
+            State::Charging(_) | State::Idle => {}
+        }
+    }
+
+    /// 84 xx: the command was not taken, so nothing was charged.
+    fn refused(&mut self, now: Mono, code: u8, out: &mut Out) {
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Charging(Charge { tender, step: Step::Sent })
+            | State::Registering(Job::Authorise { tender, .. }) => self.over(now, tender, code, &[], out),
+            State::Registering(Job::Query { tender }) | State::Asking { tender, .. } => {
+                last(tender, LastPayment::Unknown, out);
+                self.rest(out);
+            }
+            state @ (State::Charging(_) | State::Idle) => self.state = state,
+        }
+    }
+
+    fn intermediate(&mut self, now: Mono, message: &Message, out: &mut Out) {
+        out.send(&ACK);
+        let Head::Intermediate { status, minutes } = message.head else {
+            return;
+        };
+        let patience = minutes.filter(|m| *m > 0).map_or(CARD_MS, |m| u64::from(m) * 60_000);
+        if let State::Charging(charge) = &mut self.state {
+            match charge.step {
+                Step::Sent | Step::Accepted => charge.step = Step::Accepted,
+                Step::Acknowledged | Step::Declined => {}
+                // What waits for the core does not wait longer because the terminal talks.
+                Step::Held | Step::DeclineHeld | Step::Over(_) => return,
+            }
+            out.event(DeviceEvent::Terminal(TerminalEvent::Progress {
+                tender: charge.tender.clone(),
+                text: progress(status, &message.fields),
+            }));
+        }
+        out.wake_at(now.plus_ms(patience));
+    }
+
+    fn status(&mut self, now: Mono, fields: &Fields, out: &mut Out) {
+        match &mut self.state {
+            State::Charging(charge) => match charge.step {
+                Step::Sent | Step::Accepted => match outcome(fields, &self.lines) {
+                    Some(CardOutcome::Approved(slip)) => {
+                        charge.step = Step::Held;
+                        answered(&charge.tender, CardOutcome::Approved(slip), out);
+                        out.wake_at(now.plus_ms(ANSWER_MS));
+                    }
+                    Some(CardOutcome::Declined { code }) => {
+                        charge.step = Step::DeclineHeld;
+                        answered(&charge.tender, CardOutcome::Declined { code }, out);
+                        out.wake_at(now.plus_ms(NOTE_MS));
+                    }
+                    None => out.fail("the terminal's answer cannot be read: ask it for its last payment"),
+                },
+                Step::Held | Step::DeclineHeld => {}
+                Step::Acknowledged | Step::Declined | Step::Over(_) => out.send(&ACK),
+            },
+            State::Asking { last, .. } => {
+                *last = Some(match outcome(fields, &self.lines) {
+                    Some(CardOutcome::Approved(slip)) => LastPayment::Approved(slip),
+                    Some(CardOutcome::Declined { .. }) => LastPayment::Nothing,
+                    None => LastPayment::Unknown,
+                });
+                out.send(&ACK);
+                out.wake_at(now.plus_ms(CARD_MS));
+            }
+            State::Idle | State::Registering(_) => out.send(&ACK),
+        }
+    }
+
+    fn completed(&mut self, now: Mono, out: &mut Out) {
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Registering(job) => self.registered(now, job, out),
+            State::Charging(charge) => match charge.step {
+                Step::Acknowledged | Step::DeclineHeld | Step::Declined | Step::Over(_) => {
+                    finished(&charge.tender, out);
+                    self.rest(out);
+                }
+                // Some terminals approve without any Status-Information.
+                Step::Sent | Step::Accepted | Step::Held => {
+                    out.fail("the terminal ended the payment without a result we could keep");
+                }
+            },
+            State::Asking { tender, last: seen } => {
+                last(tender, seen.unwrap_or(LastPayment::Unknown), out);
+                self.rest(out);
+            }
+            State::Idle => {}
+        }
+    }
+
+    fn aborted(&mut self, now: Mono, message: &Message, out: &mut Out) {
+        let code = match message.head {
+            Head::Abort(code) => code.unwrap_or(0),
+            Head::None
+            | Head::Registration { .. }
+            | Head::Password
+            | Head::Intermediate { .. }
+            | Head::Line { .. }
+            | Head::Version { .. }
+            | Head::Acknowledged => 0,
+        };
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Registering(Job::Authorise { tender, .. })
+            | State::Charging(Charge { tender, step: Step::Sent | Step::Accepted }) => {
+                self.over(now, tender, code, &ACK, out);
+            }
+            State::Charging(charge) => {
+                out.send(&ACK);
+                match charge.step {
+                    Step::DeclineHeld | Step::Declined | Step::Over(_) => {
+                        finished(&charge.tender, out);
+                        self.rest(out);
+                    }
+                    Step::Sent | Step::Accepted | Step::Held | Step::Acknowledged => {
+                        out.fail("the terminal aborted what it had approved");
+                    }
+                }
+            }
+            State::Registering(Job::Query { tender }) | State::Asking { tender, .. } => {
+                out.send(&ACK);
+                last(tender, LastPayment::Unknown, out);
+                self.rest(out);
+            }
+            State::Idle => out.send(&ACK),
+        }
+    }
+
+    fn print(&mut self, message: &Message) {
+        let lines = match &message.head {
+            Head::Line { text, .. } => vec![text.clone()],
+            Head::None
+            | Head::Registration { .. }
+            | Head::Password
+            | Head::Abort(_)
+            | Head::Intermediate { .. }
+            | Head::Version { .. }
+            | Head::Acknowledged => codec::block_lines(&message.fields),
+        };
+        let room = LINES_MAX.saturating_sub(self.lines.len());
+        self.lines.extend(lines.into_iter().take(room));
+    }
+
+    fn silent(&mut self, now: Mono, out: &mut Out) {
+        match &self.state {
+            State::Idle => {}
+            State::Charging(Charge { step: Step::Held, .. }) => {
+                out.fail("the answer was not made durable in time: the terminal takes the money back");
+            }
+            State::Charging(Charge { step: Step::DeclineHeld | Step::Over(_), .. }) => self.acknowledge(now, out),
+            State::Registering(_) | State::Charging(_) | State::Asking { .. } => out.fail("the terminal is silent"),
+        }
+    }
+}
+
+impl Job {
+    fn is_for(&self, tender: &TenderId) -> bool {
+        match self {
+            Self::Authorise { tender: own, .. } | Self::Query { tender: own } => own == tender,
+        }
+    }
+}
+
+impl State {
+    fn is_for(&self, tender: &TenderId) -> bool {
+        match self {
+            Self::Idle => false,
+            Self::Registering(job) => job.is_for(tender),
+            Self::Charging(charge) => charge.tender == *tender,
+            Self::Asking { tender: own, .. } => own == tender,
+        }
+    }
+}
+
+impl Driver for Terminal {
+    fn handle(&mut self, now: Mono, input: In<'_>, out: &mut Out) {
+        match input {
+            In::Opened => {
+                self.inbox.clear();
+                self.state = State::Idle;
+            }
+            In::Bytes(bytes) => {
+                self.inbox.extend_from_slice(bytes);
+                while let Some((_, _, used)) = codec::split(&self.inbox) {
+                    let apdu: Vec<u8> = self.inbox.drain(..used).collect();
+                    match codec::decode(&apdu, Context::Any) {
+                        Ok(message) => self.message(now, &message, out),
+                        Err(_) => out.fail("the terminal sent a message without its head"),
+                    }
+                    if out.failed.is_some() || out.close {
+                        self.inbox.clear();
+                        break;
+                    }
+                }
+                if self.inbox.len() > codec::APDU_MAX || self.nonsense() {
+                    self.inbox.clear();
+                    out.fail("the terminal sends something that is not ZVT");
+                }
+            }
+            In::Command(DeviceCommand::Terminal(command)) => self.command(now, command, out),
+            In::Command(
+                DeviceCommand::Beep(_)
+                | DeviceCommand::ReadWeight
+                | DeviceCommand::Print(_)
+                | DeviceCommand::Recognise { .. }
+                | DeviceCommand::CancelRecognise { .. },
+            ) => {}
+            In::Timeout if now < self.due => out.wake_at(self.due),
+            In::Timeout => self.silent(now, out),
+        }
+        self.due = out.wake_at.unwrap_or(self.due);
+    }
+}
+
+impl Terminal {
+    /// A beginning that no message has: waiting for its announced length would only take time.
+    fn nonsense(&self) -> bool {
+        self.inbox.first().is_some_and(|class| !matches!(class, 0x04..=0x06 | 0x08 | 0x0F | 0x80 | 0x84))
+    }
+}
+
+/// `None` where the answer proves neither approval nor refusal.
+fn outcome(fields: &Fields, lines: &[String]) -> Option<CardOutcome> {
+    let code = fields.result()?;
+    if code != 0 {
+        return Some(CardOutcome::Declined { code });
+    }
+    if fields.stopped.is_some() {
+        return None;
+    }
+    let amount = i64::try_from(fields.amount()?).ok()?;
+    let mut text: Vec<String> =
+        fields.text(0x3C).map(|text| text.lines().map(|line| line.trim_end().to_owned()).collect()).unwrap_or_default();
+    text.extend(lines.iter().cloned());
+    Some(CardOutcome::Approved(CardSlip {
+        amount: Money(amount),
+        trace: fields.trace().unwrap_or(0),
+        receipt: fields.receipt().unwrap_or(0),
+        terminal: fields.terminal().unwrap_or_default(),
+        pan: fields.pan().map(|pan| TruncatedPan::of(pan.as_str())),
+        scheme: fields.text(0x8B).unwrap_or_default(),
+        text,
+    }))
+}
+
+/// Our words for the status code, or else the terminal's own (tag 24, lines 07).
+fn progress(status: u8, fields: &Fields) -> Name {
+    let own = codec::block_lines(fields).join(" ");
+    match text::progress(status) {
+        Some((zh, en)) => Name { zh: zh.into(), en: en.into() },
+        None if own.trim().is_empty() => Name { zh: "请看终端".into(), en: "Please look at the terminal".into() },
+        None => Name { zh: own.clone(), en: own },
+    }
+}
+
+fn answered(tender: &TenderId, outcome: CardOutcome, out: &mut Out) {
+    let tender = tender.clone();
+    out.event(DeviceEvent::Terminal(TerminalEvent::Answered { tender, outcome }));
+}
+
+fn finished(tender: &TenderId, out: &mut Out) {
+    let tender = tender.clone();
+    out.event(DeviceEvent::Terminal(TerminalEvent::Finished { tender }));
+}
+
+fn declined(tender: &TenderId, code: u8, out: &mut Out) {
+    answered(tender, CardOutcome::Declined { code }, out);
+    finished(tender, out);
+}
+
+fn last(tender: TenderId, last: LastPayment, out: &mut Out) {
+    out.event(DeviceEvent::Terminal(TerminalEvent::Last { tender, last }));
+}

@@ -1,0 +1,405 @@
+//! What every row of the registry promises, whatever it speaks.
+//!
+//! A story (`testdata/<driver>/<story>.log`) is bytes from the device (`>`), commands (`!`), bytes we must send (`<`), time
+//! that passes (`@ ms`) and, at the end, the events it yields (`=`). Bytes are hexadecimal pairs or quoted text.
+
+use checkout::device::{
+    Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent, Weight,
+};
+use checkout::words::{Attempt, Money, Mono};
+use drivers::sim::{SIMS, SimIn};
+use drivers::{DRIVERS, Driver, In, Kind, Out, Spec};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+fn options(spec: &Spec) -> Value {
+    let table: toml::Table = toml::from_str(spec.example).expect("an example that parses");
+    assert_eq!(table["driver"].as_str(), Some(spec.name));
+    assert!(table["name"].is_str() && table["link"].is_str());
+    let options = table.get("options").cloned();
+    serde_json::to_value(options.unwrap_or_else(|| toml::Table::new().into())).expect("JSON")
+}
+
+fn build(spec: &Spec) -> Box<dyn Driver> {
+    (spec.build)(&options(spec)).expect("an example that builds")
+}
+
+#[test]
+fn every_example_builds_and_no_unknown_option_is_swallowed() {
+    for spec in DRIVERS {
+        drop(build(spec));
+        let same_name = DRIVERS.iter().filter(|other| other.name == spec.name);
+        assert_eq!(same_name.count(), 1);
+        if spec.kind == Kind::Vision {
+            // Takes no options yet and does not look at them.
+            continue;
+        }
+        let mut wrong = options(spec);
+        wrong["no_such_option"] = json!(1);
+        let refused = (spec.build)(&wrong).err().expect("a refusal");
+        assert!(refused.contains("no_such_option"), "{}: {refused}", spec.name);
+    }
+}
+
+enum Step {
+    Bytes(Vec<u8>),
+    Command(Box<DeviceCommand>),
+    Sends(Vec<u8>),
+    Wait(u64),
+}
+
+struct Story {
+    name: String,
+    steps: Vec<Step>,
+    events: Vec<String>,
+}
+
+fn stories(spec: &Spec) -> Vec<Story> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(spec.name);
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
+    paths.sort();
+    paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "log"))
+        .map(|path| story(&path.display().to_string(), &std::fs::read_to_string(path).expect("text")))
+        .collect()
+}
+
+fn story(name: &str, text: &str) -> Story {
+    let mut story = Story { name: name.into(), steps: Vec::new(), events: Vec::new() };
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (mark, rest) = line.split_once(' ').expect("a mark and what follows");
+        match mark {
+            ">" => story.steps.push(Step::Bytes(bytes(rest))),
+            "<" => story.steps.push(Step::Sends(bytes(rest))),
+            "!" => story.steps.push(Step::Command(Box::new(command(rest)))),
+            "@" => story.steps.push(Step::Wait(rest.parse().expect("milliseconds"))),
+            "=" => story.events.push(rest.into()),
+            _ => panic!("{name}: {line}"),
+        }
+    }
+    story
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (at, part) in text.split('"').enumerate() {
+        if at % 2 == 1 {
+            bytes.extend(part.replace("\\r", "\r").replace("\\n", "\n").bytes());
+            continue;
+        }
+        let pairs = part.split_whitespace();
+        bytes.extend(pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex")));
+    }
+    bytes
+}
+
+fn command(text: &str) -> DeviceCommand {
+    let words: Vec<&str> = text.split(' ').collect();
+    let tender = || words[1].into();
+    match words[0] {
+        "weigh" => DeviceCommand::ReadWeight,
+        "beep" if words[1] == "good" => DeviceCommand::Beep(Beep::Good),
+        "beep" => DeviceCommand::Beep(Beep::Bad),
+        "authorise" => DeviceCommand::Terminal(TerminalCommand::Authorise {
+            tender: tender(),
+            amount: Money(words[2].parse().expect("an amount")),
+        }),
+        "acknowledge" => DeviceCommand::Terminal(TerminalCommand::Acknowledge { tender: tender() }),
+        "query" => DeviceCommand::Terminal(TerminalCommand::Query { tender: tender() }),
+        "abort" => DeviceCommand::Terminal(TerminalCommand::Abort { tender: tender() }),
+        _ => panic!("{text}"),
+    }
+}
+
+fn told(event: &DeviceEvent) -> String {
+    match event {
+        DeviceEvent::Scan(scan) => {
+            let aim = scan.aim.map(|id| format!("]{} ", id.escape_ascii()));
+            format!("scan {}{}", aim.unwrap_or_default(), scan.data.escape_ascii())
+        }
+        DeviceEvent::Weight(Weight::Stable(grams)) => format!("weight {} g", grams.0),
+        DeviceEvent::Weight(Weight::Fault(fault)) => format!("weight fault {fault:?}"),
+        DeviceEvent::Terminal(event) => format!("terminal {}", terminal(event)),
+        DeviceEvent::Printer(event) => format!("printer {event:?}"),
+        DeviceEvent::Health { ready, detail } => format!("health {ready} {}", detail.en),
+        DeviceEvent::Face { event, .. } => format!("face {event:?}"),
+    }
+}
+
+fn terminal(event: &TerminalEvent) -> String {
+    match event {
+        TerminalEvent::Progress { tender, text } => format!("progress {tender} {}", text.en),
+        TerminalEvent::Answered { tender, outcome } => match outcome {
+            CardOutcome::Approved(slip) => format!("approved {tender} {}", card(slip)),
+            CardOutcome::Declined { code } => format!("declined {tender} {code}"),
+        },
+        TerminalEvent::Finished { tender } => format!("finished {tender}"),
+        TerminalEvent::Last { tender, last } => match last {
+            LastPayment::Approved(slip) => format!("last {tender} approved {}", card(slip)),
+            LastPayment::Nothing => format!("last {tender} nothing"),
+            LastPayment::Unknown => format!("last {tender} unknown"),
+        },
+    }
+}
+
+fn card(slip: &CardSlip) -> String {
+    let pan = slip.pan.as_ref().map_or("none", |pan| pan.as_str());
+    format!(
+        "{} trace {} receipt {} terminal {} card {pan} {}",
+        slip.amount.0, slip.trace, slip.receipt, slip.terminal, slip.scheme
+    )
+}
+
+/// Splits the device's bytes as the reader of a line might.
+#[derive(Clone, Copy, Debug)]
+enum Chunks {
+    Whole,
+    Single,
+    Random(u64),
+}
+
+/// What came of a story: events in words, bytes sent.
+fn play(driver: &mut dyn Driver, story: &Story, chunks: Chunks) -> (Vec<String>, Vec<u8>) {
+    let (mut told_events, mut sent, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+    let mut now = 1_000_000;
+    let mut dice = Dice(match chunks {
+        Chunks::Random(seed) => seed,
+        Chunks::Whole | Chunks::Single => 1,
+    });
+    let mut take = |out: Out| {
+        told_events.extend(out.events.iter().map(told));
+        sent.extend(out.bytes);
+        if out.failed.is_some() {
+            told_events.push("failed".into());
+        }
+    };
+    driver.handle(Mono(now), In::Opened, &mut Out::default());
+    for step in &story.steps {
+        let mut out = Out::default();
+        match step {
+            Step::Bytes(bytes) => {
+                let mut rest = bytes.as_slice();
+                while !rest.is_empty() {
+                    let size = match chunks {
+                        Chunks::Whole => rest.len(),
+                        Chunks::Single => 1,
+                        Chunks::Random(_) => dice.below(rest.len()) + 1,
+                    };
+                    driver.handle(Mono(now), In::Bytes(&rest[..size]), &mut out);
+                    rest = &rest[size..];
+                }
+            }
+            Step::Command(command) => driver.handle(Mono(now), In::Command(command), &mut out),
+            Step::Wait(ms) => {
+                now += ms;
+                driver.handle(Mono(now), In::Timeout, &mut out);
+            }
+            Step::Sends(bytes) => expected.extend_from_slice(bytes),
+        }
+        take(out);
+    }
+    if !expected.is_empty() {
+        assert_eq!(sent, expected, "{}", story.name);
+    }
+    (told_events, sent)
+}
+
+#[test]
+fn stories_yield_their_events_however_the_bytes_arrive() {
+    let mut played = 0;
+    for spec in DRIVERS {
+        for story in stories(spec) {
+            let (events, sent) = play(&mut *build(spec), &story, Chunks::Whole);
+            assert_eq!(events, story.events, "{}", story.name);
+            for chunks in (1..50).map(Chunks::Random).chain([Chunks::Single]) {
+                let again = play(&mut *build(spec), &story, chunks);
+                assert_eq!(again, (events.clone(), sent.clone()), "{} {chunks:?}", story.name);
+            }
+            played += 1;
+        }
+    }
+    assert!(played > 5, "only {played} stories");
+}
+
+#[test]
+fn after_garbage_the_next_good_story_counts() {
+    for spec in DRIVERS {
+        for story in stories(spec) {
+            for seed in 1..40 {
+                let mut driver = build(spec);
+                let mut dice = Dice(seed);
+                let garbage: Vec<u8> = (0..300).map(|_| dice.byte()).collect();
+                let mut out = Out::default();
+                driver.handle(Mono(1), In::Bytes(&garbage), &mut out);
+                if out.failed.is_some() {
+                    // The port is restarted with a fresh driver.
+                    driver = build(spec);
+                }
+                driver.handle(Mono(10_000), In::Timeout, &mut Out::default());
+                let (events, _) = play(&mut *driver, &story, Chunks::Whole);
+                assert_eq!(events.last(), story.events.last(), "{} seed {seed}", story.name);
+            }
+        }
+    }
+}
+
+fn commands() -> Vec<DeviceCommand> {
+    let mut commands: Vec<DeviceCommand> = [
+        "weigh",
+        "beep good",
+        "authorise tender-1 100",
+        "acknowledge tender-1",
+        "query tender-1",
+        "abort tender-1",
+        "authorise tender-2 9223372036854775807",
+        "authorise tender-3 -5",
+    ]
+    .map(command)
+    .into();
+    let attempt = Attempt(1);
+    commands.push(DeviceCommand::Recognise { attempt, deadline_ms: 10 });
+    commands.push(DeviceCommand::CancelRecognise { attempt });
+    commands
+}
+
+/// A card number and a wallet code as they may come over any wire.
+const PAN: &str = "4929123412345678";
+const WALLET: &str = "134912341234567890";
+
+fn private_bytes(dice: &mut Dice) -> Vec<u8> {
+    let bcd: Vec<u8> =
+        (0..PAN.len()).step_by(2).map(|at| u8::from_str_radix(&PAN[at..at + 2], 16).expect("digits")).collect();
+    let status =
+        [b"\x80\x00\x00\x06\x0f\x00\x04\x0f\x16\x27\x00\x04\x00\x00\x00\x00\x01\x00\x22\xf0\xf8".as_slice(), &bcd]
+            .concat();
+    match dice.below(4) {
+        0 => format!("{WALLET}\r\n").into_bytes(),
+        1 => format!("\x02{PAN}\r").into_bytes(),
+        2 => status,
+        _ => [b"\x06\xd1\x11\x00".as_slice(), PAN.as_bytes()].concat(),
+    }
+}
+
+#[test]
+fn noise_does_no_harm_and_nothing_private_is_told() {
+    for spec in DRIVERS {
+        for seed in 1..30 {
+            let mut driver = build(spec);
+            let mut dice = Dice(seed);
+            let mut now = 0;
+            let commands = commands();
+            for _ in 0..500 {
+                let mut out = Out::default();
+                now += dice.below(3_000) as u64;
+                match dice.below(8) {
+                    0 => driver.handle(Mono(now), In::Timeout, &mut out),
+                    1 => driver.handle(Mono(now), In::Opened, &mut out),
+                    2 => {
+                        let command = &commands[dice.below(commands.len())];
+                        driver.handle(Mono(now), In::Command(command), &mut out);
+                    }
+                    3 | 4 => driver.handle(Mono(now), In::Bytes(&private_bytes(&mut dice)), &mut out),
+                    _ => {
+                        let noise: Vec<u8> = (0..dice.below(400)).map(|_| dice.byte()).collect();
+                        driver.handle(Mono(now), In::Bytes(&noise), &mut out);
+                    }
+                }
+                let logged = format!("{out:?} {:?}", out.failed);
+                assert!(!logged.contains(PAN) && !logged.contains(WALLET), "{}: {logged}", spec.name);
+                if out.failed.is_some() {
+                    driver = build(spec);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn stand_ins_survive_noise_and_odd_hands() {
+    let verbs = [
+        json!({"scan": "1", "put": -5, "paper": "out", "tap": "4929123412345678", "decline": 700}),
+        json!({"put": i64::MAX, "paper": "ok", "cover": "open", "behaviour": "garbage", "slow": 1}),
+        json!({"remove": true, "moving": true, "cover": "closed", "behaviour": "approve", "tap": "\u{e9}"}),
+        json!([1, {"scan": 2}]),
+    ];
+    for (name, build) in SIMS {
+        for seed in 1..30 {
+            let mut sim = build(&Value::Null).expect("default options");
+            let mut dice = Dice(seed);
+            let mut now = 0;
+            for _ in 0..300 {
+                let mut out = Out::default();
+                now += dice.below(3_000) as u64;
+                let noise: Vec<u8> = (0..dice.below(200)).map(|_| dice.byte()).collect();
+                let till: &[u8] = b"W\x06\x00\x06\0\0\0\xbe\x01\x56\x06\x01\x07\x04\0\0\0\0\x19\x90\x80\0\0\x06\x20\x05\0\0\0\x03\x03\x06\xb0\0\x1b@";
+                let input = match dice.below(7) {
+                    0 => SimIn::Connected,
+                    1 => SimIn::Disconnected,
+                    2 => SimIn::Timeout,
+                    3 => SimIn::Control(&verbs[dice.below(verbs.len())]),
+                    4 | 5 => SimIn::Bytes(till),
+                    _ => SimIn::Bytes(&noise),
+                };
+                sim.handle(Mono(now), input, &mut out);
+                let state = sim.state().to_string();
+                assert!(!state.contains(PAN) && out.events.is_empty(), "{name}: {state}");
+            }
+        }
+    }
+}
+
+/// Resident memory of this process in KiB, where the system tells.
+fn resident_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[test]
+fn endless_beginnings_do_not_fill_the_memory() {
+    let beginnings: [&[u8]; 6] = [b"1", b"\x02", b"\x02?", b"\x04\x0f\xff\xff\xff", b"\x06\xd1\x02\x00A", b"\x10\x00"];
+    for spec in DRIVERS {
+        for beginning in beginnings {
+            let mut driver = build(spec);
+            let chunk = beginning.repeat(64 * 1024 / beginning.len());
+            let before = resident_kib();
+            let authorise = command("authorise tender-1 100");
+            driver.handle(Mono(0), In::Command(&authorise), &mut Out::default());
+            for _ in 0..128 {
+                let mut out = Out::default();
+                driver.handle(Mono(0), In::Bytes(&chunk), &mut out);
+                if out.failed.is_some() {
+                    driver = build(spec);
+                }
+            }
+            if let (Some(before), Some(after)) = (before, resident_kib()) {
+                let grown = after.saturating_sub(before);
+                assert!(grown < 6 * 1024, "{} grew by {grown} KiB", spec.name);
+            }
+        }
+    }
+}
+
+/// xorshift64*: the same throws on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() >> 33).expect("31 bits") % end.max(1)
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.next() >> 56).expect("8 bits")
+    }
+}

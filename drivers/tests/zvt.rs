@@ -1,0 +1,474 @@
+//! ZVT: captured messages, serial frames, and whole payments between the driver and its stand-in.
+
+mod vectors;
+
+use checkout::device::{
+    CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent,
+};
+use checkout::words::{Money, Mono, TenderId};
+use drivers::sim::{SIMS, Sim, SimIn};
+use drivers::zvt::{self, Context, Head, Message};
+use drivers::{Driver, In, Out};
+use serde_json::{Value, json};
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+}
+
+fn hex(bytes: Option<&[u8]>) -> Option<String> {
+    Some(bytes?.iter().map(|b| format!("{b:02X}")).collect())
+}
+
+/// What of `expect` the decoded message contradicts.
+fn contradictions(message: &Message, expect: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, wanted) in expect.as_object().into_iter().flatten() {
+        let got = of_head(name, message)
+            .or_else(|| of_numbers(name, message, wanted))
+            .or_else(|| of_texts(name, message, wanted))
+            .unwrap_or_else(|| wanted.clone());
+        if got != *wanted {
+            wrong.push(format!("{name}: {wanted} but {got}"));
+        }
+    }
+    wrong
+}
+
+fn of_head(name: &str, message: &Message) -> Option<Value> {
+    if let Head::Registration { config, currency } = message.head {
+        return match name {
+            "config_byte" => Some(json!(format!("{config:02X}"))),
+            "currency" => Some(json!(currency)),
+            _ => None,
+        };
+    }
+    if let Head::Version { software, status } = &message.head {
+        return match name {
+            "sw_version" => Some(json!(software)),
+            "terminal_status" => Some(json!(status.map(|s| format!("{s:02X}")))),
+            "terminal_id" => Some(json!(hex(message.fields.container(0x1F44)))),
+            _ => None,
+        };
+    }
+    if let Head::Abort(code) = message.head
+        && name == "result_code"
+    {
+        return Some(json!(code.map(|c| format!("{c:02X}"))));
+    }
+    None
+}
+
+fn of_numbers(name: &str, message: &Message, wanted: &Value) -> Option<Value> {
+    let fields = &message.fields;
+    Some(match name {
+        "result_code" if wanted.is_number() => json!(fields.result()),
+        "result_code" => json!(fields.result().map(|c| format!("{c:02X}"))),
+        "amount_minor" => json!(fields.amount()),
+        "receipt_no" if wanted == "FFFF" => json!(hex(fields.bytes(0x87))),
+        "receipt_no" => json!(fields.receipt()),
+        "trace" => json!(fields.trace()),
+        "tlv_1F2B_long_trace" => json!(fields.trace().map(|t| t.to_string())),
+        "orig_trace" => json!(fields.number(0x37)),
+        "turnover_no" => json!(fields.number(0x88)),
+        "card_seq" => json!(fields.number(0x17)),
+        "currency" => json!(fields.number(0x49)),
+        "lines" => json!(zvt::block_lines(fields).len()),
+        "receipt_type" => json!(fields.container(0x1F07).map(|b| b[0])),
+        _ => return None,
+    })
+}
+
+fn of_texts(name: &str, message: &Message, wanted: &Value) -> Option<Value> {
+    let fields = &message.fields;
+    Some(match name {
+        "time" => json!(hex(fields.bytes(0x0C))),
+        "date" => json!(hex(fields.bytes(0x0D))),
+        "expiry" => json!(hex(fields.bytes(0x0E))),
+        "auth" => json!(fields.text(0x3B)),
+        "card_name" => json!(fields.text(0x8B)),
+        "additional_text" => json!(fields.text(0x3C)),
+        "terminal_id" => json!(fields.terminal()),
+        "pan_masked" => json!(fields.pan().map(|pan| pan.as_str().replace('*', "E"))),
+        "tlv_43" => json!(hex(fields.container(0x43))),
+        "contains" => {
+            let text = zvt::block_lines(fields).join("\n");
+            json!(text.contains(wanted.as_str()?).then_some(wanted))
+        }
+        _ => return None,
+    })
+}
+
+#[test]
+fn captured_messages_decode_as_expected_and_malformed_ones_do_no_harm() {
+    let Some(file) = vectors::read("zvt_apdus.json") else {
+        return;
+    };
+    let (mut good, mut flagged, mut wrong) = (0, 0, Vec::new());
+    for case in vectors::list(&file["apdus"]) {
+        let Some(hex) = case["hex"].as_str() else {
+            let parts = vectors::list(&case["segments"]).iter();
+            let whole: String = parts.filter_map(Value::as_str).collect();
+            check(case, &whole, &mut good, &mut flagged, &mut wrong);
+            continue;
+        };
+        check(case, hex, &mut good, &mut flagged, &mut wrong);
+    }
+    println!("messages: {good} as expected, {flagged} flagged as malformed, wrong: {wrong:#?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn check(case: &Value, hex: &str, good: &mut u32, flagged: &mut u32, wrong: &mut Vec<String>) {
+    let id = case["id"].as_str().expect("id");
+    let context = match id {
+        "qw-completion-status-enquiry" => Context::StatusEnquiry,
+        _ => Context::Any,
+    };
+    match zvt::decode(&bytes(hex), context) {
+        Ok(message) if message.fields.stopped.is_none() => {
+            let found = contradictions(&message, &case["expect"]);
+            let debug = format!("{message:?}");
+            let decoded = case["decoded"]["fields"].as_array().map_or(0, Vec::len);
+            let read = message.fields.list.len();
+            let bmps = matches!(message.control, [0x04, 0x0F] | [0x06, 0x0F | 0x01 | 0x22]);
+            if !found.is_empty() {
+                wrong.push(format!("{id}: {found:?}"));
+            } else if bmps && decoded != read && case["decode_error"].is_null() {
+                wrong.push(format!("{id}: {decoded} fields but {read}: {debug}"));
+            } else {
+                *good += 1;
+            }
+        }
+        _ if !case["decode_error"].is_null() => *flagged += 1,
+        other => wrong.push(format!("{id}: {other:?}")),
+    }
+}
+
+#[test]
+fn serial_frames_wrap_and_unwrap() {
+    let Some(file) = vectors::read("zvt_apdus.json") else {
+        return;
+    };
+    let mut agreed = 0;
+    for case in vectors::list(&file["serial_frames"]) {
+        let frame = bytes(case["frame_hex"].as_str().expect("hex"));
+        let apdu = bytes(case["apdu_hex"].as_str().expect("hex"));
+        assert_eq!(zvt::serial::wrap(&apdu), frame, "{case}");
+        let mut noisy = vec![0x55, 0x10];
+        noisy.extend_from_slice(&frame);
+        let expected = (zvt::serial::Unwrapped::Apdu(apdu), noisy.len());
+        assert_eq!(zvt::serial::unwrap_frame(&noisy), expected, "{case}");
+        agreed += 1;
+    }
+    println!("serial frames: {agreed} agree");
+}
+
+/// A till and a terminal, time between them, and nothing else.
+struct Table {
+    now: u64,
+    driver: Box<dyn Driver>,
+    sim: Box<dyn Sim>,
+    driver_wake: Option<Mono>,
+    sim_wake: Option<Mono>,
+    open: bool,
+    events: Vec<TerminalEvent>,
+    failed: Option<String>,
+    acknowledge: bool,
+    /// The line dies after so many bytes of either side.
+    bytes_left: usize,
+}
+
+impl Table {
+    fn new() -> Self {
+        let options = json!({"password": "000000", "currency": 156});
+        let (_, build) = SIMS.iter().find(|(name, _)| *name == "zvt").expect("zvt");
+        Self {
+            now: 1000,
+            driver: (zvt::SPEC.build)(&options).expect("options"),
+            sim: build(&Value::Null).expect("options"),
+            driver_wake: None,
+            sim_wake: None,
+            open: false,
+            events: Vec::new(),
+            failed: None,
+            acknowledge: true,
+            bytes_left: usize::MAX,
+        }
+    }
+
+    fn control(&mut self, verb: Value) {
+        let mut out = Out::default();
+        self.sim.handle(Mono(self.now), SimIn::Control(&verb), &mut out);
+        self.heed_sim(out);
+    }
+
+    fn tell(&mut self, command: TerminalCommand) {
+        if !self.open {
+            self.open = true;
+            let mut out = Out::default();
+            self.sim.handle(Mono(self.now), SimIn::Connected, &mut out);
+            self.driver.handle(Mono(self.now), In::Opened, &mut Out::default());
+        }
+        let mut out = Out::default();
+        let command = DeviceCommand::Terminal(command);
+        self.driver.handle(Mono(self.now), In::Command(&command), &mut out);
+        self.heed_driver(out);
+    }
+
+    fn heed_driver(&mut self, out: Out) {
+        self.driver_wake = out.wake_at.or(self.driver_wake);
+        let mut reply = Out::default();
+        let whole = out.bytes.len() <= self.bytes_left;
+        let through = out.bytes.len().min(self.bytes_left);
+        if through > 0 && self.open {
+            self.bytes_left -= through;
+            let bytes = SimIn::Bytes(&out.bytes[..through]);
+            self.sim.handle(Mono(self.now), bytes, &mut reply);
+        }
+        let mut acknowledged = None;
+        for event in out.events {
+            if let DeviceEvent::Terminal(event) = event {
+                if let TerminalEvent::Answered { tender, .. } = &event {
+                    acknowledged = Some(tender.clone());
+                }
+                self.events.push(event);
+            }
+        }
+        if out.close || out.failed.is_some() || !whole {
+            self.failed = out.failed.or(self.failed.take());
+            self.hang_up();
+            return;
+        }
+        self.heed_sim(reply);
+        if let Some(tender) = acknowledged.filter(|_| self.acknowledge) {
+            self.tell(TerminalCommand::Acknowledge { tender });
+        }
+    }
+
+    fn heed_sim(&mut self, out: Out) {
+        self.sim_wake = out.wake_at.or(self.sim_wake);
+        // A byte at a time: chunks mean nothing.
+        for byte in &out.bytes {
+            let mut reply = Out::default();
+            if self.bytes_left == 0 {
+                return self.hang_up();
+            }
+            self.bytes_left -= 1;
+            self.driver.handle(Mono(self.now), In::Bytes(&[*byte]), &mut reply);
+            self.heed_driver(reply);
+            if !self.open {
+                return;
+            }
+        }
+        if out.close {
+            self.hang_up();
+        }
+    }
+
+    fn hang_up(&mut self) {
+        if core::mem::take(&mut self.open) {
+            self.sim.handle(Mono(self.now), SimIn::Disconnected, &mut Out::default());
+        }
+    }
+
+    /// Lets time pass up to the last deadline within `ms`.
+    fn run(&mut self, ms: u64) {
+        let end = self.now + ms;
+        loop {
+            let next = [self.driver_wake, self.sim_wake].into_iter().flatten().min();
+            let Some(at) = next.filter(|at| at.0 <= end && self.open) else {
+                break;
+            };
+            self.now = self.now.max(at.0);
+            if self.sim_wake == Some(at) {
+                self.sim_wake = None;
+                let mut out = Out::default();
+                self.sim.handle(Mono(self.now), SimIn::Timeout, &mut out);
+                self.heed_sim(out);
+            } else {
+                self.driver_wake = None;
+                let mut out = Out::default();
+                self.driver.handle(Mono(self.now), In::Timeout, &mut out);
+                self.heed_driver(out);
+            }
+        }
+        self.now = end;
+    }
+
+    fn authorise(&mut self, amount: i64) {
+        let tender = tender();
+        self.tell(TerminalCommand::Authorise { tender, amount: Money(amount) });
+    }
+
+    fn outcome(&self) -> Option<&CardOutcome> {
+        self.events.iter().find_map(|event| match event {
+            TerminalEvent::Answered { outcome, .. } => Some(outcome),
+            TerminalEvent::Progress { .. } | TerminalEvent::Finished { .. } | TerminalEvent::Last { .. } => None,
+        })
+    }
+
+    fn ended(&self) -> bool {
+        self.events.contains(&TerminalEvent::Finished { tender: tender() })
+    }
+
+    fn ask(&mut self) -> Option<LastPayment> {
+        self.driver_wake = None;
+        self.tell(TerminalCommand::Query { tender: tender() });
+        self.run(10_000);
+        self.events.iter().rev().find_map(|event| match event {
+            TerminalEvent::Last { last, .. } => Some(last.clone()),
+            TerminalEvent::Progress { .. } | TerminalEvent::Finished { .. } | TerminalEvent::Answered { .. } => None,
+        })
+    }
+
+    fn charges(&self) -> Vec<(i64, String)> {
+        let state = self.sim.state();
+        vectors::list(&state["charges"])
+            .iter()
+            .map(|c| {
+                let state = c["state"].as_str().expect("text").to_owned();
+                (c["amount"].as_i64().expect("number"), state)
+            })
+            .collect()
+    }
+}
+
+fn tender() -> TenderId {
+    "tender-1".into()
+}
+
+fn approved(outcome: Option<&CardOutcome>) -> &CardSlip {
+    match outcome {
+        Some(CardOutcome::Approved(slip)) => slip,
+        Some(CardOutcome::Declined { .. }) | None => panic!("approved, not {outcome:?}"),
+    }
+}
+
+#[test]
+fn an_approved_payment_is_captured_when_it_is_acknowledged() {
+    let mut table = Table::new();
+    table.authorise(1250);
+    table.run(10_000);
+    let slip = approved(table.outcome());
+    assert_eq!(slip.amount, Money(1250));
+    assert_eq!((slip.trace, slip.receipt), (101, 101));
+    assert_eq!(slip.pan.as_ref().map(|p| p.as_str()), Some("622588******6782"));
+    assert_eq!((slip.scheme.as_str(), slip.terminal.as_str()), ("UnionPay", "52500042"));
+    assert_eq!(slip.text, ["AUTH NO 000101"]);
+    assert!(table.ended() && table.failed.is_none() && !table.open);
+    assert_eq!(table.charges(), [(1250, "captured".into())]);
+    let texts = table.events.iter().filter(|e| matches!(e, TerminalEvent::Progress { .. }));
+    assert_eq!(texts.count(), 3);
+    assert!(matches!(table.ask(), Some(LastPayment::Approved(slip)) if slip.trace == 101));
+}
+
+#[test]
+fn an_answer_that_is_never_made_durable_is_taken_back() {
+    let mut table = Table::new();
+    table.acknowledge = false;
+    table.authorise(1250);
+    table.run(60_000);
+    approved(table.outcome());
+    assert!(!table.open && !table.ended());
+    assert_eq!(table.charges(), [(1250, "reversed".into())]);
+    assert_eq!(table.ask(), Some(LastPayment::Nothing));
+}
+
+#[test]
+fn a_refused_card_is_declined_with_its_code() {
+    let mut table = Table::new();
+    table.control(json!({"decline": 0x6C}));
+    table.authorise(500);
+    table.run(10_000);
+    assert_eq!(table.outcome(), Some(&CardOutcome::Declined { code: 0x6C }));
+    assert!(table.ended() && table.charges().is_empty());
+}
+
+#[test]
+fn a_broken_answer_never_looks_approved() {
+    for (behaviour, charged) in
+        [("hang_up_mid_answer", vec![(500, "reversed".to_owned())]), ("hang", vec![]), ("garbage", vec![])]
+    {
+        let mut table = Table::new();
+        table.control(json!({"behaviour": behaviour}));
+        table.authorise(500);
+        table.run(400_000);
+        assert_eq!(table.outcome(), None, "{behaviour}");
+        assert!(!table.open || behaviour == "hang", "{behaviour}");
+        assert_eq!(table.charges(), charged, "{behaviour}");
+    }
+}
+
+#[test]
+fn a_terminal_at_work_is_given_its_time_and_a_dead_one_is_not() {
+    let mut table = Table::new();
+    table.control(json!({"behaviour": "hang"}));
+    table.authorise(500);
+    table.run(170_000);
+    assert_eq!(table.failed, None);
+    table.run(20_000);
+    assert_eq!(table.failed.as_deref(), Some("the terminal is silent"));
+}
+
+#[test]
+fn once_acknowledged_it_stands_even_if_the_line_dies() {
+    let mut table = Table::new();
+    table.control(json!({"behaviour": "hang_up_after_answer", "slow": 100}));
+    table.authorise(700);
+    table.run(10_000);
+    assert_eq!(table.charges(), [(700, "captured".into())]);
+    assert!(!table.ended());
+    assert!(matches!(table.ask(), Some(LastPayment::Approved(_))));
+}
+
+#[test]
+fn a_shopper_may_give_up_and_another_may_tap() {
+    let mut table = Table::new();
+    table.control(json!({"wait_for_card": true}));
+    table.authorise(900);
+    table.run(30_000);
+    assert_eq!(table.sim.state()["wants_card"], true);
+    table.tell(TerminalCommand::Abort { tender: tender() });
+    table.run(1_000);
+    assert_eq!(table.outcome(), Some(&CardOutcome::Declined { code: 0x6C }));
+    assert!(table.ended() && table.charges().is_empty());
+    table.events.clear();
+    table.authorise(900);
+    table.run(1_000);
+    table.control(json!({"tap": "4111111111111111"}));
+    table.run(1_000);
+    let pan = approved(table.outcome()).pan.as_ref().map(|p| p.as_str().to_owned());
+    assert_eq!(pan.as_deref(), Some("411111******1111"));
+}
+
+#[test]
+fn wherever_the_line_dies_captured_money_is_known_and_only_captured_money() {
+    let mut fates = [0, 0];
+    for cut in 0..400 {
+        let mut table = Table::new();
+        table.bytes_left = cut;
+        table.authorise(1250);
+        table.run(300_000);
+        table.hang_up();
+        let captured = table.charges() == [(1250, "captured".into())];
+        fates[usize::from(captured)] += 1;
+        if captured {
+            assert_eq!(approved(table.outcome()).amount, Money(1250), "cut at {cut}");
+        } else {
+            assert!(!table.ended(), "cut at {cut}");
+        }
+        table.bytes_left = usize::MAX;
+        let approved = matches!(table.ask(), Some(LastPayment::Approved(_)));
+        assert_eq!(approved, captured, "cut at {cut}");
+    }
+    assert!(fates.iter().all(|count| *count > 10), "{fates:?}");
+}
+
+#[test]
+fn a_decoded_message_never_shows_a_whole_card_number() {
+    let status = bytes("040f10270022f0f8411111111111111104000000");
+    let line = [b"\x06\xd1\x11\x00".as_slice(), b"4111111111111111"].concat();
+    for apdu in [status, line] {
+        let shown = format!("{:?}", zvt::decode(&apdu, Context::Any));
+        assert!(shown.contains("411111******1111"), "{shown}");
+    }
+}
