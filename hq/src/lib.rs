@@ -1,1 +1,172 @@
-//! Headquarters.
+//! Headquarters: every store's journal in, every dataset out.
+//!
+//! ```text
+//! broker ──▶ link (MQTT) ──▶ Work ──▶ writer (one thread, one transaction a turn) ──▶ hq.db ◀── console (read-only)
+//!    ▲                                   │ committed
+//!    └────────── Outgoing ◀──────────────┘
+//! ```
+
+mod batch;
+mod broker;
+pub mod config;
+mod console;
+pub mod dataset;
+mod fold;
+mod judge;
+mod link;
+mod rows;
+pub mod sign;
+pub mod store;
+mod tls;
+mod wallet;
+mod work;
+mod writer;
+
+pub use batch::{hash_of_hex, hex};
+pub use broker::Broker;
+pub use tls::{ClientTls, ServerTls};
+pub use work::{Outgoing, Work, parse};
+pub use writer::Writer;
+
+use anyhow::Context as _;
+use config::{BrokerChoice, Config};
+use link::Target;
+use sign::Signer;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Messages read from the broker and not yet in a transaction: at most a mebibyte each.
+const WORK_QUEUE: usize = 16;
+const ANSWERS_QUEUE: usize = 4;
+const IMPORT_POLL: Duration = Duration::from_secs(1);
+
+/// A running HQ. Dropping it ends it at once; [`Hq::stop`] lets the last turn finish.
+#[derive(Debug)]
+pub struct Hq {
+    pub http: SocketAddr,
+    /// Host and port boxes connect to.
+    pub broker: (String, u16),
+    pub public_key: String,
+    /// True while HQ is connected to the broker and has subscribed.
+    pub up: watch::Receiver<bool>,
+    tasks: JoinSet<anyhow::Result<()>>,
+    writer: std::thread::JoinHandle<()>,
+    failed: watch::Receiver<Option<String>>,
+    _broker: Option<Broker>,
+}
+
+impl Hq {
+    /// # Errors
+    /// When an address is taken, the data directory is unusable or a certificate is wrong.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        tls::install_provider();
+        let store = Store::open(&config.data)?;
+        let signer = Arc::new(Signer::open(&store.key_path())?);
+        let public_key = signer.public_key();
+        let (broker, target) = broker_of(config, &public_key).await?;
+        let writer = Writer::new(&store, signer, &config.tenant)?;
+
+        let (work, queue) = mpsc::channel(WORK_QUEUE);
+        let (answers, outgoing) = mpsc::channel(ANSWERS_QUEUE);
+        let (changed, changes) = watch::channel(0);
+        let (up_now, up) = watch::channel(false);
+        let (fail, failed) = watch::channel(None);
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || {
+                if let Err(error) = writer.run(queue, &answers, &changed) {
+                    fail.send_replace(Some(format!("{error:#}")));
+                }
+            })?;
+
+        let mut tasks = JoinSet::new();
+        let listener = tokio::net::TcpListener::bind(config.http)
+            .await
+            .with_context(|| {
+                format!(
+                    "console cannot listen on {}: choose another --http",
+                    config.http
+                )
+            })?;
+        let http = listener.local_addr()?;
+        let console = console::router(store, changes, up.clone(), http);
+        tasks.spawn(async move { Ok(axum::serve(listener, console).await?) });
+        let named = (target.host.clone(), target.port);
+        tasks.spawn(tick(work.clone()));
+        tasks.spawn(link::run(target, work, outgoing, up_now));
+        Ok(Self {
+            http,
+            broker: broker.as_ref().map_or(named, |broker| {
+                (broker.address.ip().to_string(), broker.address.port())
+            }),
+            public_key,
+            up,
+            tasks,
+            writer: thread,
+            failed,
+            _broker: broker,
+        })
+    }
+
+    /// Waits until something fails for good.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        let mut failed = self.failed.clone();
+        let reason = tokio::select! {
+            reason = failed.wait_for(Option::is_some) => reason.ok().and_then(|reason| reason.clone()),
+            task = self.tasks.join_next() => task.map(|ended| format!("a part of HQ has ended: {ended:?}")),
+        };
+        anyhow::anyhow!(reason.unwrap_or_else(|| "the writer has ended".into()))
+    }
+
+    /// Takes in nothing more and lets the last transaction finish.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        let writer = self.writer;
+        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    }
+}
+
+/// Imports come from another process: the dataset table says when there is a new version.
+async fn tick(work: mpsc::Sender<Work>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(IMPORT_POLL).await;
+        if work.send(Work::Tick).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn broker_of(config: &Config, public_key: &str) -> anyhow::Result<(Option<Broker>, Target)> {
+    // One HQ, one name: a second one started by mistake shows at once.
+    let client_id = format!(
+        "hq-{}-{}",
+        config.tenant,
+        public_key.get(..8).unwrap_or_default()
+    );
+    let target = |host: String, port, tls| Target {
+        host,
+        port,
+        tls,
+        tenant: config.tenant.clone(),
+        client_id,
+    };
+    match &config.broker {
+        BrokerChoice::Remote { host, port, tls } => {
+            Ok((None, target(host.clone(), *port, tls.clone())))
+        }
+        BrokerChoice::Embedded { listen, tls } => {
+            let broker = Broker::start(*listen, tls.as_ref().map(|(server, _, _)| server)).await?;
+            let port = broker.address.port();
+            let (host, client) = match tls {
+                Some((_, client, name)) => (name.clone(), Some(client.clone())),
+                None if listen.ip().is_unspecified() => ("127.0.0.1".into(), None),
+                None => (listen.ip().to_string(), None),
+            };
+            Ok((Some(broker), target(host, port, client)))
+        }
+    }
+}

@@ -1,1 +1,196 @@
-fn main() {}
+//! The command `aisle-hq`.
+
+use aisle_hq::Hq;
+use aisle_hq::config::Options;
+use aisle_hq::dataset::{self, Kind, OnBad};
+use aisle_hq::sign::Signer;
+use aisle_hq::store::Store;
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// sysexits.h
+const EX_DATAERR: u8 = 65;
+const EX_IOERR: u8 = 74;
+const EX_CONFIG: u8 = 78;
+
+/// Headquarters of a fleet of Aisle boxes: takes in every store's journal, sends out prices and members, shows it all
+/// on one page.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Start here:  aisle-hq serve --data ./hq   then open http://127.0.0.1:8081"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run headquarters until Ctrl-C
+    Serve {
+        #[command(flatten)]
+        options: Box<Options>,
+        /// The same options in a file; unknown words are refused with their line
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print one line of JSON when everything listens
+        #[arg(long)]
+        ready_json: bool,
+    },
+    /// Check a file of goods or members and make it the next version of its dataset; a running HQ publishes it
+    Import {
+        dataset: Kind,
+        /// Newline-delimited JSON, a JSON array, or CSV with a header line
+        file: PathBuf,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// What people call this version [default: pb-N, members-N]
+        #[arg(long)]
+        name: Option<String>,
+        /// Import the good lines although some are bad
+        #[arg(long)]
+        skip_bad: bool,
+    },
+    /// Print the key boxes check HQ's signatures with
+    Pubkey {
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("AISLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let (ended, code) = match cli.command {
+        Command::Serve {
+            options,
+            config,
+            ready_json,
+        } => serve(*options, config.as_deref(), ready_json),
+        Command::Import {
+            dataset,
+            file,
+            data,
+            name,
+            skip_bad,
+        } => {
+            let on_bad = if skip_bad { OnBad::Skip } else { OnBad::Refuse };
+            (
+                import(dataset, &file, &data, name.as_deref(), on_bad),
+                EX_DATAERR,
+            )
+        }
+        Command::Pubkey { data } => (pubkey(&data), EX_IOERR),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn serve(options: Options, file: Option<&Path>, ready_json: bool) -> (anyhow::Result<()>, u8) {
+    let options = match file {
+        Some(file) => options.with_file(file),
+        None => Ok(options),
+    };
+    let config = match options.and_then(Options::resolve) {
+        Ok(config) => config,
+        Err(error) => return (Err(error), EX_CONFIG),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return (Err(error.into()), EX_IOERR),
+    };
+    let ended = runtime.block_on(async {
+        let mut hq = Hq::start(&config).await?;
+        announce(&hq, ready_json);
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            error = hq.ended() => return Err(error),
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        hq.stop().await;
+        Ok(())
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    (ended, EX_IOERR)
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the one line another program waits for"
+)]
+fn announce(hq: &Hq, ready_json: bool) {
+    let (host, port) = &hq.broker;
+    tracing::info!(console = %format!("http://{}/", hq.http), broker = %format!("{host}:{port}"), "headquarters is open");
+    if ready_json {
+        let ready = serde_json::json!({
+            "ready": "aisle-hq",
+            "http": format!("http://{}", hq.http),
+            "broker": { "host": host, "port": port },
+            "public_key": hq.public_key,
+        });
+        println!("{ready}");
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "what the person at the terminal asked for"
+)]
+fn import(
+    kind: Kind,
+    file: &Path,
+    data: &Path,
+    name: Option<&str>,
+    on_bad: OnBad,
+) -> anyhow::Result<()> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let store = Store::open(data)?;
+    match dataset::import(&store, kind, &text, name, on_bad)? {
+        Ok(imported) => {
+            for bad in &imported.bad {
+                println!("skipped {bad}");
+            }
+            let manifest = imported.manifest;
+            println!("{}", serde_json::to_string(&manifest)?);
+            Ok(())
+        }
+        Err(bad) => {
+            for bad in &bad {
+                println!("{bad}");
+            }
+            anyhow::bail!(
+                "{} bad lines in {}: nothing imported (--skip-bad imports the rest)",
+                bad.len(),
+                file.display()
+            )
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "what the person at the terminal asked for"
+)]
+fn pubkey(data: &Path) -> anyhow::Result<()> {
+    let store = Store::open(data)?;
+    println!("{}", Signer::open(&store.key_path())?.public_key());
+    Ok(())
+}

@@ -1,0 +1,376 @@
+//! What the console asks the database.
+
+use crate::store::now_ms;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Serialize)]
+pub(super) struct BoxRow {
+    pub(super) id: String,
+    pub(super) store: String,
+    pub(super) online: bool,
+    pub(super) last_seen: i64,
+    pub(super) version: String,
+    pub(super) journal: String,
+    pub(super) epoch: i64,
+    pub(super) boot: i64,
+    pub(super) head: i64,
+    pub(super) acked: i64,
+    pub(super) backlog: i64,
+    pub(super) price_book: String,
+    pub(super) devices: BTreeMap<String, bool>,
+    pub(super) sales_today: i64,
+    pub(super) total_today: i64,
+    pub(super) currency: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SaleRow {
+    pub(super) transaction: String,
+    #[serde(rename = "box")]
+    pub(super) box_id: String,
+    pub(super) lane: Option<i64>,
+    pub(super) receipt: i64,
+    pub(super) at: i64,
+    #[serde(skip)]
+    pub(super) clock: String,
+    pub(super) total: i64,
+    pub(super) tax: i64,
+    pub(super) discount: i64,
+    pub(super) currency: String,
+    pub(super) member: bool,
+    pub(super) epoch: i64,
+    pub(super) seq: i64,
+    pub(super) tenders: Vec<TenderRow>,
+    pub(super) lines: Vec<LineRow>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TenderRow {
+    pub(super) tender: String,
+    pub(super) kind: String,
+    pub(super) amount: i64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LineRow {
+    no: i64,
+    item: String,
+    name_zh: String,
+    name_en: String,
+    quantity: i64,
+    weight_g: Option<i64>,
+    unit_price: i64,
+    discount: i64,
+    total: i64,
+    price_book: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct AlarmRow {
+    #[serde(rename = "box")]
+    pub(super) box_id: String,
+    pub(super) kind: String,
+    pub(super) detail: String,
+    pub(super) at: i64,
+    pub(super) last_at: i64,
+    pub(super) count: i64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DeadLetterRow {
+    #[serde(rename = "box")]
+    pub(super) box_id: String,
+    pub(super) epoch: i64,
+    pub(super) seq: i64,
+    pub(super) at: i64,
+    pub(super) reason: String,
+    pub(super) bytes: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct EventRow {
+    pub(super) epoch: i64,
+    pub(super) seq: i64,
+    pub(super) clock: String,
+    pub(super) lane: Option<i64>,
+    pub(super) kind: String,
+    pub(super) body: String,
+}
+
+/// Sales of one currency today.
+#[derive(Debug)]
+pub(super) struct Today {
+    pub(super) currency: String,
+    pub(super) sales: i64,
+    pub(super) total: i64,
+    pub(super) with_member: i64,
+    pub(super) by_hour: [i64; 24],
+}
+
+#[derive(Debug)]
+pub(super) struct Overview {
+    pub(super) now: i64,
+    pub(super) boxes: Vec<BoxRow>,
+    pub(super) newest_price_book: Option<String>,
+    pub(super) today: Vec<Today>,
+    pub(super) sales: Vec<SaleRow>,
+    pub(super) alarms: Vec<AlarmRow>,
+    pub(super) dead_letters: Vec<DeadLetterRow>,
+}
+
+#[derive(Debug)]
+pub(super) struct OneBox {
+    pub(super) now: i64,
+    pub(super) row: BoxRow,
+    pub(super) events: Vec<EventRow>,
+    pub(super) sales: Vec<SaleRow>,
+    pub(super) alarms: Vec<AlarmRow>,
+    pub(super) dead_letters: Vec<DeadLetterRow>,
+}
+
+const TODAY: &str =
+    "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', 'utc') AS INTEGER) * 1000";
+
+pub(super) fn overview(db: &Connection) -> anyhow::Result<Overview> {
+    Ok(Overview {
+        now: now_ms(),
+        boxes: boxes(db)?,
+        newest_price_book: newest_price_book(db)?,
+        today: today(db)?,
+        sales: sales(db, None, None, 15)?,
+        alarms: alarms(db, None, 8)?,
+        dead_letters: dead_letters(db, None, 8)?,
+    })
+}
+
+pub(super) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox>> {
+    let Some(row) = boxes(db)?.into_iter().find(|row| row.id == id) else {
+        return Ok(None);
+    };
+    Ok(Some(OneBox {
+        now: now_ms(),
+        events: events(db, &row)?,
+        sales: sales(db, Some(id), None, 15)?,
+        alarms: alarms(db, Some(id), 20)?,
+        dead_letters: dead_letters(db, Some(id), 20)?,
+        row,
+    }))
+}
+
+pub(super) fn boxes(db: &Connection) -> anyhow::Result<Vec<BoxRow>> {
+    let sql = format!(
+        "SELECT b.id, b.store, b.online, b.last_seen, b.version, b.journal, b.epoch, b.boot, b.head, b.acked,
+                b.price_book, b.devices, coalesce(s.sales, 0), coalesce(s.total, 0), coalesce(s.currency, '')
+         FROM box AS b LEFT JOIN (SELECT box, count(*) AS sales, sum(total) AS total, min(currency) AS currency
+                                  FROM sale WHERE at >= ({TODAY}) GROUP BY box) AS s ON s.box = b.id
+         ORDER BY b.online, b.id"
+    );
+    let mut statement = db.prepare(&sql)?;
+    let rows = statement.query_map([], |row| {
+        let (head, acked): (i64, i64) = (row.get(8)?, row.get(9)?);
+        let devices: String = row.get(11)?;
+        Ok(BoxRow {
+            id: row.get(0)?,
+            store: row.get(1)?,
+            online: row.get(2)?,
+            last_seen: row.get(3)?,
+            version: row.get(4)?,
+            journal: row.get(5)?,
+            epoch: row.get(6)?,
+            boot: row.get(7)?,
+            head,
+            acked,
+            backlog: (head - acked).max(0),
+            price_book: row.get(10)?,
+            devices: serde_json::from_str(&devices).unwrap_or_default(),
+            sales_today: row.get(12)?,
+            total_today: row.get(13)?,
+            currency: row.get(14)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn newest_price_book(db: &Connection) -> anyhow::Result<Option<String>> {
+    let sql = "SELECT name FROM dataset WHERE dataset = 'catalogue' ORDER BY version DESC LIMIT 1";
+    Ok(db.query_row(sql, [], |row| row.get(0)).optional()?)
+}
+
+fn today(db: &Connection) -> anyhow::Result<Vec<Today>> {
+    let sql = format!(
+        "SELECT currency, CAST(strftime('%H', at / 1000, 'unixepoch', 'localtime') AS INTEGER), count(*), sum(total),
+                count(member)
+         FROM sale WHERE at >= ({TODAY}) GROUP BY 1, 2"
+    );
+    let mut found: BTreeMap<String, Today> = BTreeMap::new();
+    let mut statement = db.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let currency: String = row.get(0)?;
+        let hour: u16 = row.get(1)?;
+        let total: i64 = row.get(3)?;
+        let today = found.entry(currency.clone()).or_insert_with(|| Today {
+            currency,
+            sales: 0,
+            total: 0,
+            with_member: 0,
+            by_hour: [0; 24],
+        });
+        today.sales += row.get::<_, i64>(2)?;
+        today.total = today.total.saturating_add(total);
+        today.with_member += row.get::<_, i64>(4)?;
+        if let Some(slot) = today.by_hour.get_mut(usize::from(hour)) {
+            *slot = total;
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+pub(super) fn sales(
+    db: &Connection,
+    box_id: Option<&str>,
+    transaction: Option<&str>,
+    most: u32,
+) -> anyhow::Result<Vec<SaleRow>> {
+    // Each question has its own index; one statement with optional filters would use none.
+    let filter = match (box_id, transaction) {
+        (_, Some(_)) => "transaction_id = ?2 AND (?1 IS NULL OR box = ?1)",
+        (Some(_), None) => "box = ?1 AND ?2 IS NULL",
+        (None, None) => "?1 IS NULL AND ?2 IS NULL",
+    };
+    let sql = format!(
+        "SELECT transaction_id, box, lane, receipt_no, at, strftime('%m-%d %H:%M:%S', at / 1000, 'unixepoch', 'localtime'),
+                total, tax, discount, currency, member IS NOT NULL, epoch, seq
+         FROM sale WHERE {filter} ORDER BY at DESC LIMIT ?3"
+    );
+    let mut statement = db.prepare(&sql)?;
+    let rows = statement.query_map(params![box_id, transaction, most], sale_row)?;
+    let mut sales: Vec<SaleRow> = rows.collect::<Result<_, _>>()?;
+    for sale in &mut sales {
+        sale.tenders = tenders(db, &sale.transaction)?;
+        if transaction.is_some() {
+            sale.lines = lines(db, &sale.transaction)?;
+        }
+    }
+    Ok(sales)
+}
+
+fn sale_row(row: &Row<'_>) -> rusqlite::Result<SaleRow> {
+    Ok(SaleRow {
+        transaction: row.get(0)?,
+        box_id: row.get(1)?,
+        lane: row.get(2)?,
+        receipt: row.get(3)?,
+        at: row.get(4)?,
+        clock: row.get(5)?,
+        total: row.get(6)?,
+        tax: row.get(7)?,
+        discount: row.get(8)?,
+        currency: row.get(9)?,
+        member: row.get(10)?,
+        epoch: row.get(11)?,
+        seq: row.get(12)?,
+        tenders: Vec::new(),
+        lines: Vec::new(),
+    })
+}
+
+fn tenders(db: &Connection, transaction: &str) -> anyhow::Result<Vec<TenderRow>> {
+    let mut statement = db.prepare_cached(
+        "SELECT tender, kind, amount FROM sale_tender WHERE transaction_id = ?1 ORDER BY tender",
+    )?;
+    let rows = statement.query_map([transaction], |row| {
+        Ok(TenderRow {
+            tender: row.get(0)?,
+            kind: row.get(1)?,
+            amount: row.get(2)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn lines(db: &Connection, transaction: &str) -> anyhow::Result<Vec<LineRow>> {
+    let mut statement = db.prepare_cached(
+        "SELECT no, item, name_zh, name_en, quantity, weight_g, unit_price, discount, total, price_book
+         FROM sale_line WHERE transaction_id = ?1 ORDER BY no",
+    )?;
+    let rows = statement.query_map([transaction], |row| {
+        Ok(LineRow {
+            no: row.get(0)?,
+            item: row.get(1)?,
+            name_zh: row.get(2)?,
+            name_en: row.get(3)?,
+            quantity: row.get(4)?,
+            weight_g: row.get(5)?,
+            unit_price: row.get(6)?,
+            discount: row.get(7)?,
+            total: row.get(8)?,
+            price_book: row.get(9)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn alarms(
+    db: &Connection,
+    box_id: Option<&str>,
+    most: u32,
+) -> anyhow::Result<Vec<AlarmRow>> {
+    let mut statement = db.prepare_cached(
+        "SELECT box, kind, detail, at, last_at, count FROM alarm WHERE ?1 IS NULL OR box = ?1
+         ORDER BY last_at DESC LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![box_id, most], |row| {
+        Ok(AlarmRow {
+            box_id: row.get(0)?,
+            kind: row.get(1)?,
+            detail: row.get(2)?,
+            at: row.get(3)?,
+            last_at: row.get(4)?,
+            count: row.get(5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn dead_letters(
+    db: &Connection,
+    box_id: Option<&str>,
+    most: u32,
+) -> anyhow::Result<Vec<DeadLetterRow>> {
+    let mut statement = db.prepare_cached(
+        "SELECT box, epoch, seq, at, reason, length(body) FROM dead_letter WHERE ?1 IS NULL OR box = ?1
+         ORDER BY at DESC LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![box_id, most], |row| {
+        Ok(DeadLetterRow {
+            box_id: row.get(0)?,
+            epoch: row.get(1)?,
+            seq: row.get(2)?,
+            at: row.get(3)?,
+            reason: row.get(4)?,
+            bytes: row.get(5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn events(db: &Connection, row: &BoxRow) -> anyhow::Result<Vec<EventRow>> {
+    let mut statement = db.prepare_cached(
+        "SELECT epoch, seq, strftime('%m-%d %H:%M:%S', utc / 1000, 'unixepoch', 'localtime'), lane, kind, substr(body, 1, 400)
+         FROM journal_event WHERE box = ?1 AND epoch = ?2 ORDER BY seq DESC LIMIT 60",
+    )?;
+    let rows = statement.query_map(params![row.id, row.epoch], |row| {
+        Ok(EventRow {
+            epoch: row.get(0)?,
+            seq: row.get(1)?,
+            clock: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            lane: row.get(3)?,
+            kind: row.get(4)?,
+            body: row.get(5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

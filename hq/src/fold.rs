@@ -1,0 +1,350 @@
+//! From journal bodies to rows a retailer asks about: events, sales, dead letters.
+
+use crate::store::{alarm, int, now_ms};
+use checkout::words::Name;
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+const SALE: &str = "basket.completed";
+
+/// Where a body comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) box_id: &'a str,
+    pub(crate) epoch: u64,
+    pub(crate) seq: u64,
+}
+
+/// Stores one body. What cannot be read is set aside and never stops the rest.
+///
+/// # Errors
+/// When the database cannot be written.
+pub(crate) fn record(
+    txn: &Transaction<'_>,
+    origin: Origin<'_>,
+    body: &[u8],
+) -> rusqlite::Result<()> {
+    let Ok(text) = std::str::from_utf8(body) else {
+        return set_aside(txn, origin, body, "not UTF-8");
+    };
+    let envelope: Envelope<'_> = match serde_json::from_str(text) {
+        Ok(envelope) => envelope,
+        Err(error) => return set_aside(txn, origin, body, &shape(&error)),
+    };
+    let kind: Kind = match serde_json::from_str(envelope.event.get()) {
+        Ok(kind) => kind,
+        Err(error) => return set_aside(txn, origin, body, &shape(&error)),
+    };
+    txn.prepare_cached(
+        "INSERT OR IGNORE INTO journal_event (box, epoch, seq, utc, lane, kind, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        origin.box_id,
+        int(origin.epoch),
+        int(origin.seq),
+        envelope.utc,
+        envelope.lane,
+        kind.0,
+        text
+    ])?;
+    if kind.0 != SALE {
+        return Ok(());
+    }
+    match serde_json::from_str::<Nested>(envelope.event.get()) {
+        Ok(nested) => sale(txn, origin, &envelope, &nested.basket.completed),
+        Err(error) => set_aside(txn, origin, body, &shape(&error)),
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    utc: i64,
+    #[serde(default)]
+    lane: Option<i64>,
+    #[serde(borrow)]
+    event: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Nested {
+    basket: Basket,
+}
+
+#[derive(Deserialize)]
+struct Basket {
+    completed: Completed,
+}
+
+/// A completed transaction as the box tells it. Unknown fields are the business of later versions.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Completed {
+    pub(crate) transaction: String,
+    pub(crate) receipt: u64,
+    pub(crate) total: i64,
+    #[serde(default)]
+    pub(crate) discount: i64,
+    #[serde(default)]
+    pub(crate) change: i64,
+    #[serde(default)]
+    pub(crate) member: Option<String>,
+    pub(crate) currency: String,
+    #[serde(default)]
+    pub(crate) taxes: Vec<Tax>,
+    #[serde(default)]
+    pub(crate) tenders: Vec<Tender>,
+    #[serde(default)]
+    pub(crate) lines: Vec<Line>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Tax {
+    pub(crate) rate_bp: i64,
+    pub(crate) net: i64,
+    pub(crate) tax: i64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Tender {
+    pub(crate) tender: String,
+    pub(crate) kind: String,
+    pub(crate) amount: i64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Line {
+    pub(crate) no: i64,
+    pub(crate) key: String,
+    #[serde(default)]
+    pub(crate) name: Name,
+    pub(crate) quantity: i64,
+    #[serde(default)]
+    pub(crate) weight_g: Option<i64>,
+    pub(crate) unit_price: i64,
+    #[serde(default)]
+    pub(crate) discount: i64,
+    pub(crate) total: i64,
+    #[serde(default)]
+    pub(crate) price_book: String,
+}
+
+/// A transaction completes once in its life, whatever is sent again and by whom.
+fn sale(
+    txn: &Transaction<'_>,
+    origin: Origin<'_>,
+    envelope: &Envelope<'_>,
+    sale: &Completed,
+) -> rusqlite::Result<()> {
+    let said = serde_json::to_vec(&(envelope.lane, sale)).unwrap_or_default();
+    let content: [u8; 32] = Sha256::digest(said).into();
+    let tax: i64 = sale
+        .taxes
+        .iter()
+        .fold(0, |sum, tax| sum.saturating_add(tax.tax));
+    let inserted = txn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO sale (transaction_id, box, lane, receipt_no, at, total, tax, discount, change,
+                currency, member, epoch, seq, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            sale.transaction,
+            origin.box_id,
+            envelope.lane,
+            int(sale.receipt),
+            envelope.utc,
+            sale.total,
+            tax,
+            sale.discount,
+            sale.change,
+            sale.currency,
+            sale.member,
+            int(origin.epoch),
+            int(origin.seq),
+            content
+        ])?;
+    if inserted == 1 {
+        return parts(txn, sale);
+    }
+    let first: Option<[u8; 32]> = txn
+        .prepare_cached("SELECT content FROM sale WHERE transaction_id = ?1")?
+        .query_row([&sale.transaction], |row| row.get(0))
+        .optional()?;
+    if first != Some(content) {
+        let detail = format!(
+            "transaction {} was completed again with other content",
+            sale.transaction
+        );
+        alarm(txn, origin.box_id, "sale_conflict", &detail)?;
+    }
+    Ok(())
+}
+
+fn parts(txn: &Transaction<'_>, sale: &Completed) -> rusqlite::Result<()> {
+    let mut lines = txn.prepare_cached(
+        "INSERT OR IGNORE INTO sale_line (transaction_id, no, item, name_zh, name_en, quantity, weight_g, unit_price,
+            discount, total, price_book) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    for line in &sale.lines {
+        lines.execute(params![
+            sale.transaction,
+            line.no,
+            line.key,
+            line.name.zh,
+            line.name.en,
+            line.quantity,
+            line.weight_g,
+            line.unit_price,
+            line.discount,
+            line.total,
+            line.price_book
+        ])?;
+    }
+    let mut tenders = txn
+        .prepare_cached("INSERT OR IGNORE INTO sale_tender (transaction_id, tender, kind, amount) VALUES (?1, ?2, ?3, ?4)")?;
+    for tender in &sale.tenders {
+        tenders.execute(params![
+            sale.transaction,
+            tender.tender,
+            tender.kind,
+            tender.amount
+        ])?;
+    }
+    let mut taxes =
+        txn.prepare_cached("INSERT OR IGNORE INTO sale_tax (transaction_id, rate_bp, net, tax) VALUES (?1, ?2, ?3, ?4)")?;
+    for tax in &sale.taxes {
+        taxes.execute(params![sale.transaction, tax.rate_bp, tax.net, tax.tax])?;
+    }
+    Ok(())
+}
+
+fn set_aside(
+    txn: &Transaction<'_>,
+    origin: Origin<'_>,
+    body: &[u8],
+    reason: &str,
+) -> rusqlite::Result<()> {
+    txn.prepare_cached(
+        "INSERT OR IGNORE INTO dead_letter (box, epoch, seq, at, reason, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        origin.box_id,
+        int(origin.epoch),
+        int(origin.seq),
+        now_ms(),
+        reason,
+        body
+    ])?;
+    tracing::warn!(
+        box_id = origin.box_id,
+        seq = origin.seq,
+        reason,
+        "event set aside"
+    );
+    Ok(())
+}
+
+/// Where reading stopped, without repeating what was read: it may be personal.
+fn shape(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax => "not JSON",
+        serde_json::error::Category::Eof => "JSON that ends early",
+        serde_json::error::Category::Data => "JSON of an unknown shape",
+    };
+    format!("{what}, at column {}", error.column())
+}
+
+/// `area.fact` of an externally tagged event, read without its content.
+struct Kind(String);
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Outer).map(Self)
+    }
+}
+
+struct Outer;
+
+impl<'de> Visitor<'de> for Outer {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event with one tag")
+    }
+
+    fn visit_str<E>(self, tag: &str) -> Result<String, E> {
+        Ok(tag.to_owned())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
+        let area: Option<String> = map.next_key()?;
+        let area = area.ok_or_else(|| serde::de::Error::custom("an event without a tag"))?;
+        let Fact(fact) = map.next_value()?;
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(fact.map_or_else(|| area.clone(), |fact| format!("{area}.{fact}")))
+    }
+}
+
+struct Fact(Option<String>);
+
+impl<'de> Deserialize<'de> for Fact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Inner).map(Self)
+    }
+}
+
+struct Inner;
+
+impl<'de> Visitor<'de> for Inner {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the fact of an event")
+    }
+
+    fn visit_str<E>(self, fact: &str) -> Result<Self::Value, E> {
+        Ok(Some(fact.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let fact = map.next_key()?;
+        if fact.is_some() {
+            map.next_value::<IgnoredAny>()?;
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        }
+        Ok(fact)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    fn kind(event: &str) -> Option<String> {
+        serde_json::from_str::<Kind>(event).ok().map(|kind| kind.0)
+    }
+
+    #[test]
+    fn the_kind_of_an_event_is_its_tags() {
+        assert_eq!(
+            kind(r#"{"basket":{"completed":{"a":[1]}}}"#).as_deref(),
+            Some("basket.completed")
+        );
+        assert_eq!(kind(r#"{"lane":"opened"}"#).as_deref(), Some("lane.opened"));
+        assert_eq!(kind(r#""booted""#).as_deref(), Some("booted"));
+        assert_eq!(kind(r#"{"x":[1,2]}"#).as_deref(), Some("x"));
+        assert_eq!(kind("{}"), None);
+        assert_eq!(kind("7"), None);
+    }
+}

@@ -1,0 +1,150 @@
+-- Headquarters' store. Amounts are minor units, times milliseconds since 1970 (UTC), hashes SHA-256.
+
+CREATE TABLE IF NOT EXISTS box (
+    id          TEXT PRIMARY KEY,
+    store       TEXT NOT NULL DEFAULT '',
+    journal     TEXT NOT NULL,
+    epoch       INTEGER NOT NULL,
+    -- Everything of this journal and epoch up to here is in journal_event.
+    acked       INTEGER NOT NULL DEFAULT 0,
+    hash        BLOB NOT NULL,
+    -- What the box itself says its newest event is.
+    head        INTEGER NOT NULL DEFAULT 0,
+    boot        INTEGER NOT NULL DEFAULT 0,
+    connection  INTEGER NOT NULL DEFAULT 0,
+    online      INTEGER NOT NULL DEFAULT 0,
+    first_seen  INTEGER NOT NULL,
+    last_seen   INTEGER NOT NULL,
+    version     TEXT NOT NULL DEFAULT '',
+    price_book  TEXT NOT NULL DEFAULT '',
+    -- JSON: device name -> up.
+    devices     TEXT NOT NULL DEFAULT '{}',
+    welcome_rev INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS journal_event (
+    box   TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq   INTEGER NOT NULL,
+    utc   INTEGER NOT NULL,
+    lane  INTEGER,
+    -- area.fact, such as basket.completed
+    kind  TEXT NOT NULL,
+    body  TEXT NOT NULL,
+    PRIMARY KEY (box, epoch, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Chain hashes at the points HQ has acknowledged: what a returning box is compared with.
+CREATE TABLE IF NOT EXISTS journal_mark (
+    box   TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq   INTEGER NOT NULL,
+    hash  BLOB NOT NULL,
+    PRIMARY KEY (box, epoch, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS sale (
+    transaction_id TEXT PRIMARY KEY,
+    box        TEXT NOT NULL,
+    lane       INTEGER,
+    receipt_no INTEGER NOT NULL,
+    at         INTEGER NOT NULL,
+    total      INTEGER NOT NULL,
+    tax        INTEGER NOT NULL,
+    discount   INTEGER NOT NULL,
+    change     INTEGER NOT NULL,
+    currency   TEXT NOT NULL,
+    member     TEXT,
+    epoch      INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    -- SHA-256 of what was completed: a second completion must say the same.
+    content    BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS sale_at ON sale (at);
+CREATE INDEX IF NOT EXISTS sale_box_at ON sale (box, at);
+
+CREATE TABLE IF NOT EXISTS sale_line (
+    transaction_id TEXT NOT NULL,
+    no         INTEGER NOT NULL,
+    item       TEXT NOT NULL,
+    name_zh    TEXT NOT NULL,
+    name_en    TEXT NOT NULL,
+    quantity   INTEGER NOT NULL,
+    weight_g   INTEGER,
+    unit_price INTEGER NOT NULL,
+    discount   INTEGER NOT NULL,
+    total      INTEGER NOT NULL,
+    price_book TEXT NOT NULL,
+    PRIMARY KEY (transaction_id, no)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS sale_tender (
+    transaction_id TEXT NOT NULL,
+    tender TEXT NOT NULL,
+    kind   TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (transaction_id, tender)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS sale_tax (
+    transaction_id TEXT NOT NULL,
+    rate_bp INTEGER NOT NULL,
+    net     INTEGER NOT NULL,
+    tax     INTEGER NOT NULL,
+    PRIMARY KEY (transaction_id, rate_bp)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS alarm (
+    id      INTEGER PRIMARY KEY,
+    box     TEXT NOT NULL,
+    kind    TEXT NOT NULL,
+    detail  TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    count   INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (box, kind, detail)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS dead_letter (
+    box    TEXT NOT NULL,
+    epoch  INTEGER NOT NULL,
+    seq    INTEGER NOT NULL,
+    at     INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    body   BLOB NOT NULL,
+    PRIMARY KEY (box, epoch, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS dataset (
+    dataset  TEXT NOT NULL,
+    version  INTEGER NOT NULL,
+    name     TEXT NOT NULL,
+    rows     INTEGER NOT NULL,
+    imported INTEGER NOT NULL,
+    -- wire::Manifest as JSON.
+    manifest TEXT NOT NULL,
+    PRIMARY KEY (dataset, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS chunk (
+    hash TEXT PRIMARY KEY,
+    body BLOB NOT NULL
+) STRICT;
+
+-- One row a tender for ever: what makes a wallet code be charged at most once. The code itself is never stored.
+CREATE TABLE IF NOT EXISTS wallet_payment (
+    box       TEXT NOT NULL,
+    tender    TEXT NOT NULL,
+    amount    INTEGER NOT NULL,
+    currency  TEXT NOT NULL,
+    provider  TEXT NOT NULL,
+    state     TEXT NOT NULL CHECK (state IN ('approved', 'declined', 'pending', 'closed')),
+    reference TEXT NOT NULL,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (box, tender)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW IF NOT EXISTS sale_by_hour AS
+    SELECT box, strftime('%Y-%m-%d %H:00', at / 1000, 'unixepoch', 'localtime') AS hour,
+           currency, count(*) AS sales, sum(total) AS total
+    FROM sale GROUP BY box, hour, currency;

@@ -1,0 +1,181 @@
+//! The file `hq.db`: one writer thread, any number of read-only readers.
+
+use anyhow::Context as _;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long one waits for the other writer, an import.
+const BUSY: Duration = Duration::from_secs(30);
+const ALARM_DETAIL_MAX: usize = 400;
+
+/// The data directory of one HQ.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// # Errors
+    /// When the directory or the database cannot be made.
+    pub fn open(dir: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("cannot make the data directory {}", dir.display()))?;
+        let store = Self {
+            dir: dir.to_owned(),
+        };
+        store.only_for_the_owner()?;
+        store.writer()?.execute_batch(include_str!("schema.sql"))?;
+        Ok(store)
+    }
+
+    /// Every sale of a retailer is in there; SQLite gives its side files the same mode.
+    fn only_for_the_owner(&self) -> anyhow::Result<()> {
+        let path = self.path();
+        let made = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path);
+        made.with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn key_path(&self) -> PathBuf {
+        self.dir.join("hq.key")
+    }
+
+    /// # Errors
+    /// When the database cannot be opened.
+    pub fn writer(&self) -> anyhow::Result<Connection> {
+        let path = self.path();
+        let db =
+            Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        db.busy_timeout(BUSY)?;
+        db.pragma_update(None, "journal_mode", "wal")?;
+        db.pragma_update(None, "synchronous", "full")?;
+        db.pragma_update(None, "cache_size", -32_000)?;
+        db.set_prepared_statement_cache_capacity(64);
+        Ok(db)
+    }
+
+    /// # Errors
+    /// When the database cannot be opened.
+    pub fn reader(&self) -> anyhow::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(self.path(), flags)?;
+        db.busy_timeout(BUSY)?;
+        Ok(db)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join("hq.db")
+    }
+}
+
+/// Milliseconds since 1970.
+#[must_use]
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// SQLite counts in `i64`; what does not fit stops at the end of the scale.
+pub(crate) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What HQ has of a box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub journal: String,
+    pub epoch: u64,
+    pub acked: u64,
+    pub hash: [u8; 32],
+    pub connection: u64,
+}
+
+/// # Errors
+/// When the database cannot be read.
+pub fn known(txn: &Transaction<'_>, box_id: &str) -> rusqlite::Result<Option<Known>> {
+    txn.prepare_cached("SELECT journal, epoch, acked, hash, connection FROM box WHERE id = ?1")?
+        .query_row([box_id], |row| {
+            Ok(Known {
+                journal: row.get(0)?,
+                epoch: row.get::<_, i64>(1)?.unsigned_abs(),
+                acked: row.get::<_, i64>(2)?.unsigned_abs(),
+                hash: row.get(3)?,
+                connection: row.get::<_, i64>(4)?.unsigned_abs(),
+            })
+        })
+        .optional()
+}
+
+/// # Errors
+/// When the database cannot be written.
+pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite::Result<()> {
+    txn.prepare_cached(
+        "INSERT INTO box (id, journal, epoch, acked, hash, connection, first_seen, last_seen)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+         ON CONFLICT (id) DO UPDATE SET journal = ?2, epoch = ?3, acked = ?4, hash = ?5, connection = ?6, last_seen = ?7",
+    )?
+    .execute(params![
+        box_id,
+        known.journal,
+        int(known.epoch),
+        int(known.acked),
+        known.hash,
+        int(known.connection),
+        now_ms()
+    ])?;
+    txn.prepare_cached(
+        "INSERT OR IGNORE INTO journal_mark (box, epoch, seq, hash) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        box_id,
+        int(known.epoch),
+        int(known.acked),
+        known.hash
+    ])?;
+    Ok(())
+}
+
+/// The chain hash HQ has at `seq`, where it has acknowledged exactly there.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn mark(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    epoch: u64,
+    seq: u64,
+) -> rusqlite::Result<Option<[u8; 32]>> {
+    txn.prepare_cached("SELECT hash FROM journal_mark WHERE box = ?1 AND epoch = ?2 AND seq = ?3")?
+        .query_row(params![box_id, int(epoch), int(seq)], |row| row.get(0))
+        .optional()
+}
+
+/// The same alarm again only counts: a box that keeps failing does not fill the table.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn alarm(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    kind: &str,
+    detail: &str,
+) -> rusqlite::Result<()> {
+    let detail: String = detail.chars().take(ALARM_DETAIL_MAX).collect();
+    txn.prepare_cached(
+        "INSERT INTO alarm (box, kind, detail, at, last_at) VALUES (?1, ?2, ?3, ?4, ?4)
+         ON CONFLICT (box, kind, detail) DO UPDATE SET count = count + 1, last_at = ?4",
+    )?
+    .execute(params![box_id, kind, detail, now_ms()])?;
+    tracing::warn!(box_id, kind, detail, "alarm");
+    Ok(())
+}

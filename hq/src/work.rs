@@ -1,0 +1,86 @@
+//! What boxes ask of HQ and what HQ tells them, freed from MQTT.
+
+use crate::batch::Batch;
+use bytes::Bytes;
+use checkout::wire::{Ask, BoxState, Hello, parse_topic};
+use serde::de::DeserializeOwned;
+use std::time::Instant;
+
+const BOX_ID_MAX: usize = 64;
+
+#[derive(Debug)]
+pub enum Work {
+    /// A second has passed: an import may have brought a new version.
+    Tick,
+    /// HQ has subscribed: manifests and acks that may have been lost are due again.
+    LinkUp,
+    Hello {
+        box_id: String,
+        hello: Hello,
+    },
+    Batch {
+        box_id: String,
+        batch: Box<Batch>,
+    },
+    /// A message on `journal` that is not a batch.
+    Refused {
+        box_id: String,
+        reason: crate::batch::Refused,
+    },
+    State {
+        box_id: String,
+        state: BoxState,
+    },
+    Ask {
+        box_id: String,
+        ask: Ask,
+        heard: Instant,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub topic: String,
+    pub payload: Bytes,
+    pub retain: bool,
+}
+
+/// Turns one message into work; the reason says why it is none and repeats nothing of it.
+///
+/// # Errors
+/// When topic or payload is not of the contract.
+pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static str> {
+    let (of_tenant, box_id, leaf) =
+        parse_topic(topic).ok_or("not a topic of the contract, or the wrong shard")?;
+    if of_tenant != tenant {
+        return Err("another tenant");
+    }
+    let printable = box_id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if box_id.is_empty() || box_id.len() > BOX_ID_MAX || !printable {
+        return Err("a box id is up to 64 letters, digits, '-', '_' and '.'");
+    }
+    let box_id = box_id.to_owned();
+    match leaf {
+        "hello" => json(payload).map(|hello| Work::Hello { box_id, hello }),
+        "state" => json(payload).map(|state| Work::State { box_id, state }),
+        "ask" => json(payload).map(|ask| Work::Ask {
+            box_id,
+            ask,
+            heard: Instant::now(),
+        }),
+        "journal" => Ok(match Batch::open(payload) {
+            Ok(batch) => Work::Batch {
+                box_id,
+                batch: Box::new(batch),
+            },
+            Err(reason) => Work::Refused { box_id, reason },
+        }),
+        _ => Err("nothing HQ listens to"),
+    }
+}
+
+fn json<T: DeserializeOwned>(payload: &[u8]) -> Result<T, &'static str> {
+    serde_json::from_slice(payload).map_err(|_| "not the JSON of the contract")
+}

@@ -1,0 +1,397 @@
+//! The one writer of `hq.db`: drains what is ready, commits it in one transaction, and only then lets answers leave.
+
+use crate::batch::Batch;
+use crate::dataset;
+use crate::fold::{self, Origin};
+use crate::judge::{self, Judgement, Place};
+use crate::sign::Signer;
+use crate::store::{self, Known, alarm, int, known, mark, now_ms, set_known};
+use crate::wallet::{self, Charge};
+use crate::work::{Outgoing, Work};
+use anyhow::Context as _;
+use bytes::Bytes;
+use checkout::wire::{
+    Ack, Answer, Ask, BoxState, Hello, Question, Reply, Signed, Topics, Verdict, Welcome,
+};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// Work committed together.
+const TURN_MAX: usize = 64;
+/// Bytes of journal a box may have unacknowledged.
+const WINDOW: u64 = 8 * 1024 * 1024;
+/// The same chunk is not published twice within this: one answer serves every box that waits.
+const CHUNK_AGAIN: Duration = Duration::from_secs(1);
+/// A box that keeps sending under an epoch it has lost is told so this often.
+const TOLD_AGAIN: Duration = Duration::from_secs(1);
+
+pub struct Writer {
+    db: Connection,
+    signer: Arc<Signer>,
+    tenant: String,
+    chunk_sent: BTreeMap<String, Instant>,
+    told: BTreeMap<String, Instant>,
+    /// Dataset → version whose manifest was published on this connection.
+    published: BTreeMap<String, u64>,
+}
+
+impl Writer {
+    /// # Errors
+    /// When the database cannot be opened.
+    pub fn new(store: &store::Store, signer: Arc<Signer>, tenant: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            db: store.writer()?,
+            signer,
+            tenant: tenant.into(),
+            chunk_sent: BTreeMap::new(),
+            told: BTreeMap::new(),
+            published: BTreeMap::new(),
+        })
+    }
+
+    /// Runs until nobody sends work.
+    ///
+    /// # Errors
+    /// When the database cannot be written: HQ that cannot record must not acknowledge.
+    pub fn run(
+        mut self,
+        mut work: mpsc::Receiver<Work>,
+        outgoing: &mpsc::Sender<Vec<Outgoing>>,
+        changed: &watch::Sender<u64>,
+    ) -> anyhow::Result<()> {
+        let mut turn = Vec::with_capacity(TURN_MAX);
+        while work.blocking_recv_many(&mut turn, TURN_MAX) > 0 {
+            let answers = self.turn(&turn).context("hq.db cannot be written")?;
+            turn.clear();
+            changed.send_modify(|version| *version += 1);
+            if !answers.is_empty() && outgoing.blocking_send(answers).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One transaction; what it returns may leave only because it is committed.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn turn(&mut self, turn: &[Work]) -> anyhow::Result<Vec<Outgoing>> {
+        let txn = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut desk = Desk {
+            txn: &txn,
+            signer: &self.signer,
+            tenant: &self.tenant,
+            chunk_sent: &mut self.chunk_sent,
+            told: &mut self.told,
+            published: &mut self.published,
+            acks: BTreeMap::new(),
+            out: Vec::new(),
+        };
+        for work in turn {
+            desk.handle(work)?;
+        }
+        let answers = desk.finish()?;
+        txn.commit()?;
+        Ok(answers)
+    }
+}
+
+/// One turn's work: what is read and written in its transaction, and what is said after it.
+struct Desk<'a> {
+    txn: &'a Transaction<'a>,
+    signer: &'a Signer,
+    tenant: &'a str,
+    chunk_sent: &'a mut BTreeMap<String, Instant>,
+    told: &'a mut BTreeMap<String, Instant>,
+    published: &'a mut BTreeMap<String, u64>,
+    /// The last ack of each box says it all.
+    acks: BTreeMap<String, Ack>,
+    out: Vec<Outgoing>,
+}
+
+impl Desk<'_> {
+    fn handle(&mut self, work: &Work) -> anyhow::Result<()> {
+        match work {
+            Work::LinkUp => {
+                self.published.clear();
+                self.manifests()?;
+                self.acks_again()
+            }
+            Work::Tick => self.manifests(),
+            Work::Hello { box_id, hello } => self.hello(box_id, hello),
+            Work::Batch { box_id, batch } => self.batch(box_id, batch),
+            Work::Refused { box_id, reason } => Ok(alarm(
+                self.txn,
+                box_id,
+                "batch_refused",
+                &reason.to_string(),
+            )?),
+            Work::State { box_id, state } => self.state(box_id, state),
+            Work::Ask { box_id, ask, heard } => self.ask(box_id, ask, *heard),
+        }
+    }
+
+    fn finish(mut self) -> anyhow::Result<Vec<Outgoing>> {
+        for (box_id, ack) in std::mem::take(&mut self.acks) {
+            self.say(&box_id, "ack", &ack)?;
+        }
+        Ok(self.out)
+    }
+
+    fn hello(&mut self, box_id: &str, hello: &Hello) -> anyhow::Result<()> {
+        let before = known(self.txn, box_id)?;
+        let epoch = before.as_ref().map_or(hello.epoch, |known| known.epoch);
+        let mark = mark(self.txn, box_id, epoch, hello.acked)?;
+        let judgement = judge::hello(before, hello, mark);
+        self.welcome(box_id, &judgement)?;
+        self.txn
+            .prepare_cached(
+                "UPDATE box SET head = ?2, boot = ?3, online = 1, version = ?4 WHERE id = ?1",
+            )?
+            .execute(params![
+                box_id,
+                int(hello.head),
+                int(hello.boot),
+                clip(&hello.version)
+            ])?;
+        tracing::info!(box_id, version = clip(&hello.version), head = hello.head, verdict = ?judgement.verdict, "box says hello");
+        Ok(())
+    }
+
+    fn welcome(&mut self, box_id: &str, judgement: &Judgement) -> anyhow::Result<()> {
+        if let Some(detail) = judgement.alarm {
+            let kind = match judgement.verdict {
+                Verdict::Continue { .. } => "box_ahead",
+                Verdict::NewEpoch { .. } => "new_epoch",
+            };
+            alarm(self.txn, box_id, kind, detail)?;
+        }
+        set_known(self.txn, box_id, &judgement.known)?;
+        self.acks.remove(box_id);
+        let rev: i64 = self
+            .txn
+            .prepare_cached(
+                "UPDATE box SET welcome_rev = welcome_rev + 1 WHERE id = ?1 RETURNING welcome_rev",
+            )?
+            .query_row([box_id], |row| row.get(0))?;
+        let document = Signed {
+            tenant: self.tenant.to_owned(),
+            box_id: Some(box_id.to_owned()),
+            purpose: "welcome".into(),
+            rev: rev.unsigned_abs(),
+            doc: Welcome {
+                journal: judgement.known.journal.clone(),
+                connection: judgement.known.connection,
+                verdict: judgement.verdict.clone(),
+                window: WINDOW,
+            },
+        };
+        let topic = Topics::new(self.tenant, box_id).of("welcome");
+        self.push(topic, self.signer.sign(&document)?.into(), false);
+        Ok(())
+    }
+
+    fn batch(&mut self, box_id: &str, batch: &Batch) -> anyhow::Result<()> {
+        match judge::batch(known(self.txn, box_id)?, batch) {
+            Place::Next(known) => self.store(box_id, known, batch),
+            Place::Known(known) => {
+                self.ack(box_id, &known, None);
+                Ok(())
+            }
+            Place::Gap(known) => {
+                set_known(self.txn, box_id, &known)?;
+                self.ack(box_id, &known, Some(known.acked + 1));
+                Ok(())
+            }
+            Place::Refused(judgement) => {
+                let recently = self
+                    .told
+                    .get(box_id)
+                    .is_some_and(|at| at.elapsed() < TOLD_AGAIN);
+                if recently && judgement.alarm.is_none() {
+                    return Ok(());
+                }
+                self.told.insert(box_id.to_owned(), Instant::now());
+                self.welcome(box_id, &judgement)
+            }
+        }
+    }
+
+    fn store(&mut self, box_id: &str, known: Known, batch: &Batch) -> anyhow::Result<()> {
+        for (seq, body) in batch.bodies_after(known.acked) {
+            let origin = Origin {
+                box_id,
+                epoch: known.epoch,
+                seq,
+            };
+            fold::record(self.txn, origin, body)?;
+        }
+        let acked = batch.last();
+        let hash = batch.hash_at(acked).unwrap_or(known.hash);
+        let known = Known {
+            acked,
+            hash,
+            ..known
+        };
+        set_known(self.txn, box_id, &known)?;
+        self.txn
+            .prepare_cached("UPDATE box SET head = max(head, ?2) WHERE id = ?1")?
+            .execute(params![box_id, int(acked)])?;
+        self.ack(box_id, &known, None);
+        Ok(())
+    }
+
+    fn ack(&mut self, box_id: &str, known: &Known, expect: Option<u64>) {
+        let ack = Ack {
+            journal: known.journal.clone(),
+            epoch: known.epoch,
+            acked: known.acked,
+            window: WINDOW,
+            expect,
+        };
+        self.acks.insert(box_id.to_owned(), ack);
+    }
+
+    /// Acks may have been lost with HQ's last connection, and batches sent into the void: every box goes on from what HQ has.
+    fn acks_again(&mut self) -> anyhow::Result<()> {
+        let mut statement = self
+            .txn
+            .prepare_cached("SELECT id FROM box WHERE online = 1")?;
+        let ids: Result<Vec<String>, _> = statement.query_map([], |row| row.get(0))?.collect();
+        for box_id in ids? {
+            if let Some(known) = known(self.txn, &box_id)? {
+                self.ack(&box_id, &known, Some(known.acked + 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// An older connection's will never overrides a newer birth.
+    fn state(&mut self, box_id: &str, state: &BoxState) -> anyhow::Result<()> {
+        let devices = serde_json::to_string(&state.devices)?;
+        self.txn
+            .prepare_cached(
+                "UPDATE box SET online = ?2, boot = ?3, connection = ?4, version = ?5,
+                    head = CASE WHEN ?2 THEN max(acked, ?6) ELSE head END,
+                    price_book = CASE WHEN ?2 OR price_book = '' THEN ?7 ELSE price_book END,
+                    devices = CASE WHEN ?2 THEN ?8 ELSE devices END,
+                    store = ?9, last_seen = ?10
+                 WHERE id = ?1 AND (boot, connection) <= (?3, ?4)",
+            )?
+            .execute(params![
+                box_id,
+                state.online,
+                int(state.boot),
+                int(state.connection),
+                clip(&state.version),
+                int(state.head),
+                clip(&state.price_book),
+                devices,
+                clip(&state.store),
+                now_ms()
+            ])?;
+        Ok(())
+    }
+
+    fn ask(&mut self, box_id: &str, ask: &Ask, heard: Instant) -> anyhow::Result<()> {
+        let (tender, outcome) = match &ask.what {
+            Question::AuthoriseWallet {
+                tender,
+                amount,
+                currency,
+                provider,
+                code,
+            } => {
+                if heard.elapsed() > Duration::from_millis(u64::from(ask.wait_ms)) {
+                    tracing::info!(box_id, %tender, "the box waits no longer: not charged");
+                    return Ok(());
+                }
+                let charge = Charge {
+                    tender,
+                    amount: *amount,
+                    currency,
+                    provider: *provider,
+                    code,
+                };
+                (tender, wallet::authorise(self.txn, box_id, &charge)?)
+            }
+            Question::QueryWallet { tender } => (tender, wallet::query(self.txn, box_id, tender)?),
+            Question::Chunk { hash } => return self.chunk(hash),
+        };
+        let reply = Reply {
+            id: ask.id,
+            what: Answer::Wallet {
+                tender: tender.clone(),
+                outcome,
+            },
+        };
+        self.say(box_id, "reply", &reply)
+    }
+
+    fn chunk(&mut self, hash: &str) -> anyhow::Result<()> {
+        self.chunk_sent.retain(|_, at| at.elapsed() < CHUNK_AGAIN);
+        if self.chunk_sent.contains_key(hash) {
+            return Ok(());
+        }
+        let Some(body) = dataset::chunk(self.txn, hash)? else {
+            tracing::debug!("a chunk HQ does not have was asked for");
+            return Ok(());
+        };
+        self.chunk_sent.insert(hash.to_owned(), Instant::now());
+        let topic = Topics::new(self.tenant, "").chunk(hash);
+        self.push(topic, body.into(), false);
+        Ok(())
+    }
+
+    /// Publishes what is newer than what this connection has published.
+    fn manifests(&mut self) -> anyhow::Result<()> {
+        for manifest in dataset::newest(self.txn)? {
+            if self.published.get(&manifest.dataset) == Some(&manifest.version) {
+                continue;
+            }
+            self.published
+                .insert(manifest.dataset.clone(), manifest.version);
+            let topic = Topics::new(self.tenant, "").dataset(&manifest.dataset);
+            tracing::info!(
+                dataset = manifest.dataset,
+                version = manifest.version,
+                rows = manifest.rows,
+                "manifest published"
+            );
+            let document = Signed {
+                tenant: self.tenant.to_owned(),
+                box_id: None,
+                purpose: "manifest".into(),
+                rev: manifest.version,
+                doc: manifest,
+            };
+            self.push(topic, self.signer.sign(&document)?.into(), true);
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, box_id: &str, leaf: &str, what: &impl Serialize) -> anyhow::Result<()> {
+        let topic = Topics::new(self.tenant, box_id).of(leaf);
+        self.push(topic, serde_json::to_vec(what)?.into(), false);
+        Ok(())
+    }
+
+    fn push(&mut self, topic: String, payload: Bytes, retain: bool) {
+        self.out.push(Outgoing {
+            topic,
+            payload,
+            retain,
+        });
+    }
+}
+
+/// What a box says of itself is shown on a page: no more of it than fits there.
+fn clip(text: &str) -> String {
+    text.chars().take(64).collect()
+}

@@ -1,0 +1,263 @@
+use crate::support::{Journal, TestBox, becomes, config, count, hq, sale, state};
+use checkout::wire::Verdict;
+use tempfile::tempdir;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_overlaps_gaps_and_swapped_batches_leave_each_event_once() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut journal = Journal::default();
+    for number in 1..=30 {
+        journal.sell(&format!("t{number}"), 100 + number);
+    }
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 0 });
+
+    one.send(&journal, 1, 10).await;
+    assert_eq!(one.ack().await.acked, 10);
+    one.send(&journal, 1, 10).await;
+    assert_eq!(one.ack().await.acked, 10);
+    one.send(&journal, 5, 15).await;
+    assert_eq!(one.ack().await.acked, 15);
+    one.send(&journal, 21, 30).await;
+    let gap = one.ack().await;
+    assert_eq!((gap.acked, gap.expect), (15, Some(16)));
+    one.send(&journal, 16, 20).await;
+    assert_eq!(one.ack().await.acked, 20);
+    one.send(&journal, 11, 30).await;
+    let last = one.ack().await;
+    assert_eq!((last.acked, last.expect, last.epoch), (30, None, 1));
+
+    assert_eq!(count(&dir, "SELECT count(*) FROM journal_event"), 30);
+    assert_eq!(
+        count(&dir, "SELECT count(DISTINCT seq) FROM journal_event"),
+        30
+    );
+    assert_eq!(
+        count(&dir, "SELECT sum(total) FROM sale"),
+        (101..=130).sum::<i64>()
+    );
+    assert_eq!(count(&dir, "SELECT count(*) FROM sale_line"), 30);
+    assert_eq!(count(&dir, "SELECT count(*) FROM alarm"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_chain_raises_an_alarm_and_opens_a_new_epoch_in_which_no_sale_doubles() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut journal = Journal::default();
+    journal.sell("t1", 100);
+    journal.sell("t2", 200);
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    one.hello(&journal).await;
+    one.send(&journal, 1, 2).await;
+    one.ack().await;
+
+    let mut other = Journal::default();
+    other.sell("t1", 100);
+    other.add(r#"{"utc":1,"lane":null,"event":{"box":"booted"}}"#);
+    other.sell("t3", 300);
+    one.send(&other, 3, 3).await;
+    assert!(matches!(
+        one.welcome().await,
+        Verdict::NewEpoch { epoch: 2, .. }
+    ));
+    one.drain(&other, 2).await;
+
+    assert_eq!(
+        count(&dir, "SELECT count(*) FROM alarm WHERE kind = 'new_epoch'"),
+        1
+    );
+    assert_eq!(
+        count(&dir, "SELECT count(*) FROM journal_event WHERE epoch = 2"),
+        3
+    );
+    assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 3);
+    assert_eq!(count(&dir, "SELECT sum(total) FROM sale"), 600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_disk_opens_a_new_epoch_and_its_new_sales_are_not_swallowed() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut journal = Journal::default();
+    journal.sell("t1", 100);
+    let backup = journal.clone();
+    journal.sell("t2", 200);
+    journal.sell("t3", 300);
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    one.hello(&journal).await;
+    one.drain(&journal, 10).await;
+
+    let mut restored = backup;
+    one.acked = 1;
+    restored.sell("t4", 400);
+    assert!(matches!(
+        one.hello(&restored).await,
+        Verdict::NewEpoch { epoch: 2, .. }
+    ));
+    one.drain(&restored, 10).await;
+    assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 4);
+    assert_eq!(count(&dir, "SELECT sum(total) FROM sale"), 1000);
+
+    // A clone whose head is not lower, but whose past differs at the acked number.
+    let mut clone = Journal::default();
+    for number in 0..5 {
+        clone.sell(&format!("c{number}"), 1);
+    }
+    one.acked = 2;
+    assert!(matches!(
+        one.hello(&clone).await,
+        Verdict::NewEpoch { epoch: 3, .. }
+    ));
+    // It did not hear; asking again gives the same epoch.
+    one.epoch = 2;
+    one.acked = 2;
+    assert!(matches!(
+        one.hello(&clone).await,
+        Verdict::NewEpoch { epoch: 3, .. }
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_journal_of_a_known_box_is_a_new_epoch_and_a_known_one_goes_on() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut journal = Journal::default();
+    journal.sell("t1", 100);
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    assert_eq!(
+        one.hello(&Journal::default()).await,
+        Verdict::Continue { acked: 0 }
+    );
+    one.journal_id = "second".into();
+    assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 0 });
+    one.drain(&journal, 1).await;
+    assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 1 });
+    one.journal_id = "third".into();
+    one.acked = 0;
+    assert!(matches!(
+        one.hello(&journal).await,
+        Verdict::NewEpoch { epoch: 2, .. }
+    ));
+    one.drain(&journal, 1).await;
+    assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 1);
+    assert_eq!(
+        count(
+            &dir,
+            "SELECT count(*) FROM alarm WHERE kind = 'sale_conflict'"
+        ),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_is_set_aside_with_its_reason_and_blocks_nothing() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut journal = Journal::default();
+    journal.sell("t1", 100);
+    journal.add("not json at all");
+    journal.add(r#"{"utc":"noon","event":{}}"#);
+    journal.add(vec![0xff, 0xfe]);
+    journal.add(r#"{"utc":1,"event":{"basket":{"completed":{"transaction":"t9"}}}}"#);
+    journal.add(r#"{"utc":1,"event":{"some":{"future":{"event":[1,2,{"x":null}]}}}}"#);
+    journal.sell("t2", 200);
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    one.hello(&journal).await;
+    one.drain(&journal, 3).await;
+    assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 2);
+    assert_eq!(
+        count(&dir, "SELECT count(*) FROM dead_letter WHERE reason <> ''"),
+        4
+    );
+    assert_eq!(
+        count(
+            &dir,
+            "SELECT count(*) FROM journal_event WHERE kind = 'some.future'"
+        ),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_completed_twice_with_other_content_is_an_alarm_and_the_first_stays() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut journal = Journal::default();
+    journal.add(sale("t1", 1, 100));
+    journal.add(sale("t1", 1, 100));
+    journal.add(sale("t1", 1, 150));
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    one.hello(&journal).await;
+    one.drain(&journal, 1).await;
+    assert_eq!(count(&dir, "SELECT total FROM sale"), 100);
+    assert_eq!(
+        count(
+            &dir,
+            "SELECT count(*) FROM alarm WHERE kind = 'sale_conflict'"
+        ),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_follows_birth_and_will_and_an_older_will_changes_nothing() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let online = "SELECT count(*) FROM box WHERE online = 1";
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    one.hello(&Journal::default()).await;
+    one.say("state", serde_json::to_vec(&state(true, 1, 1)).unwrap())
+        .await;
+    becomes(
+        &dir,
+        "SELECT count(*) FROM box WHERE store = 'Nanjing Road' AND online = 1",
+        1,
+    )
+    .await;
+    drop(one);
+    becomes(&dir, online, 0).await;
+
+    let again = TestBox::connect(&hq, "box-1").await;
+    again
+        .say("state", serde_json::to_vec(&state(true, 1, 2)).unwrap())
+        .await;
+    becomes(&dir, online, 1).await;
+    again
+        .say("state", serde_json::to_vec(&state(false, 1, 1)).unwrap())
+        .await;
+    again
+        .say("state", serde_json::to_vec(&state(true, 1, 3)).unwrap())
+        .await;
+    becomes(&dir, "SELECT connection FROM box", 3).await;
+    assert_eq!(count(&dir, online), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_hq_asks_for_what_was_lost() {
+    let dir = tempdir().unwrap();
+    let broker = aisle_hq::Broker::start("127.0.0.1:0".parse().unwrap(), None)
+        .await
+        .unwrap();
+    let mut settings = config(&dir);
+    settings.broker = aisle_hq::config::BrokerChoice::Remote {
+        host: "127.0.0.1".into(),
+        port: broker.address.port(),
+        tls: None,
+    };
+    let mut journal = Journal::default();
+    journal.sell("t1", 100);
+    let first = hq(&settings).await;
+    let mut one = TestBox::connect(&first, "box-1").await;
+    one.hello(&journal).await;
+    one.drain(&journal, 1).await;
+    first.stop().await;
+    journal.sell("t2", 200);
+    one.send(&journal, 2, 2).await;
+    let _second = hq(&settings).await;
+    let ack = one.ack().await;
+    assert_eq!((ack.acked, ack.expect), (1, Some(2)));
+    one.drain(&journal, 1).await;
+    assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 2);
+}

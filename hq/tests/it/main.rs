@@ -1,0 +1,12 @@
+//! HQ over a real broker on loopback, with a small box of rumqttc on the other side.
+
+mod broker;
+mod console;
+mod datasets;
+mod hostile;
+mod ingest;
+mod kill;
+mod mosquitto;
+mod support;
+mod tls;
+mod wallet;
