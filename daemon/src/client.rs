@@ -35,7 +35,8 @@ pub fn post(address: SocketAddr, path: &str, token: Option<&str>, body: &Value) 
 }
 
 fn exchange(address: SocketAddr, request: &str) -> Result<(u16, Value)> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("nobody listens on {address}"))?;
+    let mut stream =
+        TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("nobody listens on {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();

@@ -61,7 +61,7 @@ pub struct Http {
 pub struct Hq {
     /// `mqtt://host:1883` or `mqtts://host:8883`.
     pub broker: String,
-    /// Ed25519, 64 hexadecimal digits: what steers this box is signed with it.
+    /// Ed25519, as `aisle-hq pubkey` prints it: what steers this box is signed with it.
     pub public_key: String,
     /// PEM files; all three for `mqtts`.
     pub ca: Option<PathBuf>,

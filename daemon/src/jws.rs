@@ -22,13 +22,13 @@ struct Header {
 }
 
 impl Verifier {
-    /// `key`: 64 hexadecimal digits.
+    /// `key`: what `aisle-hq pubkey` prints, 43 characters of base64url.
     ///
     /// # Errors
     /// The key is none.
     pub fn new(key: &str, tenant: &str, box_id: &str) -> Result<Self> {
-        let bytes = unhex(key).filter(|bytes| bytes.len() == 32).context("a public key is 64 hexadecimal digits")?;
-        let key = <[u8; 32]>::try_from(bytes).map_err(|_| anyhow::anyhow!("a public key is 32 bytes"))?;
+        let bytes = URL_SAFE_NO_PAD.decode(key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let key = bytes.context("public_key is not what `aisle-hq pubkey` prints (43 letters, digits, '-' and '_')")?;
         Ok(Self { key, tenant: tenant.into(), box_id: box_id.into() })
     }
 
@@ -81,7 +81,7 @@ mod tests {
                 format!("{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA"}"#), URL_SAFE_NO_PAD.encode(payload));
             format!("{signed}.{}", URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes())))
         };
-        let verifier = Verifier::new(&hex(pair.public_key().as_ref()), "t", "b").unwrap();
+        let verifier = Verifier::new(&URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()), "t", "b").unwrap();
         let good = sign(r#"{"tenant":"t","box":"b","purpose":"welcome","rev":1,"doc":5}"#);
         assert_eq!(verifier.open::<u8>(good.as_bytes(), "welcome").unwrap().doc, 5);
         let forged = good.replacen('.', ".e", 1);

@@ -7,7 +7,7 @@ use crate::config::Hq;
 use crate::core_loop::{AskHq, Picture, ToCore};
 use crate::dataset::Fetch;
 use crate::journal::{Cursor, Reader};
-use crate::jws::{Verifier, hex, unhex};
+use crate::jws::{Verifier, hex};
 use crate::supervise::{Backoff, guarded};
 use crate::uplink::Uplink;
 use anyhow::{Context, Result, bail, ensure};
@@ -35,6 +35,8 @@ const GATHER: Duration = Duration::from_millis(50);
 const STATE_EVERY: Duration = Duration::from_secs(15);
 const BATCH_ROWS: usize = 2_000;
 const BATCH_BYTES: usize = 256 * 1024;
+/// A hello that headquarters was not there to hear is said again.
+const HELLO_EVERY: Duration = Duration::from_secs(3);
 const CHUNK_EVERY: Duration = Duration::from_secs(2);
 
 /// What pages show of the line to headquarters.
@@ -151,6 +153,8 @@ impl Link<'_> {
         let silence = keep_alive.mul_f64(2.5);
         let mut heard = Instant::now();
         let mut state = tokio::time::interval(STATE_EVERY);
+        let mut hello = tokio::time::interval(HELLO_EVERY);
+        let mut connected = false;
         let mut head = self.sync.picture.clone();
         let mut gather: Option<Instant> = None;
         loop {
@@ -160,6 +164,7 @@ impl Link<'_> {
                     let event = event.context("the broker has gone silent")??;
                     if let Event::Incoming(packet) = event {
                         heard = Instant::now();
+                        connected |= matches!(packet, Packet::ConnAck(_));
                         self.packet(packet)?;
                     }
                 }
@@ -170,6 +175,7 @@ impl Link<'_> {
                 }
                 () = until(gather) => gather = None,
                 Some(ask) = self.sync.asks.recv() => self.ask(ask.wait_ms, ask.what)?,
+                _ = hello.tick(), if connected && !self.sync.uplink.is_welcome() => self.hello()?,
                 _ = state.tick() => {
                     self.sync.uplink.tick(self.now_ms());
                     if self.sync.uplink.is_welcome() {
@@ -186,7 +192,7 @@ impl Link<'_> {
 
     fn packet(&mut self, packet: Packet) -> Result<()> {
         match packet {
-            Packet::ConnAck(_) => self.hello(),
+            Packet::ConnAck(_) => self.listen(),
             Packet::Publish(publish) => self.message(&publish),
             Packet::Disconnect => bail!("the broker ended the connection"),
             Packet::Connect(_)
@@ -203,11 +209,15 @@ impl Link<'_> {
         }
     }
 
-    fn hello(&mut self) -> Result<()> {
+    fn listen(&mut self) -> Result<()> {
         for leaf in ["welcome", "ack", "reply"] {
             self.client.try_subscribe(self.topics.of(leaf), QoS::AtLeastOnce)?;
         }
         self.client.try_subscribe(self.topics.dataset("+"), QoS::AtLeastOnce)?;
+        self.hello()
+    }
+
+    fn hello(&mut self) -> Result<()> {
         let hello = Hello {
             journal: self.sync.journal_id.clone(),
             epoch: self.sync.uplink.epoch,
@@ -470,7 +480,7 @@ fn pem_path<'a>(path: Option<&'a Path>, name: &str) -> Result<&'a Path> {
 /// # Errors
 /// Says which setting is wrong.
 pub fn check(hq: &Hq) -> Result<()> {
-    ensure!(unhex(&hq.public_key).is_some_and(|key| key.len() == 32), "[hq] public_key is not 64 hexadecimal digits");
+    Verifier::new(&hq.public_key, "", "").context("[hq]")?;
     if address(&hq.broker)?.0 {
         tls_config(hq)?;
     }

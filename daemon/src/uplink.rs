@@ -39,7 +39,8 @@ impl Uplink {
     pub fn welcome(&mut self, verdict: &Verdict, window: u64, now_ms: u64) {
         match verdict {
             Verdict::Continue { acked } => self.acked = (*acked).min(self.head),
-            Verdict::NewEpoch { epoch, .. } if *epoch > self.epoch => (self.epoch, self.acked) = (*epoch, 0),
+            // The same epoch again: headquarters did not hear that we had it.
+            Verdict::NewEpoch { epoch, .. } if *epoch >= self.epoch => (self.epoch, self.acked) = (*epoch, 0),
             // An older epoch cannot come back: wait for a welcome that makes sense.
             Verdict::NewEpoch { .. } => return,
         }

@@ -131,18 +131,46 @@ pub(crate) fn batch(known: Option<Known>, batch: &Batch) -> Place {
 }
 
 fn go_on(known: Known, alarm: Option<&'static str>) -> Judgement {
+<<<<<<< HEAD
     Judgement { verdict: Verdict::Continue { acked: known.acked }, known, alarm }
+=======
+    Judgement {
+        verdict: Verdict::Continue { acked: known.acked },
+        known,
+        alarm,
+    }
+>>>>>>> refs/heads/hq
 }
 
 fn new_epoch(known: Known, reason: &'static str) -> Judgement {
     let epoch = known.epoch + 1;
+<<<<<<< HEAD
     Judgement { alarm: Some(reason), ..granted_again(known, epoch).because(reason) }
+=======
+    Judgement {
+        alarm: Some(reason),
+        ..granted_again(known, epoch).because(reason)
+    }
+>>>>>>> refs/heads/hq
 }
 
 fn granted_again(known: Known, epoch: u64) -> Judgement {
     Judgement {
+<<<<<<< HEAD
         known: Known { epoch, acked: 0, hash: NO_HASH, ..known },
         verdict: Verdict::NewEpoch { epoch, reason: "the box has not taken up the epoch it was given".into() },
+=======
+        known: Known {
+            epoch,
+            acked: 0,
+            hash: NO_HASH,
+            ..known
+        },
+        verdict: Verdict::NewEpoch {
+            epoch,
+            reason: "the box has not taken up the epoch it was given".into(),
+        },
+>>>>>>> refs/heads/hq
         alarm: None,
     }
 }

@@ -72,8 +72,23 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let (ended, code) = match cli.command {
+<<<<<<< HEAD
         Command::Serve { options, config, ready_json } => serve(*options, config.as_deref(), ready_json),
         Command::Import { dataset, file, data, name, skip_bad } => {
+=======
+        Command::Serve {
+            options,
+            config,
+            ready_json,
+        } => serve(*options, config.as_deref(), ready_json),
+        Command::Import {
+            dataset,
+            file,
+            data,
+            name,
+            skip_bad,
+        } => {
+>>>>>>> refs/heads/hq
             let on_bad = if skip_bad { OnBad::Skip } else { OnBad::Refuse };
             (
                 import(dataset, &file, &data, name.as_deref(), on_bad),

@@ -191,6 +191,7 @@ fn csv_lines(kind: Kind, text: &str) -> Parsed {
 }
 
 fn csv_reason(error: &csv::Error, headers: &csv::StringRecord) -> String {
+<<<<<<< HEAD
     match error.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
@@ -208,6 +209,27 @@ fn csv_reason(error: &csv::Error, headers: &csv::StringRecord) -> String {
             }
         }
         _ => "not CSV".into(),
+=======
+    let kind = error.kind();
+    if let csv::ErrorKind::UnequalLengths {
+        expected_len, len, ..
+    } = kind
+    {
+        return format!("{len} columns where the header has {expected_len}");
+    }
+    let csv::ErrorKind::Deserialize { err, .. } = kind else {
+        return "not CSV in UTF-8".into();
+    };
+    let column = err
+        .field()
+        .and_then(|field| headers.get(usize::try_from(field).ok()?));
+    match column {
+        Some(column) => format!("column {column}: not of its type"),
+        None => {
+            "a column is missing: key, price and tax_bp for goods; id, code and name for members"
+                .into()
+        }
+>>>>>>> refs/heads/hq
     }
 }
 

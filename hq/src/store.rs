@@ -2,6 +2,11 @@
 
 use anyhow::Context as _;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
+<<<<<<< HEAD
+=======
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+>>>>>>> refs/heads/hq
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,10 +29,29 @@ impl Store {
         let store = Self {
             dir: dir.to_owned(),
         };
+<<<<<<< HEAD
+=======
+        store.only_for_the_owner()?;
+>>>>>>> refs/heads/hq
         store.writer()?.execute_batch(include_str!("schema.sql"))?;
         Ok(store)
     }
 
+<<<<<<< HEAD
+=======
+    /// Every sale of a retailer is in there; SQLite gives its side files the same mode.
+    fn only_for_the_owner(&self) -> anyhow::Result<()> {
+        let path = self.path();
+        let made = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path);
+        made.with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(())
+    }
+
+>>>>>>> refs/heads/hq
     #[must_use]
     pub fn key_path(&self) -> PathBuf {
         self.dir.join("hq.key")

@@ -71,7 +71,13 @@ impl ClientTls {
 fn roots(ca: &Path) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca)? {
+<<<<<<< HEAD
         roots.add(certificate).with_context(|| format!("{} is not a CA certificate", ca.display()))?;
+=======
+        roots
+            .add(certificate)
+            .with_context(|| format!("{} is not a CA certificate", ca.display()))?;
+>>>>>>> refs/heads/hq
     }
     Ok(roots)
 }

@@ -27,7 +27,15 @@ pub(crate) fn authorise(
 ) -> rusqlite::Result<WalletOutcome> {
     if let Some(payment) = find(txn, box_id, charge.tender)? {
         let same = payment.amount == charge.amount.0 && payment.currency == charge.currency;
+<<<<<<< HEAD
         return Ok(if same { payment.outcome() } else { declined("this tender was asked for with another amount") });
+=======
+        return Ok(if same {
+            payment.outcome()
+        } else {
+            declined("this tender was asked for with another amount")
+        });
+>>>>>>> refs/heads/hq
     }
     let payment = decide(charge);
     keep(txn, box_id, charge.tender, &payment)?;
@@ -44,7 +52,14 @@ pub(crate) fn query(
     tender: &TenderId,
 ) -> rusqlite::Result<WalletOutcome> {
     let Some(mut payment) = find(txn, box_id, tender)? else {
+<<<<<<< HEAD
         let closed = Payment { state: State::Closed, ..Payment::default() };
+=======
+        let closed = Payment {
+            state: State::Closed,
+            ..Payment::default()
+        };
+>>>>>>> refs/heads/hq
         keep(txn, box_id, tender, &closed)?;
         return Ok(closed.outcome());
     };
@@ -98,9 +113,16 @@ struct Payment {
 impl Payment {
     fn outcome(&self) -> WalletOutcome {
         match self.state {
+<<<<<<< HEAD
             State::Approved => {
                 WalletOutcome::Approved { amount: Money(self.amount), reference: self.reference.clone() }
             }
+=======
+            State::Approved => WalletOutcome::Approved {
+                amount: Money(self.amount),
+                reference: self.reference.clone(),
+            },
+>>>>>>> refs/heads/hq
             State::Declined => declined("the wallet has declined"),
             State::Pending => WalletOutcome::Pending,
             State::Closed => WalletOutcome::NotFound,

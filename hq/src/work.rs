@@ -65,9 +65,22 @@ pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static
     match leaf {
         "hello" => json(payload).map(|hello| Work::Hello { box_id, hello }),
         "state" => json(payload).map(|state| Work::State { box_id, state }),
+<<<<<<< HEAD
         "ask" => json(payload).map(|ask| Work::Ask { box_id, ask, heard: Instant::now() }),
         "journal" => Ok(match Batch::open(payload) {
             Ok(batch) => Work::Batch { box_id, batch: Box::new(batch) },
+=======
+        "ask" => json(payload).map(|ask| Work::Ask {
+            box_id,
+            ask,
+            heard: Instant::now(),
+        }),
+        "journal" => Ok(match Batch::open(payload) {
+            Ok(batch) => Work::Batch {
+                box_id,
+                batch: Box::new(batch),
+            },
+>>>>>>> refs/heads/hq
             Err(reason) => Work::Refused { box_id, reason },
         }),
         _ => Err("nothing HQ listens to"),

@@ -76,7 +76,8 @@ impl Desk {
     /// Puts photographs before the camera.
     pub(crate) async fn show(&self, id: &str) -> Result<()> {
         let photos = self.photos.get(id).with_context(|| format!("there are no photographs {id:?}"))?;
-        let stream = tokio::net::UnixStream::connect(&self.vision_socket).await.context("the vision process is away")?;
+        let stream =
+            tokio::net::UnixStream::connect(&self.vision_socket).await.context("the vision process is away")?;
         let (read, mut write) = stream.into_split();
         let request = json!({"show": {"files": photos.files}});
         write.write_all(format!("{request}\n").as_bytes()).await?;
@@ -92,9 +93,7 @@ impl Desk {
         match device.kind {
             "scanner" => json!({"beeps": state.pointer("/beeps/good").and_then(Value::as_u64).unwrap_or(0)}),
             "printer" => {
-                let receipt = |(at, text): (usize, &Value)| {
-                    json!({"id": at + 1, "text": text, "svg": format!("/panel/receipt/{}/{}.svg", device.name, at + 1)})
-                };
+                let receipt = |(at, text): (usize, &Value)| json!({"id": at + 1, "text": text, "svg": format!("/panel/receipt/{}/{}.svg", device.name, at + 1)});
                 let receipts = state["receipts"].as_array().map(Vec::as_slice).unwrap_or_default();
                 let receipts: Vec<Value> = receipts.iter().enumerate().map(receipt).collect();
                 json!({"paper": state["paper"] != "out", "receipts": receipts})

@@ -38,7 +38,13 @@ pub(crate) async fn sale(options: &Options, desk: &Desk, programs: &Programs) ->
     let paper = keep_receipt(options, desk)?;
     let acked = headquarters(addresses, receipt).await?;
     let terminal = desk.device("terminal-1").map(|device| device.running.state()).unwrap_or_default();
-    let captured: i64 = terminal["charges"].as_array().into_iter().flatten().filter(|charge| charge["state"] == "captured").filter_map(|charge| charge["amount"].as_i64()).sum();
+    let captured: i64 = terminal["charges"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|charge| charge["state"] == "captured")
+        .filter_map(|charge| charge["amount"].as_i64())
+        .sum();
     ensure!(receipt["total"] == captured, "the terminal took {captured} and the receipt says {}", receipt["total"]);
     tell(&json!({
         "sale": receipt["transaction"],
@@ -103,7 +109,11 @@ async fn headquarters(addresses: Addresses, receipt: &Value) -> Result<u64> {
     let path = format!("/api/sales?transaction={transaction}");
     let (_, sales) = ask(move || client::get(addresses.hq, &path)).await?;
     let sales = sales["sales"].as_array().or_else(|| sales.as_array()).cloned().unwrap_or_default();
-    ensure!(sales.len() == 1 && sales[0]["total"] == receipt["total"], "headquarters has {} such sales: {sales:?}", sales.len());
+    ensure!(
+        sales.len() == 1 && sales[0]["total"] == receipt["total"],
+        "headquarters has {} such sales: {sales:?}",
+        sales.len()
+    );
     let (_, boxes) = ask(move || client::get(addresses.hq, "/api/boxes")).await?;
     let acked = boxes.pointer("/boxes/0/acked").or_else(|| boxes.pointer("/0/acked")).and_then(Value::as_u64);
     acked.context("headquarters does not say how far it is")

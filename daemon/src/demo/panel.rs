@@ -88,9 +88,7 @@ async fn receipt(State(panel): State<Panel>, Path((device, file)): Path<(String,
 }
 
 fn picture(panel: &Panel) -> Value {
-    let device = |device: &super::desk::Device| {
-        json!({"name": device.name, "kind": device.kind, "lane": device.lane, "state": Desk::state(device)})
-    };
+    let device = |device: &super::desk::Device| json!({"name": device.name, "kind": device.kind, "lane": device.lane, "state": Desk::state(device)});
     let mut devices: Vec<Value> = panel.desk.devices.iter().map(device).collect();
     devices.push(json!({"name": "vision", "kind": "vision", "lane": null, "state": {}}));
     let mut picture = panel.fixed.as_ref().clone();
@@ -104,12 +102,9 @@ fn fixed(desk: &Desk, addresses: Addresses, faces: bool) -> Value {
         json!({"code": item.key, "name": item.name, "price": item.price, "by_weight": item.by_weight,
                "min_age": item.min_age, "offer": item.offer.map(|offer| offer.name), "group": item.group})
     };
-    let member = |member: Member| {
-        json!({"code": member.code, "name": member.name, "face": faces && member.id.0 == "m-001"})
-    };
-    let photo = |(id, photos): (&&str, &super::desk::Photos)| {
-        json!({"id": id, "label": {"zh": photos.zh, "en": photos.en}, "url": format!("/panel/photo/{id}")})
-    };
+    let member =
+        |member: Member| json!({"code": member.code, "name": member.name, "face": faces && member.id.0 == "m-001"});
+    let photo = |(id, photos): (&&str, &super::desk::Photos)| json!({"id": id, "label": {"zh": photos.zh, "en": photos.en}, "url": format!("/panel/photo/{id}")});
     json!({
         "lanes": LANES.iter().map(|(lane, kind)| json!({"lane": lane, "kind": kind})).collect::<Vec<_>>(),
         "currency": {"code": "CNY", "numeric": 156, "sign": "￥", "digits": 2},

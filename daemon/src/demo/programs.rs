@@ -162,7 +162,10 @@ impl Programs {
                 _ => "{}",
             };
             let (name, driver, link) = (&device.name, device.driver, &device.running.link);
-            write!(text, "\n[[device]]\nname = \"{name}\"\ndriver = \"{driver}\"\nlink = \"{link}\"\noptions = {options}\n")?;
+            write!(
+                text,
+                "\n[[device]]\nname = \"{name}\"\ndriver = \"{driver}\"\nlink = \"{link}\"\noptions = {options}\n"
+            )?;
         }
         let socket = desk.vision_socket.display();
         write!(text, "\n[[device]]\nname = \"vision\"\ndriver = \"vision\"\nlink = \"unix:{socket}\"\n")?;

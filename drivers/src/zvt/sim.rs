@@ -213,7 +213,8 @@ impl TerminalSim {
     /// Nothing can be taken back any more once the card has answered.
     fn abort(&mut self, out: &mut Out) {
         out.send(b"\x80\x00\x00");
-        let open = self.script.iter().any(|step| matches!(step, Step::Decide(_) | Step::Approve(_))) || self.waiting == Waiting::Forever;
+        let open = self.script.iter().any(|step| matches!(step, Step::Decide(_) | Step::Approve(_)))
+            || self.waiting == Waiting::Forever;
         if open {
             let aborted = Step::Say(vec![0x06, 0x1E, 0x01, 0x6C]);
             self.script = VecDeque::from([aborted]);

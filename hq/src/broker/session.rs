@@ -33,14 +33,33 @@ where
     S: AsyncRead + AsyncWrite,
 {
     let (read, mut write) = split(stream);
+<<<<<<< HEAD
     let mut reader = Reader { read, buffer: BytesMut::with_capacity(8 * 1024) };
     let first = timeout(HANDSHAKE_MAX, reader.packet()).await.context("no CONNECT in time")??;
+=======
+    let mut reader = Reader {
+        read,
+        buffer: BytesMut::with_capacity(8 * 1024),
+    };
+    let first = timeout(HANDSHAKE_MAX, reader.packet())
+        .await
+        .context("no CONNECT in time")??;
+>>>>>>> refs/heads/hq
     let Packet::Connect(connect) = first else {
         bail!("the first packet is not CONNECT");
     };
     let id = client_id(&connect, serial)?;
     let (outbox, deliveries) = Outbox::new();
+<<<<<<< HEAD
     let hello = Event::Connect { id: id.clone(), serial, will: connect.last_will.clone(), outbox: outbox.clone() };
+=======
+    let hello = Event::Connect {
+        id: id.clone(),
+        serial,
+        will: connect.last_will.clone(),
+        outbox: outbox.clone(),
+    };
+>>>>>>> refs/heads/hq
     // CONNACK leaves before the hub can deliver anything.
     let mut out = BytesMut::new();
     Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)).write(&mut out, PACKET_MAX)?;
@@ -141,8 +160,16 @@ impl Client {
                 }
                 Packet::Subscribe(subscribe) => self.subscribed(subscribe).await?,
                 Packet::Unsubscribe(unsubscribe) => {
+<<<<<<< HEAD
                     let event =
                         Event::Unsubscribe { id: self.id.clone(), serial: self.serial, filters: unsubscribe.topics };
+=======
+                    let event = Event::Unsubscribe {
+                        id: self.id.clone(),
+                        serial: self.serial,
+                        filters: unsubscribe.topics,
+                    };
+>>>>>>> refs/heads/hq
                     self.hub.send(event).await.context("broker is stopping")?;
                     self.outbox.send(Delivery::UnsubAck(unsubscribe.pkid));
                 }
@@ -175,7 +202,14 @@ impl Client {
             })),
             QoS::ExactlyOnce => bail!("QoS 2 is not served"),
         };
+<<<<<<< HEAD
         self.hub.send(Event::Publish { publish, hold }).await.context("broker is stopping")
+=======
+        self.hub
+            .send(Event::Publish { publish, hold })
+            .await
+            .context("broker is stopping")
+>>>>>>> refs/heads/hq
     }
 
     async fn subscribed(&self, subscribe: Subscribe) -> anyhow::Result<()> {
@@ -189,7 +223,16 @@ impl Client {
             };
             filters.push((filter.path, granted));
         }
+<<<<<<< HEAD
         let event = Event::Subscribe { id: self.id.clone(), serial: self.serial, filters, pkid: subscribe.pkid };
+=======
+        let event = Event::Subscribe {
+            id: self.id.clone(),
+            serial: self.serial,
+            filters,
+            pkid: subscribe.pkid,
+        };
+>>>>>>> refs/heads/hq
         self.hub.send(event).await.context("broker is stopping")
     }
 }

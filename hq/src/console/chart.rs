@@ -4,9 +4,15 @@ use super::words::{Language, money};
 use std::fmt::Write as _;
 
 const WIDTH: i64 = 720;
+<<<<<<< HEAD
 const HEIGHT: i64 = 168;
 const BASE: i64 = 142;
 const TOP: i64 = 16;
+=======
+const HEIGHT: i64 = 176;
+const BASE: i64 = 150;
+const TOP: i64 = 24;
+>>>>>>> refs/heads/hq
 const LEFT: i64 = 8;
 
 pub(super) fn by_hour(by_hour: &[i64; 24], currency: &str, language: Language) -> String {

@@ -5,6 +5,12 @@ use super::read::{AlarmRow, BoxRow, DeadLetterRow, EventRow, OneBox, Overview, S
 use super::words::{Language, ago, escape, money, tender, thousands};
 use std::fmt::Write as _;
 
+<<<<<<< HEAD
+=======
+/// Events; a box that sells is a few behind at any moment.
+const BACKLOG_NOTABLE: i64 = 1000;
+
+>>>>>>> refs/heads/hq
 pub(super) fn overview(seen: &Overview, up: bool, language: Language) -> String {
     let mut main = String::new();
     main.push_str(&tiles(seen, language));
@@ -12,8 +18,13 @@ pub(super) fn overview(seen: &Overview, up: bool, language: Language) -> String 
     main.push_str(r#"<div class="columns"><div class="wide">"#);
     for today in &seen.today {
         let title = language.pick("今日每小时销售额", "Sales per hour today");
+<<<<<<< HEAD
         let drawing = chart::by_hour(&today.by_hour, &today.currency, language);
         main.push_str(&panel(title, &today.currency, &drawing));
+=======
+        let drawing = chart::by_hour(&today.by_hour, &escape(&today.currency), language);
+        main.push_str(&panel(title, &escape(&today.currency), &drawing));
+>>>>>>> refs/heads/hq
     }
     main.push_str(&panel(
         language.pick("最近销售", "Latest sales"),
@@ -121,6 +132,7 @@ fn panel(title: &str, note: &str, body: &str) -> String {
 fn tiles(seen: &Overview, language: Language) -> String {
     let online = seen.boxes.iter().filter(|row| row.online).count();
     let backlog: i64 = seen.boxes.iter().map(|row| row.backlog).sum();
+<<<<<<< HEAD
     let down: usize = seen
         .boxes
         .iter()
@@ -130,10 +142,68 @@ fn tiles(seen: &Overview, language: Language) -> String {
     let sales: i64 = seen.today.iter().map(|today| today.sales).sum();
     let mut out = String::from(r#"<div class="tiles">"#);
     let mut tile = |label: &str, value: &str, note: &str, tone: &str| {
+=======
+    let devices = seen.boxes.iter().flat_map(|row| row.devices.values());
+    let down = devices.filter(|up| !**up).count();
+    let sales: i64 = seen.today.iter().map(|today| today.sales).sum();
+    let totals = seen
+        .today
+        .iter()
+        .map(|today| money(today.total, &escape(&today.currency)));
+    let total = totals.collect::<Vec<_>>().join(" + ");
+    let tone = |bad: bool| if bad { "warn" } else { "" };
+    let of_today = language.pick("占今日销售笔数", "of today’s sales");
+    let waiting = language.pick("条事件待确认", "events to come");
+    let tiles = [
+        (
+            language.pick("今日销售额", "Sales today"),
+            if total.is_empty() {
+                "–".into()
+            } else {
+                total
+            },
+            receipts(sales, language),
+            "lead",
+        ),
+        (
+            language.pick("会员识别率", "With member"),
+            share(&seen.today),
+            of_today.into(),
+            "",
+        ),
+        (
+            language.pick("在线门店盒", "Boxes online"),
+            format!("{online} / {}", seen.boxes.len()),
+            String::new(),
+            tone(online < seen.boxes.len()),
+        ),
+        (
+            language.pick("积压", "Backlog"),
+            thousands(backlog.unsigned_abs()),
+            waiting.into(),
+            tone(backlog > BACKLOG_NOTABLE),
+        ),
+        (
+            language.pick("设备故障", "Devices down"),
+            down.to_string(),
+            String::new(),
+            tone(down > 0),
+        ),
+        (
+            language.pick("告警", "Alarms"),
+            seen.alarms.len().to_string(),
+            String::new(),
+            if seen.alarms.is_empty() { "" } else { "bad" },
+        ),
+    ];
+    let mut out = String::from(r#"<div class="tiles">"#);
+    for (label, value, note, tone) in tiles {
+>>>>>>> refs/heads/hq
         let _ = write!(
             out,
             r#"<div class="tile {tone}"><span class="label">{label}</span><strong>{value}</strong><span class="note">{note}</span></div>"#
         );
+<<<<<<< HEAD
     };
     let total = match seen.today.as_slice() {
         [] => "–".into(),
@@ -188,6 +258,9 @@ fn tiles(seen: &Overview, language: Language) -> String {
         "",
         if open > 0 { "bad" } else { "" },
     );
+=======
+    }
+>>>>>>> refs/heads/hq
     out.push_str("</div>");
     out
 }
@@ -260,7 +333,11 @@ fn box_row(row: &BoxRow, seen: &Overview, language: Language) -> Vec<String> {
         if row.currency.is_empty() {
             "–".into()
         } else {
+<<<<<<< HEAD
             money(row.total_today, &row.currency)
+=======
+            money(row.total_today, &escape(&row.currency))
+>>>>>>> refs/heads/hq
         },
         if row.backlog > 0 {
             format!(

@@ -282,7 +282,15 @@ fn tenders(db: &Connection, transaction: &str) -> anyhow::Result<Vec<TenderRow>>
         "SELECT tender, kind, amount FROM sale_tender WHERE transaction_id = ?1 ORDER BY tender",
     )?;
     let rows = statement.query_map([transaction], |row| {
+<<<<<<< HEAD
         Ok(TenderRow { tender: row.get(0)?, kind: row.get(1)?, amount: row.get(2)? })
+=======
+        Ok(TenderRow {
+            tender: row.get(0)?,
+            kind: row.get(1)?,
+            amount: row.get(2)?,
+        })
+>>>>>>> refs/heads/hq
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

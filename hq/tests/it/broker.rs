@@ -32,10 +32,16 @@ async fn connect(options: MqttOptions, filter: &str) -> (AsyncClient, EventLoop)
 async fn until(events: &mut EventLoop, wanted: impl Fn(&Packet) -> bool) {
     let found = async {
         loop {
+<<<<<<< HEAD
             if let Event::Incoming(packet) = events.poll().await.unwrap() {
                 if wanted(&packet) {
                     return;
                 }
+=======
+            let event = events.poll().await.unwrap();
+            if matches!(event, Event::Incoming(packet) if wanted(&packet)) {
+                return;
+>>>>>>> refs/heads/hq
             }
         }
     };
@@ -152,9 +158,18 @@ async fn large_and_many_messages_arrive_in_order() {
 async fn rude_connections_end_and_others_do_not_notice() {
     let broker = broker().await;
     let mut rude = Vec::new();
+<<<<<<< HEAD
     for bytes in
         [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x10, 0xff, 0xff, 0xff, 0x7f], &[0x30, 0x03, 0x00, 0x01, b'a'], &[0xff; 64]]
     {
+=======
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nHost: a.browser.that.has.lost.its.way.example\r\nAccept: text/html\r\n\r\n"[..],
+        &[0x10, 0xff, 0xff, 0xff, 0x7f],
+        &[0x30, 0x03, 0x00, 0x01, b'a'],
+        &[0xff; 64],
+    ] {
+>>>>>>> refs/heads/hq
         let mut stream = TcpStream::connect(broker.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         rude.push(stream);

@@ -68,11 +68,20 @@ async fn the_console_shows_what_boxes_said_in_two_languages_and_as_json() {
             .starts_with("HTTP/1.1 404")
     );
 
+<<<<<<< HEAD
     let sales = get(hq.http, "/api/sales?box=box-1&transaction=t-1", &own).await;
+=======
+    the_json_says_the_same(hq.http, &own).await;
+}
+
+async fn the_json_says_the_same(at: SocketAddr, own: &str) {
+    let sales = get(at, "/api/sales?box=box-1&transaction=t-1", own).await;
+>>>>>>> refs/heads/hq
     assert!(
         sales.contains(r#""total":123450"#) && sales.contains(r#""name_en":"Tea""#),
         "{sales}"
     );
+<<<<<<< HEAD
     assert!(
         get(hq.http, "/api/boxes", &own)
             .await
@@ -91,6 +100,18 @@ async fn the_console_shows_what_boxes_said_in_two_languages_and_as_json() {
     );
     assert!(
         get(hq.http, "/", "evil.example")
+=======
+    assert!(get(at, "/api/boxes", own).await.contains(r#""backlog":0"#));
+    assert!(get(at, "/api/alarms", own).await.contains("[]"));
+    assert!(
+        get(at, "/api/dead-letters", own)
+            .await
+            .contains(r#""seq":3"#)
+    );
+    assert!(get(at, "/healthz", own).await.contains(r#""broker":true"#));
+    assert!(
+        get(at, "/", "evil.example")
+>>>>>>> refs/heads/hq
             .await
             .starts_with("HTTP/1.1 421")
     );

@@ -4,7 +4,18 @@ use checkout::wire::{BatchHeader, Topics, Verdict};
 use tempfile::tempdir;
 
 fn header(count: u32, raw: u32) -> BatchHeader {
+<<<<<<< HEAD
     BatchHeader { journal: "j".into(), epoch: 1, first: 1, count, prev: "0".repeat(64), raw }
+=======
+    BatchHeader {
+        journal: "j".into(),
+        epoch: 1,
+        first: 1,
+        count,
+        prev: "0".repeat(64),
+        raw,
+    }
+>>>>>>> refs/heads/hq
 }
 
 fn reason(payload: &[u8]) -> String {
@@ -47,7 +58,14 @@ fn batches_that_lie_are_refused_with_bounded_memory() {
     assert!(reason(&message(&header(2, 2), b"ab")).contains("zstd"));
     assert!(reason(&message(&header(1, 2), b"\n\n")).contains("count"));
     assert!(reason(&message(&header(0, 2), b"a\n")).contains("impossible"));
+<<<<<<< HEAD
     let last = BatchHeader { first: u64::MAX, ..header(1, 2) };
+=======
+    let last = BatchHeader {
+        first: u64::MAX,
+        ..header(1, 2)
+    };
+>>>>>>> refs/heads/hq
     assert!(reason(&message(&last, b"a\n")).contains("impossible"));
     assert_eq!(reason(&message(&header(1, 2), b"a\n")), "accepted");
 }

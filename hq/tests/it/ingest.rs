@@ -241,8 +241,16 @@ async fn after_a_restart_hq_asks_for_what_was_lost() {
         .await
         .unwrap();
     let mut settings = config(&dir);
+<<<<<<< HEAD
     settings.broker =
         aisle_hq::config::BrokerChoice::Remote { host: "127.0.0.1".into(), port: broker.address.port(), tls: None };
+=======
+    settings.broker = aisle_hq::config::BrokerChoice::Remote {
+        host: "127.0.0.1".into(),
+        port: broker.address.port(),
+        tls: None,
+    };
+>>>>>>> refs/heads/hq
     let mut journal = Journal::default();
     journal.sell("t1", 100);
     let first = hq(&settings).await;

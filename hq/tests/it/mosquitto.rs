@@ -47,7 +47,15 @@ async fn hq_and_box_meet_over_mosquitto() {
         return;
     };
     let mut settings = config(&dir);
+<<<<<<< HEAD
     settings.broker = BrokerChoice::Remote { host: "127.0.0.1".into(), port, tls: None };
+=======
+    settings.broker = BrokerChoice::Remote {
+        host: "127.0.0.1".into(),
+        port,
+        tls: None,
+    };
+>>>>>>> refs/heads/hq
     let hq = hq(&settings).await;
     let mut journal = Journal::default();
     for number in 1..=500 {

@@ -21,7 +21,14 @@ fn ca(dir: &Path, name: &str) -> Ca {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let path = dir.join(format!("{name}.pem"));
     std::fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
+<<<<<<< HEAD
     Ca { issuer: Issuer::new(params, key), path }
+=======
+    Ca {
+        issuer: Issuer::new(params, key),
+        path,
+    }
+>>>>>>> refs/heads/hq
 }
 
 fn identity(dir: &Path, ca: &Ca, name: &str) -> (PathBuf, PathBuf) {
@@ -38,7 +45,14 @@ fn identity(dir: &Path, ca: &Ca, name: &str) -> (PathBuf, PathBuf) {
 }
 
 fn transport(ca: &Ca, identity: Option<(PathBuf, PathBuf)>) -> Transport {
+<<<<<<< HEAD
     let tls = ClientTls { ca: ca.path.clone(), identity };
+=======
+    let tls = ClientTls {
+        ca: ca.path.clone(),
+        identity,
+    };
+>>>>>>> refs/heads/hq
     Transport::tls_with_config(tls.config().unwrap().into())
 }
 
@@ -61,8 +75,20 @@ async fn only_certificates_of_our_ca_get_in_and_a_silent_connection_holds_up_nob
     let theirs = ca(certs.path(), "theirs");
     let (cert, key) = identity(certs.path(), &ours, "localhost");
     let mut settings = config(&data);
+<<<<<<< HEAD
     let server = ServerTls { ca: ours.path.clone(), cert: cert.clone(), key: key.clone() };
     let client = ClientTls { ca: ours.path.clone(), identity: Some((cert, key)) };
+=======
+    let server = ServerTls {
+        ca: ours.path.clone(),
+        cert: cert.clone(),
+        key: key.clone(),
+    };
+    let client = ClientTls {
+        ca: ours.path.clone(),
+        identity: Some((cert, key)),
+    };
+>>>>>>> refs/heads/hq
     settings.broker = BrokerChoice::Embedded {
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: Some((server, client, "localhost".into())),
