@@ -33,20 +33,14 @@ impl Batch {
     /// # Errors
     /// Says what is wrong; memory stays within [`BATCH_RAW_MAX`] whatever the message claims.
     pub fn open(message: &[u8]) -> Result<Self, Refused> {
-        let end = message
-            .iter()
-            .take(HEADER_MAX)
-            .position(|byte| *byte == b'\n')
-            .ok_or(Refused::Header)?;
+        let end = message.iter().take(HEADER_MAX).position(|byte| *byte == b'\n').ok_or(Refused::Header)?;
         let (line, packed) = message.split_at(end);
         let header: BatchHeader = serde_json::from_slice(line).map_err(|_| Refused::Header)?;
         let prev = hash_of_hex(&header.prev).ok_or(Refused::Header)?;
         let size = usize::try_from(header.raw).unwrap_or(usize::MAX);
         let last = header.first.checked_add(u64::from(header.count));
         let numbered = header.first > 0 && last.is_some_and(|last| i64::try_from(last).is_ok());
-        let named = !header.journal.is_empty()
-            && header.journal.len() <= 64
-            && i64::try_from(header.epoch).is_ok();
+        let named = !header.journal.is_empty() && header.journal.len() <= 64 && i64::try_from(header.epoch).is_ok();
         if !numbered
             || !named
             || header.count == 0
@@ -64,12 +58,7 @@ impl Batch {
         if rows.len() != usize::try_from(header.count).unwrap_or(usize::MAX) {
             return Err(Refused::Count);
         }
-        Ok(Self {
-            header,
-            prev,
-            raw,
-            rows,
-        })
+        Ok(Self { header, prev, raw, rows })
     }
 
     #[must_use]
@@ -91,10 +80,7 @@ impl Batch {
     /// Bodies after `seq`, with their numbers.
     pub fn bodies_after(&self, seq: u64) -> impl Iterator<Item = (u64, &[u8])> {
         let numbers = self.header.first..;
-        let bodies = self
-            .rows
-            .iter()
-            .map(move |(range, _)| self.raw.get(range.clone()).unwrap_or_default());
+        let bodies = self.rows.iter().map(move |(range, _)| self.raw.get(range.clone()).unwrap_or_default());
         numbers.zip(bodies).filter(move |(number, _)| *number > seq)
     }
 }
@@ -127,12 +113,10 @@ pub fn hash_of_hex(text: &str) -> Option<[u8; 32]> {
 
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+        text
+    })
 }

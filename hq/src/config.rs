@@ -69,10 +69,8 @@ impl Options {
     /// # Errors
     /// When the file cannot be read or has an unknown word; says the line.
     pub fn with_file(self, path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let file: Self = toml::from_str(&text)
-            .with_context(|| format!("{} is not understood", path.display()))?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let file: Self = toml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?;
         Ok(Self {
             data: self.data.or(file.data),
             http: self.http.or(file.http),
@@ -92,40 +90,21 @@ impl Options {
         let data = self.data.clone().context("where? Say --data DIR")?;
         let tenant = self.tenant.clone().unwrap_or_else(|| "demo".into());
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        anyhow::ensure!(
-            !tenant.is_empty() && tenant.bytes().all(plain),
-            "--tenant is letters, digits, '-' and '_'"
-        );
+        anyhow::ensure!(!tenant.is_empty() && tenant.bytes().all(plain), "--tenant is letters, digits, '-' and '_'");
         let broker = match self.broker.as_deref() {
             None | Some("embedded") => self.embedded()?,
             Some(url) => self.remote(url)?,
         };
-        Ok(Config {
-            data,
-            http: self
-                .http
-                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
-            broker,
-            tenant,
-        })
+        Ok(Config { data, http: self.http.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))), broker, tenant })
     }
 
     fn embedded(&self) -> anyhow::Result<BrokerChoice> {
-        let listen = self
-            .broker_listen
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 1883)));
+        let listen = self.broker_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 1883)));
         let tls = match (&self.ca, &self.cert, &self.key) {
             (None, None, None) => None,
             (Some(ca), Some(cert), Some(key)) => {
-                let server = ServerTls {
-                    ca: ca.clone(),
-                    cert: cert.clone(),
-                    key: key.clone(),
-                };
-                let name = self
-                    .broker_name
-                    .clone()
-                    .unwrap_or_else(|| "localhost".into());
+                let server = ServerTls { ca: ca.clone(), cert: cert.clone(), key: key.clone() };
+                let name = self.broker_name.clone().unwrap_or_else(|| "localhost".into());
                 Some((server, self.client(ca), name))
             }
             _ => bail!("the embedded broker speaks TLS with all three of --ca, --cert and --key"),
@@ -134,16 +113,12 @@ impl Options {
     }
 
     fn remote(&self, url: &str) -> anyhow::Result<BrokerChoice> {
-        let unusable = || {
-            format!("--broker {url} is neither embedded nor mqtt://host:port nor mqtts://host:port")
-        };
+        let unusable = || format!("--broker {url} is neither embedded nor mqtt://host:port nor mqtts://host:port");
         let (scheme, rest) = url.split_once("://").with_context(unusable)?;
         let (default_port, tls) = match (scheme, &self.ca) {
             ("mqtt", _) => (1883, None),
             ("mqtts", Some(ca)) => (8883, Some(self.client(ca))),
-            ("mqtts", None) => bail!(
-                "mqtts:// wants --ca, the PEM file of the CA that signs the broker's certificate"
-            ),
+            ("mqtts", None) => bail!("mqtts:// wants --ca, the PEM file of the CA that signs the broker's certificate"),
             _ => bail!(unusable()),
         };
         let rest = rest.trim_end_matches('/');
@@ -152,18 +127,11 @@ impl Options {
             None => (rest, default_port),
         };
         anyhow::ensure!(!host.is_empty(), unusable());
-        Ok(BrokerChoice::Remote {
-            host: host.into(),
-            port,
-            tls,
-        })
+        Ok(BrokerChoice::Remote { host: host.into(), port, tls })
     }
 
     fn client(&self, ca: &Path) -> ClientTls {
-        ClientTls {
-            ca: ca.to_owned(),
-            identity: self.cert.clone().zip(self.key.clone()),
-        }
+        ClientTls { ca: ca.to_owned(), identity: self.cert.clone().zip(self.key.clone()) }
     }
 }
 
@@ -172,35 +140,15 @@ mod tests {
     use super::*;
 
     fn options(broker: &str) -> Options {
-        Options {
-            data: Some("d".into()),
-            broker: Some(broker.into()),
-            ..Options::default()
-        }
+        Options { data: Some("d".into()), broker: Some(broker.into()), ..Options::default() }
     }
 
     #[test]
     fn a_broker_is_embedded_or_an_address_and_anything_else_is_named() {
         let remote = options("mqtt://broker:1999").resolve().unwrap();
-        assert!(matches!(
-            remote.broker,
-            BrokerChoice::Remote {
-                port: 1999,
-                tls: None,
-                ..
-            }
-        ));
-        assert!(matches!(
-            options("embedded").resolve().unwrap().broker,
-            BrokerChoice::Embedded { tls: None, .. }
-        ));
-        for wrong in [
-            "mqtts://broker",
-            "http://x",
-            "broker:1883",
-            "mqtt://:1883",
-            "mqtt://b:x",
-        ] {
+        assert!(matches!(remote.broker, BrokerChoice::Remote { port: 1999, tls: None, .. }));
+        assert!(matches!(options("embedded").resolve().unwrap().broker, BrokerChoice::Embedded { tls: None, .. }));
+        for wrong in ["mqtts://broker", "http://x", "broker:1883", "mqtt://:1883", "mqtt://b:x"] {
             assert!(options(wrong).resolve().is_err(), "{wrong}");
         }
     }
@@ -211,9 +159,6 @@ mod tests {
         let path = dir.path().join("hq.toml");
         std::fs::write(&path, "tenant = \"acme\"\nbrokr = \"x\"\n").unwrap();
         let error = format!("{:#}", Options::default().with_file(&path).unwrap_err());
-        assert!(
-            error.contains("line 2") && error.contains("brokr"),
-            "{error}"
-        );
+        assert!(error.contains("line 2") && error.contains("brokr"), "{error}");
     }
 }

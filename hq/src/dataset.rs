@@ -46,19 +46,15 @@ pub fn import(
     }
     let mut db = store.writer()?;
     let txn = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: i64 = txn.query_row(
-        "SELECT coalesce(max(version), 0) + 1 FROM dataset WHERE dataset = ?1",
-        [kind.name()],
-        |row| row.get(0),
-    )?;
+    let version: i64 =
+        txn.query_row("SELECT coalesce(max(version), 0) + 1 FROM dataset WHERE dataset = ?1", [kind.name()], |row| {
+            row.get(0)
+        })?;
     let packed = pack(&rows)?;
     let mut chunks = Vec::new();
     for chunk in packed.stream.chunks(CHUNK_MAX) {
         let hash = hex(&Sha256::digest(chunk));
-        txn.execute(
-            "INSERT OR IGNORE INTO chunk (hash, body) VALUES (?1, ?2)",
-            params![hash, chunk],
-        )?;
+        txn.execute("INSERT OR IGNORE INTO chunk (hash, body) VALUES (?1, ?2)", params![hash, chunk])?;
         chunks.push(hash);
     }
     let manifest = Manifest {
@@ -93,19 +89,13 @@ pub fn newest(db: &Connection) -> anyhow::Result<Vec<Manifest>> {
          WHERE version = (SELECT max(version) FROM dataset WHERE dataset = d.dataset) ORDER BY dataset",
     )?;
     let documents = statement.query_map([], |row| row.get::<_, String>(0))?;
-    documents
-        .map(|document| {
-            serde_json::from_str(&document?).context("a stored manifest cannot be read")
-        })
-        .collect()
+    documents.map(|document| serde_json::from_str(&document?).context("a stored manifest cannot be read")).collect()
 }
 
 /// # Errors
 /// When the database cannot be read.
 pub fn chunk(db: &Connection, hash: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-    db.prepare_cached("SELECT body FROM chunk WHERE hash = ?1")?
-        .query_row([hash], |row| row.get(0))
-        .optional()
+    db.prepare_cached("SELECT body FROM chunk WHERE hash = ?1")?.query_row([hash], |row| row.get(0)).optional()
 }
 
 /// Puts chunks together again and checks each against the manifest, as a box does.
@@ -115,14 +105,10 @@ pub fn chunk(db: &Connection, hash: &str) -> rusqlite::Result<Option<Vec<u8>>> {
 pub fn unpack(manifest: &Manifest, chunks: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
     anyhow::ensure!(chunks.len() == manifest.chunks.len(), "chunks are missing");
     for (chunk, hash) in chunks.iter().zip(&manifest.chunks) {
-        anyhow::ensure!(
-            hex(&Sha256::digest(chunk)) == *hash,
-            "a chunk is not the one the manifest names"
-        );
+        anyhow::ensure!(hex(&Sha256::digest(chunk)) == *hash, "a chunk is not the one the manifest names");
     }
     let size = usize::try_from(manifest.raw)?;
-    let rows = zstd::bulk::decompress(&chunks.concat(), size)
-        .context("the chunks are not one zstd stream")?;
+    let rows = zstd::bulk::decompress(&chunks.concat(), size).context("the chunks are not one zstd stream")?;
     let lines = rows.split(|byte| *byte == b'\n').count() - 1;
     anyhow::ensure!(
         rows.len() == size && u64::try_from(lines)? == manifest.rows,
@@ -142,8 +128,5 @@ fn pack(rows: &[impl Serialize]) -> anyhow::Result<Packed> {
         serde_json::to_writer(&mut lines, row)?;
         lines.push(b'\n');
     }
-    Ok(Packed {
-        stream: zstd::bulk::compress(&lines, ZSTD_LEVEL)?,
-        raw: u64::try_from(lines.len())?,
-    })
+    Ok(Packed { stream: zstd::bulk::compress(&lines, ZSTD_LEVEL)?, raw: u64::try_from(lines.len())? })
 }

@@ -23,11 +23,7 @@ pub(crate) struct Origin<'a> {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub(crate) fn record(
-    txn: &Transaction<'_>,
-    origin: Origin<'_>,
-    body: &[u8],
-) -> rusqlite::Result<()> {
+pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8]) -> rusqlite::Result<()> {
     let Ok(text) = std::str::from_utf8(body) else {
         return set_aside(txn, origin, body, "not UTF-8");
     };
@@ -132,18 +128,10 @@ pub(crate) struct Line {
 }
 
 /// A transaction completes once in its life, whatever is sent again and by whom.
-fn sale(
-    txn: &Transaction<'_>,
-    origin: Origin<'_>,
-    envelope: &Envelope<'_>,
-    sale: &Completed,
-) -> rusqlite::Result<()> {
+fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale: &Completed) -> rusqlite::Result<()> {
     let said = serde_json::to_vec(&(envelope.lane, sale)).unwrap_or_default();
     let content: [u8; 32] = Sha256::digest(said).into();
-    let tax: i64 = sale
-        .taxes
-        .iter()
-        .fold(0, |sum, tax| sum.saturating_add(tax.tax));
+    let tax: i64 = sale.taxes.iter().fold(0, |sum, tax| sum.saturating_add(tax.tax));
     let inserted = txn
         .prepare_cached(
             "INSERT OR IGNORE INTO sale (transaction_id, box, lane, receipt_no, at, total, tax, discount, change,
@@ -173,10 +161,7 @@ fn sale(
         .query_row([&sale.transaction], |row| row.get(0))
         .optional()?;
     if first != Some(content) {
-        let detail = format!(
-            "transaction {} was completed again with other content",
-            sale.transaction
-        );
+        let detail = format!("transaction {} was completed again with other content", sale.transaction);
         alarm(txn, origin.box_id, "sale_conflict", &detail)?;
     }
     Ok(())
@@ -202,47 +187,26 @@ fn parts(txn: &Transaction<'_>, sale: &Completed) -> rusqlite::Result<()> {
             line.price_book
         ])?;
     }
-    let mut tenders = txn
-        .prepare_cached("INSERT OR IGNORE INTO sale_tender (transaction_id, tender, kind, amount) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut tenders = txn.prepare_cached(
+        "INSERT OR IGNORE INTO sale_tender (transaction_id, tender, kind, amount) VALUES (?1, ?2, ?3, ?4)",
+    )?;
     for tender in &sale.tenders {
-        tenders.execute(params![
-            sale.transaction,
-            tender.tender,
-            tender.kind,
-            tender.amount
-        ])?;
+        tenders.execute(params![sale.transaction, tender.tender, tender.kind, tender.amount])?;
     }
-    let mut taxes =
-        txn.prepare_cached("INSERT OR IGNORE INTO sale_tax (transaction_id, rate_bp, net, tax) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut taxes = txn
+        .prepare_cached("INSERT OR IGNORE INTO sale_tax (transaction_id, rate_bp, net, tax) VALUES (?1, ?2, ?3, ?4)")?;
     for tax in &sale.taxes {
         taxes.execute(params![sale.transaction, tax.rate_bp, tax.net, tax.tax])?;
     }
     Ok(())
 }
 
-fn set_aside(
-    txn: &Transaction<'_>,
-    origin: Origin<'_>,
-    body: &[u8],
-    reason: &str,
-) -> rusqlite::Result<()> {
+fn set_aside(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8], reason: &str) -> rusqlite::Result<()> {
     txn.prepare_cached(
         "INSERT OR IGNORE INTO dead_letter (box, epoch, seq, at, reason, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute(params![
-        origin.box_id,
-        int(origin.epoch),
-        int(origin.seq),
-        now_ms(),
-        reason,
-        body
-    ])?;
-    tracing::warn!(
-        box_id = origin.box_id,
-        seq = origin.seq,
-        reason,
-        "event set aside"
-    );
+    .execute(params![origin.box_id, int(origin.epoch), int(origin.seq), now_ms(), reason, body])?;
+    tracing::warn!(box_id = origin.box_id, seq = origin.seq, reason, "event set aside");
     Ok(())
 }
 
@@ -337,10 +301,7 @@ mod tests {
 
     #[test]
     fn the_kind_of_an_event_is_its_tags() {
-        assert_eq!(
-            kind(r#"{"basket":{"completed":{"a":[1]}}}"#).as_deref(),
-            Some("basket.completed")
-        );
+        assert_eq!(kind(r#"{"basket":{"completed":{"a":[1]}}}"#).as_deref(), Some("basket.completed"));
         assert_eq!(kind(r#"{"lane":"opened"}"#).as_deref(), Some("lane.opened"));
         assert_eq!(kind(r#""booted""#).as_deref(), Some("booted"));
         assert_eq!(kind(r#"{"x":[1,2]}"#).as_deref(), Some("x"));

@@ -28,8 +28,7 @@ pub(crate) fn hello(known: Option<Known>, hello: &Hello, mark: Option<[u8; 32]>)
         connection: hello.connection,
     };
     let Some(mut known) = known else {
-        let behind = (hello.acked > 0)
-            .then_some("HQ has nothing of this box, which says it has sent events before");
+        let behind = (hello.acked > 0).then_some("HQ has nothing of this box, which says it has sent events before");
         return go_on(fresh, behind);
     };
     known.connection = hello.connection;
@@ -52,21 +51,14 @@ pub(crate) fn hello(known: Option<Known>, hello: &Hello, mark: Option<[u8; 32]>)
         return new_epoch(known, "the box is in an epoch HQ has left");
     }
     if known.acked > hello.head {
-        return new_epoch(
-            known,
-            "HQ has more of this journal than the box: its disk was restored",
-        );
+        return new_epoch(known, "HQ has more of this journal than the box: its disk was restored");
     }
     let theirs = hash_of_hex(&hello.hash);
     let differs = mark.is_some_and(|ours| theirs != Some(ours));
     if differs {
-        return new_epoch(
-            known,
-            "another chain hash at the acked number: the box's disk was cloned or restored",
-        );
+        return new_epoch(known, "another chain hash at the acked number: the box's disk was cloned or restored");
     }
-    let behind =
-        (hello.acked > known.acked).then_some("the box says HQ has acknowledged more than HQ has");
+    let behind = (hello.acked > known.acked).then_some("the box says HQ has acknowledged more than HQ has");
     go_on(known, behind)
 }
 
@@ -95,9 +87,7 @@ pub(crate) fn batch(known: Option<Known>, batch: &Batch) -> Place {
     let known = match known {
         None => fresh(0),
         Some(known) if known.journal == header.journal && header.epoch == known.epoch => known,
-        Some(known) if known.journal == header.journal && header.epoch > known.epoch => {
-            fresh(known.connection)
-        }
+        Some(known) if known.journal == header.journal && header.epoch > known.epoch => fresh(known.connection),
         Some(known) if known.journal == header.journal => {
             // Sent before the box heard of its new epoch: nothing new has happened.
             let epoch = known.epoch;
@@ -105,14 +95,8 @@ pub(crate) fn batch(known: Option<Known>, batch: &Batch) -> Place {
         }
         Some(known) => {
             let epoch = known.epoch.max(header.epoch);
-            let known = Known {
-                epoch,
-                ..fresh(known.connection)
-            };
-            return Place::Refused(new_epoch(
-                known,
-                "events of another journal than the one HQ knows",
-            ));
+            let known = Known { epoch, ..fresh(known.connection) };
+            return Place::Refused(new_epoch(known, "events of another journal than the one HQ knows"));
         }
     };
     if header.first > known.acked + 1 {
@@ -122,55 +106,24 @@ pub(crate) fn batch(known: Option<Known>, batch: &Batch) -> Place {
         return Place::Known(known);
     }
     if batch.hash_at(known.acked) != Some(known.hash) {
-        return Place::Refused(new_epoch(
-            known,
-            "the hash chain does not continue what HQ has",
-        ));
+        return Place::Refused(new_epoch(known, "the hash chain does not continue what HQ has"));
     }
     Place::Next(known)
 }
 
 fn go_on(known: Known, alarm: Option<&'static str>) -> Judgement {
-<<<<<<< HEAD
     Judgement { verdict: Verdict::Continue { acked: known.acked }, known, alarm }
-=======
-    Judgement {
-        verdict: Verdict::Continue { acked: known.acked },
-        known,
-        alarm,
-    }
->>>>>>> refs/heads/hq
 }
 
 fn new_epoch(known: Known, reason: &'static str) -> Judgement {
     let epoch = known.epoch + 1;
-<<<<<<< HEAD
     Judgement { alarm: Some(reason), ..granted_again(known, epoch).because(reason) }
-=======
-    Judgement {
-        alarm: Some(reason),
-        ..granted_again(known, epoch).because(reason)
-    }
->>>>>>> refs/heads/hq
 }
 
 fn granted_again(known: Known, epoch: u64) -> Judgement {
     Judgement {
-<<<<<<< HEAD
         known: Known { epoch, acked: 0, hash: NO_HASH, ..known },
         verdict: Verdict::NewEpoch { epoch, reason: "the box has not taken up the epoch it was given".into() },
-=======
-        known: Known {
-            epoch,
-            acked: 0,
-            hash: NO_HASH,
-            ..known
-        },
-        verdict: Verdict::NewEpoch {
-            epoch,
-            reason: "the box has not taken up the epoch it was given".into(),
-        },
->>>>>>> refs/heads/hq
         alarm: None,
     }
 }

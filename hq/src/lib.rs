@@ -75,23 +75,16 @@ impl Hq {
         let (changed, changes) = watch::channel(0);
         let (up_now, up) = watch::channel(false);
         let (fail, failed) = watch::channel(None);
-        let thread = std::thread::Builder::new()
-            .name("writer".into())
-            .spawn(move || {
-                if let Err(error) = writer.run(queue, &answers, &changed) {
-                    fail.send_replace(Some(format!("{error:#}")));
-                }
-            })?;
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || {
+            if let Err(error) = writer.run(queue, &answers, &changed) {
+                fail.send_replace(Some(format!("{error:#}")));
+            }
+        })?;
 
         let mut tasks = JoinSet::new();
         let listener = tokio::net::TcpListener::bind(config.http)
             .await
-            .with_context(|| {
-                format!(
-                    "console cannot listen on {}: choose another --http",
-                    config.http
-                )
-            })?;
+            .with_context(|| format!("console cannot listen on {}: choose another --http", config.http))?;
         let http = listener.local_addr()?;
         let console = console::router(store, changes, up.clone(), http);
         tasks.spawn(async move { Ok(axum::serve(listener, console).await?) });
@@ -100,9 +93,7 @@ impl Hq {
         tasks.spawn(link::run(target, work, outgoing, up_now));
         Ok(Self {
             http,
-            broker: broker.as_ref().map_or(named, |broker| {
-                (broker.address.ip().to_string(), broker.address.port())
-            }),
+            broker: broker.as_ref().map_or(named, |broker| (broker.address.ip().to_string(), broker.address.port())),
             public_key,
             up,
             tasks,
@@ -142,22 +133,10 @@ async fn tick(work: mpsc::Sender<Work>) -> anyhow::Result<()> {
 
 async fn broker_of(config: &Config, public_key: &str) -> anyhow::Result<(Option<Broker>, Target)> {
     // One HQ, one name: a second one started by mistake shows at once.
-    let client_id = format!(
-        "hq-{}-{}",
-        config.tenant,
-        public_key.get(..8).unwrap_or_default()
-    );
-    let target = |host: String, port, tls| Target {
-        host,
-        port,
-        tls,
-        tenant: config.tenant.clone(),
-        client_id,
-    };
+    let client_id = format!("hq-{}-{}", config.tenant, public_key.get(..8).unwrap_or_default());
+    let target = |host: String, port, tls| Target { host, port, tls, tenant: config.tenant.clone(), client_id };
     match &config.broker {
-        BrokerChoice::Remote { host, port, tls } => {
-            Ok((None, target(host.clone(), *port, tls.clone())))
-        }
+        BrokerChoice::Remote { host, port, tls } => Ok((None, target(host.clone(), *port, tls.clone()))),
         BrokerChoice::Embedded { listen, tls } => {
             let broker = Broker::start(*listen, tls.as_ref().map(|(server, _, _)| server)).await?;
             let port = broker.address.port();

@@ -4,8 +4,7 @@ use crate::tls::ClientTls;
 use crate::work::{Outgoing, Work, parse};
 use anyhow::{Context as _, bail};
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, SubscribeReasonCode,
-    Transport,
+    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, SubscribeReasonCode, Transport,
 };
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -89,9 +88,7 @@ async fn receive(
     let mut heard = Instant::now();
     let mut subscribed = 0;
     loop {
-        let event = timeout_at(heard + SILENCE_MAX, events.poll())
-            .await
-            .context("the broker is silent")??;
+        let event = timeout_at(heard + SILENCE_MAX, events.poll()).await.context("the broker is silent")??;
         let Event::Incoming(packet) = event else {
             continue;
         };
@@ -105,23 +102,17 @@ async fn receive(
                 if subscribed < 4 {
                     continue;
                 }
-                tracing::info!(
-                    host = target.host,
-                    port = target.port,
-                    "connected to the broker"
-                );
+                tracing::info!(host = target.host, port = target.port, "connected to the broker");
                 up.send_replace(true);
                 Work::LinkUp
             }
-            Packet::Publish(publish) => {
-                match parse(&target.tenant, &publish.topic, &publish.payload) {
-                    Ok(item) => item,
-                    Err(reason) => {
-                        tracing::debug!(topic = publish.topic, %reason, "message refused");
-                        continue;
-                    }
+            Packet::Publish(publish) => match parse(&target.tenant, &publish.topic, &publish.payload) {
+                Ok(item) => item,
+                Err(reason) => {
+                    tracing::debug!(topic = publish.topic, %reason, "message refused");
+                    continue;
                 }
-            }
+            },
             Packet::Disconnect => bail!("the broker has disconnected us"),
             Packet::Connect(_)
             | Packet::ConnAck(_)
@@ -141,20 +132,10 @@ async fn receive(
     }
 }
 
-async fn send(
-    client: &AsyncClient,
-    outgoing: &mut mpsc::Receiver<Vec<Outgoing>>,
-) -> anyhow::Result<()> {
+async fn send(client: &AsyncClient, outgoing: &mut mpsc::Receiver<Vec<Outgoing>>) -> anyhow::Result<()> {
     while let Some(messages) = outgoing.recv().await {
         for message in messages {
-            client
-                .publish_bytes(
-                    message.topic,
-                    QoS::AtLeastOnce,
-                    message.retain,
-                    message.payload,
-                )
-                .await?;
+            client.publish_bytes(message.topic, QoS::AtLeastOnce, message.retain, message.payload).await?;
         }
     }
     Ok(())

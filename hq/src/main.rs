@@ -21,10 +21,7 @@ const EX_CONFIG: u8 = 78;
 /// Headquarters of a fleet of Aisle boxes: takes in every store's journal, sends out prices and members, shows it all
 /// on one page.
 #[derive(Parser)]
-#[command(
-    version,
-    after_help = "Start here:  aisle-hq serve --data ./hq   then open http://127.0.0.1:8081"
-)]
+#[command(version, after_help = "Start here:  aisle-hq serve --data ./hq   then open http://127.0.0.1:8081")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -67,33 +64,12 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("AISLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let (ended, code) = match cli.command {
-<<<<<<< HEAD
         Command::Serve { options, config, ready_json } => serve(*options, config.as_deref(), ready_json),
         Command::Import { dataset, file, data, name, skip_bad } => {
-=======
-        Command::Serve {
-            options,
-            config,
-            ready_json,
-        } => serve(*options, config.as_deref(), ready_json),
-        Command::Import {
-            dataset,
-            file,
-            data,
-            name,
-            skip_bad,
-        } => {
->>>>>>> refs/heads/hq
             let on_bad = if skip_bad { OnBad::Skip } else { OnBad::Refuse };
-            (
-                import(dataset, &file, &data, name.as_deref(), on_bad),
-                EX_DATAERR,
-            )
+            (import(dataset, &file, &data, name.as_deref(), on_bad), EX_DATAERR)
         }
         Command::Pubkey { data } => (pubkey(&data), EX_IOERR),
     };
@@ -136,10 +112,7 @@ fn serve(options: Options, file: Option<&Path>, ready_json: bool) -> (anyhow::Re
     (ended, EX_IOERR)
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the one line another program waits for"
-)]
+#[expect(clippy::print_stdout, reason = "the one line another program waits for")]
 fn announce(hq: &Hq, ready_json: bool) {
     let (host, port) = &hq.broker;
     tracing::info!(console = %format!("http://{}/", hq.http), broker = %format!("{host}:{port}"), "headquarters is open");
@@ -154,19 +127,9 @@ fn announce(hq: &Hq, ready_json: bool) {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "what the person at the terminal asked for"
-)]
-fn import(
-    kind: Kind,
-    file: &Path,
-    data: &Path,
-    name: Option<&str>,
-    on_bad: OnBad,
-) -> anyhow::Result<()> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
+fn import(kind: Kind, file: &Path, data: &Path, name: Option<&str>, on_bad: OnBad) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let store = Store::open(data)?;
     match dataset::import(&store, kind, &text, name, on_bad)? {
         Ok(imported) => {
@@ -190,10 +153,7 @@ fn import(
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "what the person at the terminal asked for"
-)]
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
 fn pubkey(data: &Path) -> anyhow::Result<()> {
     let store = Store::open(data)?;
     println!("{}", Signer::open(&store.key_path())?.public_key());

@@ -79,10 +79,7 @@ fn parse(kind: Kind, text: &str) -> Parsed {
 }
 
 fn json_lines(kind: Kind, text: &str) -> Parsed {
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
             let row = match kind {
@@ -104,9 +101,7 @@ fn json_array(kind: Kind, text: &str) -> Parsed {
     lines
         .map(|(index, value)| {
             let row = match kind {
-                Kind::Catalogue => {
-                    serde_json::from_value(value).map(|item| Row::Item(Box::new(item)))
-                }
+                Kind::Catalogue => serde_json::from_value(value).map(|item| Row::Item(Box::new(item))),
                 Kind::Members => serde_json::from_value(value).map(Row::Member),
             };
             (index + 1, row.map_err(|error| json_reason(&error)))
@@ -156,9 +151,7 @@ struct ItemColumns {
 }
 
 fn csv_lines(kind: Kind, text: &str) -> Parsed {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let headers = match reader.headers() {
         Ok(headers) => headers.clone(),
         Err(_) => return vec![(1, Err("no header line".into()))],
@@ -191,45 +184,17 @@ fn csv_lines(kind: Kind, text: &str) -> Parsed {
 }
 
 fn csv_reason(error: &csv::Error, headers: &csv::StringRecord) -> String {
-<<<<<<< HEAD
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => {
-            format!("{len} columns where the header has {expected_len}")
-        }
-        csv::ErrorKind::Utf8 { .. } => "not UTF-8".into(),
-        csv::ErrorKind::Deserialize { err, .. } => {
-            let column = err
-                .field()
-                .and_then(|field| headers.get(usize::try_from(field).ok()?));
-            match column {
-                Some(column) => format!("column {column}: not of its type"),
-                None => "a column is missing: key, price and tax_bp for goods; id, code and name for members".into(),
-            }
-        }
-        _ => "not CSV".into(),
-=======
     let kind = error.kind();
-    if let csv::ErrorKind::UnequalLengths {
-        expected_len, len, ..
-    } = kind
-    {
+    if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = kind {
         return format!("{len} columns where the header has {expected_len}");
     }
     let csv::ErrorKind::Deserialize { err, .. } = kind else {
         return "not CSV in UTF-8".into();
     };
-    let column = err
-        .field()
-        .and_then(|field| headers.get(usize::try_from(field).ok()?));
+    let column = err.field().and_then(|field| headers.get(usize::try_from(field).ok()?));
     match column {
         Some(column) => format!("column {column}: not of its type"),
-        None => {
-            "a column is missing: key, price and tax_bp for goods; id, code and name for members"
-                .into()
-        }
->>>>>>> refs/heads/hq
+        None => "a column is missing: key, price and tax_bp for goods; id, code and name for members".into(),
     }
 }
 
@@ -238,20 +203,13 @@ fn item_of_columns(columns: ItemColumns) -> Result<Row, String> {
         "" => None,
         rule => Some(Offer {
             id: columns.offer_id,
-            name: Name {
-                zh: columns.offer_zh,
-                en: columns.offer_en,
-            },
-            rule: offer_rule(rule)
-                .ok_or("offer_rule is percent:BASISPOINTS or multi:COUNT:PRICE")?,
+            name: Name { zh: columns.offer_zh, en: columns.offer_en },
+            rule: offer_rule(rule).ok_or("offer_rule is percent:BASISPOINTS or multi:COUNT:PRICE")?,
         }),
     };
     Ok(Row::Item(Box::new(Item {
         key: ItemKey(columns.key),
-        name: Name {
-            zh: columns.name_zh,
-            en: columns.name_en,
-        },
+        name: Name { zh: columns.name_zh, en: columns.name_en },
         price: Money(columns.price),
         by_weight: columns.by_weight.unwrap_or(false),
         tax_bp: columns.tax_bp,
@@ -265,13 +223,8 @@ fn item_of_columns(columns: ItemColumns) -> Result<Row, String> {
 fn offer_rule(text: &str) -> Option<OfferRule> {
     let mut parts = text.split(':');
     let rule = match parts.next()? {
-        "percent" => OfferRule::Percent {
-            off_bp: parts.next()?.parse().ok()?,
-        },
-        "multi" => OfferRule::Multi {
-            n: parts.next()?.parse().ok()?,
-            price: Money(parts.next()?.parse().ok()?),
-        },
+        "percent" => OfferRule::Percent { off_bp: parts.next()?.parse().ok()? },
+        "multi" => OfferRule::Multi { n: parts.next()?.parse().ok()?, price: Money(parts.next()?.parse().ok()?) },
         _ => return None,
     };
     parts.next().is_none().then_some(rule)
@@ -288,10 +241,7 @@ fn check_item(mut item: Item, taken: &mut BTreeSet<String>) -> Result<Item, Stri
     if item.tax_bp > 10_000 {
         return Err("tax_bp above 10000 (100 %)".into());
     }
-    if item
-        .member_price
-        .is_some_and(|price| price.0 <= 0 || price > item.price)
-    {
+    if item.member_price.is_some_and(|price| price.0 <= 0 || price > item.price) {
         return Err("the member price is not between zero and the price".into());
     }
     if item.min_age.is_some_and(|age| age > 99) {
@@ -303,9 +253,7 @@ fn check_item(mut item: Item, taken: &mut BTreeSet<String>) -> Result<Item, Stri
             OfferRule::Multi { n, price } => n >= 2 && price.0 > 0,
         };
         if !usable || offer.id.is_empty() {
-            return Err(
-                "an offer without id, or one that takes off nothing or more than all".into(),
-            );
+            return Err("an offer without id, or one that takes off nothing or more than all".into());
         }
     }
     if !taken.insert(item.key.0.clone()) {
@@ -333,11 +281,7 @@ fn check_key(text: &str) -> Result<ItemKey, String> {
 /// GS1 General Specifications 7.9: weights 3 and 1 from the right.
 fn check_digit_agrees(digits: &str) -> bool {
     let weighted = digits.bytes().rev().zip([1_u32, 3].into_iter().cycle());
-    weighted
-        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
-        .sum::<u32>()
-        % 10
-        == 0
+    weighted.map(|(digit, weight)| u32::from(digit - b'0') * weight).sum::<u32>() % 10 == 0
 }
 
 fn check_member(member: Member, taken: &mut BTreeSet<String>) -> Result<Member, String> {

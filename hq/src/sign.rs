@@ -33,9 +33,8 @@ impl Signer {
     /// When the file can neither be read nor made, or is no key.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         match std::fs::read(path) {
-            Ok(stored) => Self::from_pkcs8(&stored).with_context(|| {
-                format!("{} is damaged: restore it from a backup", path.display())
-            }),
+            Ok(stored) => Self::from_pkcs8(&stored)
+                .with_context(|| format!("{} is damaged: restore it from a backup", path.display())),
             Err(error) if error.kind() == ErrorKind::NotFound => Self::create(path),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
@@ -94,39 +93,21 @@ pub struct Expected<'a> {
 
 /// # Errors
 /// When signature, tenant, box, purpose or revision is not what is expected; the text says which.
-pub fn verify<T: DeserializeOwned>(
-    token: &str,
-    public_key: &str,
-    expected: Expected<'_>,
-) -> anyhow::Result<Signed<T>> {
-    let key = B64
-        .decode(public_key)
-        .context("the public key is not base64url")?;
+pub fn verify<T: DeserializeOwned>(token: &str, public_key: &str, expected: Expected<'_>) -> anyhow::Result<Signed<T>> {
+    let key = B64.decode(public_key).context("the public key is not base64url")?;
     let (signed, signature) = token.rsplit_once('.').context("not a compact JWS")?;
     let (header, payload) = signed.split_once('.').context("not a compact JWS")?;
     let header: serde_json::Value = serde_json::from_slice(&B64.decode(header)?)?;
-    anyhow::ensure!(
-        header.get("alg").is_some_and(|alg| alg == "EdDSA"),
-        "another algorithm than EdDSA"
-    );
+    anyhow::ensure!(header.get("alg").is_some_and(|alg| alg == "EdDSA"), "another algorithm than EdDSA");
     let signature = B64.decode(signature)?;
-    if UnparsedPublicKey::new(&ED25519, key)
-        .verify(signed.as_bytes(), &signature)
-        .is_err()
-    {
+    if UnparsedPublicKey::new(&ED25519, key).verify(signed.as_bytes(), &signature).is_err() {
         bail!("signature is not HQ's");
     }
     let document: Signed<T> = serde_json::from_slice(&B64.decode(payload)?)?;
     anyhow::ensure!(document.tenant == expected.tenant, "for another tenant");
-    let for_me = document
-        .box_id
-        .as_deref()
-        .is_none_or(|id| id == expected.box_id);
+    let for_me = document.box_id.as_deref().is_none_or(|id| id == expected.box_id);
     anyhow::ensure!(for_me, "for another box");
     anyhow::ensure!(document.purpose == expected.purpose, "for another purpose");
-    anyhow::ensure!(
-        document.rev >= expected.rev_seen,
-        "older than one already seen"
-    );
+    anyhow::ensure!(document.rev >= expected.rev_seen, "older than one already seen");
     Ok(document)
 }

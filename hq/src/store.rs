@@ -2,11 +2,8 @@
 
 use anyhow::Context as _;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
-<<<<<<< HEAD
-=======
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
->>>>>>> refs/heads/hq
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,34 +21,21 @@ impl Store {
     /// # Errors
     /// When the directory or the database cannot be made.
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(dir)
-            .with_context(|| format!("cannot make the data directory {}", dir.display()))?;
-        let store = Self {
-            dir: dir.to_owned(),
-        };
-<<<<<<< HEAD
-=======
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
+        let store = Self { dir: dir.to_owned() };
         store.only_for_the_owner()?;
->>>>>>> refs/heads/hq
         store.writer()?.execute_batch(include_str!("schema.sql"))?;
         Ok(store)
     }
 
-<<<<<<< HEAD
-=======
     /// Every sale of a retailer is in there; SQLite gives its side files the same mode.
     fn only_for_the_owner(&self) -> anyhow::Result<()> {
         let path = self.path();
-        let made = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path);
+        let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         made.with_context(|| format!("cannot make {}", path.display()))?;
         Ok(())
     }
 
->>>>>>> refs/heads/hq
     #[must_use]
     pub fn key_path(&self) -> PathBuf {
         self.dir.join("hq.key")
@@ -61,8 +45,7 @@ impl Store {
     /// When the database cannot be opened.
     pub fn writer(&self) -> anyhow::Result<Connection> {
         let path = self.path();
-        let db =
-            Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let db = Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         db.busy_timeout(BUSY)?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.pragma_update(None, "synchronous", "full")?;
@@ -88,9 +71,7 @@ impl Store {
 /// Milliseconds since 1970.
 #[must_use]
 pub fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -142,15 +123,8 @@ pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite
         int(known.connection),
         now_ms()
     ])?;
-    txn.prepare_cached(
-        "INSERT OR IGNORE INTO journal_mark (box, epoch, seq, hash) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![
-        box_id,
-        int(known.epoch),
-        int(known.acked),
-        known.hash
-    ])?;
+    txn.prepare_cached("INSERT OR IGNORE INTO journal_mark (box, epoch, seq, hash) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![box_id, int(known.epoch), int(known.acked), known.hash])?;
     Ok(())
 }
 
@@ -158,12 +132,7 @@ pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn mark(
-    txn: &Transaction<'_>,
-    box_id: &str,
-    epoch: u64,
-    seq: u64,
-) -> rusqlite::Result<Option<[u8; 32]>> {
+pub fn mark(txn: &Transaction<'_>, box_id: &str, epoch: u64, seq: u64) -> rusqlite::Result<Option<[u8; 32]>> {
     txn.prepare_cached("SELECT hash FROM journal_mark WHERE box = ?1 AND epoch = ?2 AND seq = ?3")?
         .query_row(params![box_id, int(epoch), int(seq)], |row| row.get(0))
         .optional()
@@ -173,12 +142,7 @@ pub fn mark(
 ///
 /// # Errors
 /// When the database cannot be written.
-pub fn alarm(
-    txn: &Transaction<'_>,
-    box_id: &str,
-    kind: &str,
-    detail: &str,
-) -> rusqlite::Result<()> {
+pub fn alarm(txn: &Transaction<'_>, box_id: &str, kind: &str, detail: &str) -> rusqlite::Result<()> {
     let detail: String = detail.chars().take(ALARM_DETAIL_MAX).collect();
     txn.prepare_cached(
         "INSERT INTO alarm (box, kind, detail, at, last_at) VALUES (?1, ?2, ?3, ?4, ?4)

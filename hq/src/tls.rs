@@ -30,13 +30,7 @@ impl ServerTls {
         ServerConfig::builder()
             .with_client_cert_verifier(verifier)
             .with_single_cert(certificates(&self.cert)?, private_key(&self.key)?)
-            .with_context(|| {
-                format!(
-                    "{} and {} do not belong together",
-                    self.cert.display(),
-                    self.key.display()
-                )
-            })
+            .with_context(|| format!("{} and {} do not belong together", self.cert.display(), self.key.display()))
     }
 }
 
@@ -58,26 +52,14 @@ impl ClientTls {
         };
         config
             .with_client_auth_cert(certificates(cert)?, private_key(key)?)
-            .with_context(|| {
-                format!(
-                    "{} and {} do not belong together",
-                    cert.display(),
-                    key.display()
-                )
-            })
+            .with_context(|| format!("{} and {} do not belong together", cert.display(), key.display()))
     }
 }
 
 fn roots(ca: &Path) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca)? {
-<<<<<<< HEAD
         roots.add(certificate).with_context(|| format!("{} is not a CA certificate", ca.display()))?;
-=======
-        roots
-            .add(certificate)
-            .with_context(|| format!("{} is not a CA certificate", ca.display()))?;
->>>>>>> refs/heads/hq
     }
     Ok(roots)
 }
@@ -92,6 +74,5 @@ fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
 }
 
 fn private_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path)
-        .with_context(|| format!("{} holds no private key", path.display()))
+    PrivateKeyDer::from_pem_file(path).with_context(|| format!("{} holds no private key", path.display()))
 }

@@ -20,22 +20,10 @@ pub(crate) struct Charge<'a> {
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn authorise(
-    txn: &Transaction<'_>,
-    box_id: &str,
-    charge: &Charge<'_>,
-) -> rusqlite::Result<WalletOutcome> {
+pub(crate) fn authorise(txn: &Transaction<'_>, box_id: &str, charge: &Charge<'_>) -> rusqlite::Result<WalletOutcome> {
     if let Some(payment) = find(txn, box_id, charge.tender)? {
         let same = payment.amount == charge.amount.0 && payment.currency == charge.currency;
-<<<<<<< HEAD
         return Ok(if same { payment.outcome() } else { declined("this tender was asked for with another amount") });
-=======
-        return Ok(if same {
-            payment.outcome()
-        } else {
-            declined("this tender was asked for with another amount")
-        });
->>>>>>> refs/heads/hq
     }
     let payment = decide(charge);
     keep(txn, box_id, charge.tender, &payment)?;
@@ -46,29 +34,16 @@ pub(crate) fn authorise(
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn query(
-    txn: &Transaction<'_>,
-    box_id: &str,
-    tender: &TenderId,
-) -> rusqlite::Result<WalletOutcome> {
+pub(crate) fn query(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite::Result<WalletOutcome> {
     let Some(mut payment) = find(txn, box_id, tender)? else {
-<<<<<<< HEAD
         let closed = Payment { state: State::Closed, ..Payment::default() };
-=======
-        let closed = Payment {
-            state: State::Closed,
-            ..Payment::default()
-        };
->>>>>>> refs/heads/hq
         keep(txn, box_id, tender, &closed)?;
         return Ok(closed.outcome());
     };
     if payment.state == State::Pending {
         payment.state = State::Approved;
-        txn.prepare_cached(
-            "UPDATE wallet_payment SET state = 'approved' WHERE box = ?1 AND tender = ?2",
-        )?
-        .execute(params![box_id, tender.0])?;
+        txn.prepare_cached("UPDATE wallet_payment SET state = 'approved' WHERE box = ?1 AND tender = ?2")?
+            .execute(params![box_id, tender.0])?;
     }
     Ok(payment.outcome())
 }
@@ -113,16 +88,9 @@ struct Payment {
 impl Payment {
     fn outcome(&self) -> WalletOutcome {
         match self.state {
-<<<<<<< HEAD
             State::Approved => {
                 WalletOutcome::Approved { amount: Money(self.amount), reference: self.reference.clone() }
             }
-=======
-            State::Approved => WalletOutcome::Approved {
-                amount: Money(self.amount),
-                reference: self.reference.clone(),
-            },
->>>>>>> refs/heads/hq
             State::Declined => declined("the wallet has declined"),
             State::Pending => WalletOutcome::Pending,
             State::Closed => WalletOutcome::NotFound,
@@ -131,9 +99,7 @@ impl Payment {
 }
 
 fn declined(reason: &str) -> WalletOutcome {
-    WalletOutcome::Declined {
-        reason: reason.into(),
-    }
+    WalletOutcome::Declined { reason: reason.into() }
 }
 
 fn decide(charge: &Charge<'_>) -> Payment {
@@ -150,20 +116,12 @@ fn decide(charge: &Charge<'_>) -> Payment {
             WalletProvider::Alipay => "alipay",
             WalletProvider::Unionpay => "unionpay",
         },
-        state: if charge.amount.0 > 0 {
-            state
-        } else {
-            State::Declined
-        },
+        state: if charge.amount.0 > 0 { state } else { State::Declined },
         reference: format!("SANDBOX-{}", charge.tender),
     }
 }
 
-fn find(
-    txn: &Transaction<'_>,
-    box_id: &str,
-    tender: &TenderId,
-) -> rusqlite::Result<Option<Payment>> {
+fn find(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite::Result<Option<Payment>> {
     txn.prepare_cached("SELECT amount, currency, state, reference FROM wallet_payment WHERE box = ?1 AND tender = ?2")?
         .query_row(params![box_id, tender.0], |row| {
             Ok(Payment {
@@ -177,12 +135,7 @@ fn find(
         .optional()
 }
 
-fn keep(
-    txn: &Transaction<'_>,
-    box_id: &str,
-    tender: &TenderId,
-    payment: &Payment,
-) -> rusqlite::Result<()> {
+fn keep(txn: &Transaction<'_>, box_id: &str, tender: &TenderId, payment: &Payment) -> rusqlite::Result<()> {
     txn.prepare_cached(
         "INSERT INTO wallet_payment (box, tender, amount, currency, provider, state, reference, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

@@ -50,14 +50,11 @@ pub struct Outgoing {
 /// # Errors
 /// When topic or payload is not of the contract.
 pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static str> {
-    let (of_tenant, box_id, leaf) =
-        parse_topic(topic).ok_or("not a topic of the contract, or the wrong shard")?;
+    let (of_tenant, box_id, leaf) = parse_topic(topic).ok_or("not a topic of the contract, or the wrong shard")?;
     if of_tenant != tenant {
         return Err("another tenant");
     }
-    let printable = box_id
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let printable = box_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if box_id.is_empty() || box_id.len() > BOX_ID_MAX || !printable {
         return Err("a box id is up to 64 letters, digits, '-', '_' and '.'");
     }
@@ -65,22 +62,9 @@ pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static
     match leaf {
         "hello" => json(payload).map(|hello| Work::Hello { box_id, hello }),
         "state" => json(payload).map(|state| Work::State { box_id, state }),
-<<<<<<< HEAD
         "ask" => json(payload).map(|ask| Work::Ask { box_id, ask, heard: Instant::now() }),
         "journal" => Ok(match Batch::open(payload) {
             Ok(batch) => Work::Batch { box_id, batch: Box::new(batch) },
-=======
-        "ask" => json(payload).map(|ask| Work::Ask {
-            box_id,
-            ask,
-            heard: Instant::now(),
-        }),
-        "journal" => Ok(match Batch::open(payload) {
-            Ok(batch) => Work::Batch {
-                box_id,
-                batch: Box::new(batch),
-            },
->>>>>>> refs/heads/hq
             Err(reason) => Work::Refused { box_id, reason },
         }),
         _ => Err("nothing HQ listens to"),

@@ -10,9 +10,7 @@ use crate::wallet::{self, Charge};
 use crate::work::{Outgoing, Work};
 use anyhow::Context as _;
 use bytes::Bytes;
-use checkout::wire::{
-    Ack, Answer, Ask, BoxState, Hello, Question, Reply, Signed, Topics, Verdict, Welcome,
-};
+use checkout::wire::{Ack, Answer, Ask, BoxState, Hello, Question, Reply, Signed, Topics, Verdict, Welcome};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -80,9 +78,7 @@ impl Writer {
     /// # Errors
     /// When the database cannot be written.
     pub fn turn(&mut self, turn: &[Work]) -> anyhow::Result<Vec<Outgoing>> {
-        let txn = self
-            .db
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let txn = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut desk = Desk {
             txn: &txn,
             signer: &self.signer,
@@ -126,12 +122,7 @@ impl Desk<'_> {
             Work::Tick => self.manifests(),
             Work::Hello { box_id, hello } => self.hello(box_id, hello),
             Work::Batch { box_id, batch } => self.batch(box_id, batch),
-            Work::Refused { box_id, reason } => Ok(alarm(
-                self.txn,
-                box_id,
-                "batch_refused",
-                &reason.to_string(),
-            )?),
+            Work::Refused { box_id, reason } => Ok(alarm(self.txn, box_id, "batch_refused", &reason.to_string())?),
             Work::State { box_id, state } => self.state(box_id, state),
             Work::Ask { box_id, ask, heard } => self.ask(box_id, ask, *heard),
         }
@@ -151,15 +142,8 @@ impl Desk<'_> {
         let judgement = judge::hello(before, hello, mark);
         self.welcome(box_id, &judgement)?;
         self.txn
-            .prepare_cached(
-                "UPDATE box SET head = ?2, boot = ?3, online = 1, version = ?4 WHERE id = ?1",
-            )?
-            .execute(params![
-                box_id,
-                int(hello.head),
-                int(hello.boot),
-                clip(&hello.version)
-            ])?;
+            .prepare_cached("UPDATE box SET head = ?2, boot = ?3, online = 1, version = ?4 WHERE id = ?1")?
+            .execute(params![box_id, int(hello.head), int(hello.boot), clip(&hello.version)])?;
         tracing::info!(box_id, version = clip(&hello.version), head = hello.head, verdict = ?judgement.verdict, "box says hello");
         Ok(())
     }
@@ -176,9 +160,7 @@ impl Desk<'_> {
         self.acks.remove(box_id);
         let rev: i64 = self
             .txn
-            .prepare_cached(
-                "UPDATE box SET welcome_rev = welcome_rev + 1 WHERE id = ?1 RETURNING welcome_rev",
-            )?
+            .prepare_cached("UPDATE box SET welcome_rev = welcome_rev + 1 WHERE id = ?1 RETURNING welcome_rev")?
             .query_row([box_id], |row| row.get(0))?;
         let document = Signed {
             tenant: self.tenant.to_owned(),
@@ -210,10 +192,7 @@ impl Desk<'_> {
                 Ok(())
             }
             Place::Refused(judgement) => {
-                let recently = self
-                    .told
-                    .get(box_id)
-                    .is_some_and(|at| at.elapsed() < TOLD_AGAIN);
+                let recently = self.told.get(box_id).is_some_and(|at| at.elapsed() < TOLD_AGAIN);
                 if recently && judgement.alarm.is_none() {
                     return Ok(());
                 }
@@ -225,20 +204,12 @@ impl Desk<'_> {
 
     fn store(&mut self, box_id: &str, known: Known, batch: &Batch) -> anyhow::Result<()> {
         for (seq, body) in batch.bodies_after(known.acked) {
-            let origin = Origin {
-                box_id,
-                epoch: known.epoch,
-                seq,
-            };
+            let origin = Origin { box_id, epoch: known.epoch, seq };
             fold::record(self.txn, origin, body)?;
         }
         let acked = batch.last();
         let hash = batch.hash_at(acked).unwrap_or(known.hash);
-        let known = Known {
-            acked,
-            hash,
-            ..known
-        };
+        let known = Known { acked, hash, ..known };
         set_known(self.txn, box_id, &known)?;
         self.txn
             .prepare_cached("UPDATE box SET head = max(head, ?2) WHERE id = ?1")?
@@ -248,21 +219,14 @@ impl Desk<'_> {
     }
 
     fn ack(&mut self, box_id: &str, known: &Known, expect: Option<u64>) {
-        let ack = Ack {
-            journal: known.journal.clone(),
-            epoch: known.epoch,
-            acked: known.acked,
-            window: WINDOW,
-            expect,
-        };
+        let ack =
+            Ack { journal: known.journal.clone(), epoch: known.epoch, acked: known.acked, window: WINDOW, expect };
         self.acks.insert(box_id.to_owned(), ack);
     }
 
     /// Acks may have been lost with HQ's last connection, and batches sent into the void: every box goes on from what HQ has.
     fn acks_again(&mut self) -> anyhow::Result<()> {
-        let mut statement = self
-            .txn
-            .prepare_cached("SELECT id FROM box WHERE online = 1")?;
+        let mut statement = self.txn.prepare_cached("SELECT id FROM box WHERE online = 1")?;
         let ids: Result<Vec<String>, _> = statement.query_map([], |row| row.get(0))?.collect();
         for box_id in ids? {
             if let Some(known) = known(self.txn, &box_id)? {
@@ -301,36 +265,18 @@ impl Desk<'_> {
 
     fn ask(&mut self, box_id: &str, ask: &Ask, heard: Instant) -> anyhow::Result<()> {
         let (tender, outcome) = match &ask.what {
-            Question::AuthoriseWallet {
-                tender,
-                amount,
-                currency,
-                provider,
-                code,
-            } => {
+            Question::AuthoriseWallet { tender, amount, currency, provider, code } => {
                 if heard.elapsed() > Duration::from_millis(u64::from(ask.wait_ms)) {
                     tracing::info!(box_id, %tender, "the box waits no longer: not charged");
                     return Ok(());
                 }
-                let charge = Charge {
-                    tender,
-                    amount: *amount,
-                    currency,
-                    provider: *provider,
-                    code,
-                };
+                let charge = Charge { tender, amount: *amount, currency, provider: *provider, code };
                 (tender, wallet::authorise(self.txn, box_id, &charge)?)
             }
             Question::QueryWallet { tender } => (tender, wallet::query(self.txn, box_id, tender)?),
             Question::Chunk { hash } => return self.chunk(hash),
         };
-        let reply = Reply {
-            id: ask.id,
-            what: Answer::Wallet {
-                tender: tender.clone(),
-                outcome,
-            },
-        };
+        let reply = Reply { id: ask.id, what: Answer::Wallet { tender: tender.clone(), outcome } };
         self.say(box_id, "reply", &reply)
     }
 
@@ -355,8 +301,7 @@ impl Desk<'_> {
             if self.published.get(&manifest.dataset) == Some(&manifest.version) {
                 continue;
             }
-            self.published
-                .insert(manifest.dataset.clone(), manifest.version);
+            self.published.insert(manifest.dataset.clone(), manifest.version);
             let topic = Topics::new(self.tenant, "").dataset(&manifest.dataset);
             tracing::info!(
                 dataset = manifest.dataset,
@@ -383,11 +328,7 @@ impl Desk<'_> {
     }
 
     fn push(&mut self, topic: String, payload: Bytes, retain: bool) {
-        self.out.push(Outgoing {
-            topic,
-            payload,
-            retain,
-        });
+        self.out.push(Outgoing { topic, payload, retain });
     }
 }
 

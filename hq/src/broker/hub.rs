@@ -114,11 +114,7 @@ impl Delivery {
     fn size(&self) -> usize {
         match self {
             Self::Publish { publish, .. } => 64 + publish.topic.len() + publish.payload.len(),
-            Self::PubAck(_)
-            | Self::SubAck(..)
-            | Self::UnsubAck(_)
-            | Self::PingResp
-            | Self::Close => 16,
+            Self::PubAck(_) | Self::SubAck(..) | Self::UnsubAck(_) | Self::PingResp | Self::Close => 16,
         }
     }
 }
@@ -150,41 +146,17 @@ struct Client {
 impl Hub {
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Connect {
-                id,
-                serial,
-                will,
-                outbox,
-            } => {
+            Event::Connect { id, serial, will, outbox } => {
                 // A second connection of the same client ends the first, whose will speaks before the newer birth.
                 self.remove(&id, true);
-                let client = Client {
-                    serial,
-                    will,
-                    outbox,
-                    exact: Vec::new(),
-                    wild: Vec::new(),
-                };
+                let client = Client { serial, will, outbox, exact: Vec::new(), wild: Vec::new() };
                 self.clients.insert(id, client);
             }
             Event::Publish { publish, hold } => self.publish(publish, hold),
-            Event::Subscribe {
-                id,
-                serial,
-                filters,
-                pkid,
-            } => self.subscribe(&id, serial, filters, pkid),
-            Event::Unsubscribe {
-                id,
-                serial,
-                filters,
-            } => self.unsubscribe(&id, serial, &filters),
+            Event::Subscribe { id, serial, filters, pkid } => self.subscribe(&id, serial, filters, pkid),
+            Event::Unsubscribe { id, serial, filters } => self.unsubscribe(&id, serial, &filters),
             Event::Gone { id, serial, clean } => {
-                if self
-                    .clients
-                    .get(&id)
-                    .is_some_and(|client| client.serial == serial)
-                {
+                if self.clients.get(&id).is_some_and(|client| client.serial == serial) {
                     self.remove(&id, !clean);
                 }
             }
@@ -222,14 +194,8 @@ impl Hub {
         }
         let exact = self.exact.get(&publish.topic).into_iter().flatten();
         let wild = self.clients.iter().filter_map(|(id, client)| {
-            let granted = client
-                .wild
-                .iter()
-                .filter(|(filter, _)| matches(filter, &publish.topic));
-            granted
-                .map(|(_, qos)| *qos)
-                .reduce(higher)
-                .map(|qos| (id, qos))
+            let granted = client.wild.iter().filter(|(filter, _)| matches(filter, &publish.topic));
+            granted.map(|(_, qos)| *qos).reduce(higher).map(|qos| (id, qos))
         });
         let mut wanted_by: BTreeMap<&String, QoS> = wild.collect();
         for (id, qos) in exact {
@@ -245,10 +211,7 @@ impl Hub {
             copy.dup = false;
             copy.qos = lower(publish.qos, granted);
             let hold = hold.clone().filter(|_| client.outbox.is_behind());
-            client.outbox.send(Delivery::Publish {
-                publish: copy,
-                _hold: hold,
-            });
+            client.outbox.send(Delivery::Publish { publish: copy, _hold: hold });
         }
     }
 
@@ -259,28 +222,18 @@ impl Hub {
         if publish.payload.is_empty() {
             return;
         }
-        if self.retained.len() >= RETAINED_MAX
-            || self.retained_bytes + publish.payload.len() > RETAINED_BYTES_MAX
-        {
-            tracing::warn!(
-                topic = publish.topic,
-                "no room for another retained message"
-            );
+        if self.retained.len() >= RETAINED_MAX || self.retained_bytes + publish.payload.len() > RETAINED_BYTES_MAX {
+            tracing::warn!(topic = publish.topic, "no room for another retained message");
             return;
         }
         self.retained_bytes += publish.payload.len();
         // A copy: the payload is a slice of a read buffer that must not live as long.
         let payload = Bytes::copy_from_slice(&publish.payload);
-        self.retained
-            .insert(publish.topic.clone(), (payload, publish.qos));
+        self.retained.insert(publish.topic.clone(), (payload, publish.qos));
     }
 
     fn subscribe(&mut self, id: &str, serial: u64, filters: Vec<(String, QoS)>, pkid: u16) {
-        let Some(client) = self
-            .clients
-            .get_mut(id)
-            .filter(|client| client.serial == serial)
-        else {
+        let Some(client) = self.clients.get_mut(id).filter(|client| client.serial == serial) else {
             return;
         };
         let granted = filters.iter().map(|(_, qos)| *qos).collect();
@@ -297,28 +250,17 @@ impl Hub {
                 let wanted_by = self.exact.entry(filter.clone()).or_default();
                 wanted_by.insert(id.to_owned(), qos);
             }
-            let kept = self
-                .retained
-                .iter()
-                .filter(|(topic, _)| matches(&filter, topic));
+            let kept = self.retained.iter().filter(|(topic, _)| matches(&filter, topic));
             for (topic, (payload, kept_qos)) in kept {
-                let mut publish =
-                    Publish::from_bytes(topic, lower(qos, *kept_qos), payload.clone());
+                let mut publish = Publish::from_bytes(topic, lower(qos, *kept_qos), payload.clone());
                 publish.retain = true;
-                client.outbox.send(Delivery::Publish {
-                    publish,
-                    _hold: None,
-                });
+                client.outbox.send(Delivery::Publish { publish, _hold: None });
             }
         }
     }
 
     fn unsubscribe(&mut self, id: &str, serial: u64, filters: &[String]) {
-        let Some(client) = self
-            .clients
-            .get_mut(id)
-            .filter(|client| client.serial == serial)
-        else {
+        let Some(client) = self.clients.get_mut(id).filter(|client| client.serial == serial) else {
             return;
         };
         client.wild.retain(|(known, _)| !filters.contains(known));

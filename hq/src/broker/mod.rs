@@ -35,32 +35,20 @@ impl Broker {
     /// # Errors
     /// When the address cannot be bound or the certificates cannot be used.
     pub async fn start(listen: SocketAddr, tls: Option<&ServerTls>) -> anyhow::Result<Self> {
-        let acceptor = tls
-            .map(|tls| {
-                tls.config()
-                    .map(|config| TlsAcceptor::from(Arc::new(config)))
-            })
-            .transpose()?;
-        let listener = TcpListener::bind(listen).await.with_context(|| {
-            format!("broker cannot listen on {listen}: choose another --broker-listen")
-        })?;
+        let acceptor = tls.map(|tls| tls.config().map(|config| TlsAcceptor::from(Arc::new(config)))).transpose()?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("broker cannot listen on {listen}: choose another --broker-listen"))?;
         let address = listener.local_addr()?;
         let (hub, events) = mpsc::channel(HUB_QUEUE);
         let mut tasks = JoinSet::new();
         tasks.spawn(hub::run(events));
         tasks.spawn(accept(listener, acceptor, hub));
-        Ok(Self {
-            address,
-            _tasks: tasks,
-        })
+        Ok(Self { address, _tasks: tasks })
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    acceptor: Option<TlsAcceptor>,
-    hub: mpsc::Sender<hub::Event>,
-) {
+async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, hub: mpsc::Sender<hub::Event>) {
     let room = Arc::new(Semaphore::new(CLIENTS_MAX));
     let mut sessions = JoinSet::new();
     for serial in 1.. {

@@ -5,15 +5,13 @@ use super::{HANDSHAKE_MAX, PACKET_MAX};
 use anyhow::{Context as _, bail, ensure};
 use bytes::BytesMut;
 use rumqttc::{
-    ConnAck, Connect, ConnectReturnCode, Error as CodecError, Packet, PubAck, Publish, QoS, SubAck,
-    Subscribe, SubscribeReasonCode, UnsubAck, valid_filter,
+    ConnAck, Connect, ConnectReturnCode, Error as CodecError, Packet, PubAck, Publish, QoS, SubAck, Subscribe,
+    SubscribeReasonCode, UnsubAck, valid_filter,
 };
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{
-    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio::select;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -33,33 +31,14 @@ where
     S: AsyncRead + AsyncWrite,
 {
     let (read, mut write) = split(stream);
-<<<<<<< HEAD
     let mut reader = Reader { read, buffer: BytesMut::with_capacity(8 * 1024) };
     let first = timeout(HANDSHAKE_MAX, reader.packet()).await.context("no CONNECT in time")??;
-=======
-    let mut reader = Reader {
-        read,
-        buffer: BytesMut::with_capacity(8 * 1024),
-    };
-    let first = timeout(HANDSHAKE_MAX, reader.packet())
-        .await
-        .context("no CONNECT in time")??;
->>>>>>> refs/heads/hq
     let Packet::Connect(connect) = first else {
         bail!("the first packet is not CONNECT");
     };
     let id = client_id(&connect, serial)?;
     let (outbox, deliveries) = Outbox::new();
-<<<<<<< HEAD
     let hello = Event::Connect { id: id.clone(), serial, will: connect.last_will.clone(), outbox: outbox.clone() };
-=======
-    let hello = Event::Connect {
-        id: id.clone(),
-        serial,
-        will: connect.last_will.clone(),
-        outbox: outbox.clone(),
-    };
->>>>>>> refs/heads/hq
     // CONNACK leaves before the hub can deliver anything.
     let mut out = BytesMut::new();
     Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)).write(&mut out, PACKET_MAX)?;
@@ -93,16 +72,10 @@ enum End {
 
 fn client_id(connect: &Connect, serial: u64) -> anyhow::Result<String> {
     if connect.client_id.is_empty() {
-        ensure!(
-            connect.clean_session,
-            "an empty client id wants a clean session"
-        );
+        ensure!(connect.clean_session, "an empty client id wants a clean session");
         return Ok(format!("anonymous-{serial}"));
     }
-    ensure!(
-        connect.client_id.len() <= 256,
-        "client id is longer than 256 bytes"
-    );
+    ensure!(connect.client_id.len() <= 256, "client id is longer than 256 bytes");
     Ok(connect.client_id.clone())
 }
 
@@ -117,15 +90,10 @@ impl<S: AsyncRead> Reader<S> {
         loop {
             match Packet::read(&mut self.buffer, PACKET_MAX) {
                 Ok(packet) => return Ok(packet),
-                Err(CodecError::InsufficientBytes(missing)) => {
-                    self.buffer.reserve(missing.max(4 * 1024))
-                }
+                Err(CodecError::InsufficientBytes(missing)) => self.buffer.reserve(missing.max(4 * 1024)),
                 Err(error) => return Err(error).context("malformed packet"),
             }
-            ensure!(
-                self.read.read_buf(&mut self.buffer).await? > 0,
-                "closed by the client"
-            );
+            ensure!(self.read.read_buf(&mut self.buffer).await? > 0, "closed by the client");
         }
     }
 }
@@ -140,11 +108,7 @@ struct Client {
 }
 
 impl Client {
-    async fn read_all<S: AsyncRead>(
-        &mut self,
-        reader: &mut Reader<S>,
-        keep_alive: u16,
-    ) -> anyhow::Result<End> {
+    async fn read_all<S: AsyncRead>(&mut self, reader: &mut Reader<S>, keep_alive: u16) -> anyhow::Result<End> {
         let patience = Duration::from_millis(u64::from(keep_alive) * 1500);
         loop {
             let packet = select! {
@@ -160,16 +124,8 @@ impl Client {
                 }
                 Packet::Subscribe(subscribe) => self.subscribed(subscribe).await?,
                 Packet::Unsubscribe(unsubscribe) => {
-<<<<<<< HEAD
                     let event =
                         Event::Unsubscribe { id: self.id.clone(), serial: self.serial, filters: unsubscribe.topics };
-=======
-                    let event = Event::Unsubscribe {
-                        id: self.id.clone(),
-                        serial: self.serial,
-                        filters: unsubscribe.topics,
-                    };
->>>>>>> refs/heads/hq
                     self.hub.send(event).await.context("broker is stopping")?;
                     self.outbox.send(Delivery::UnsubAck(unsubscribe.pkid));
                 }
@@ -202,14 +158,7 @@ impl Client {
             })),
             QoS::ExactlyOnce => bail!("QoS 2 is not served"),
         };
-<<<<<<< HEAD
         self.hub.send(Event::Publish { publish, hold }).await.context("broker is stopping")
-=======
-        self.hub
-            .send(Event::Publish { publish, hold })
-            .await
-            .context("broker is stopping")
->>>>>>> refs/heads/hq
     }
 
     async fn subscribed(&self, subscribe: Subscribe) -> anyhow::Result<()> {
@@ -223,16 +172,7 @@ impl Client {
             };
             filters.push((filter.path, granted));
         }
-<<<<<<< HEAD
         let event = Event::Subscribe { id: self.id.clone(), serial: self.serial, filters, pkid: subscribe.pkid };
-=======
-        let event = Event::Subscribe {
-            id: self.id.clone(),
-            serial: self.serial,
-            filters,
-            pkid: subscribe.pkid,
-        };
->>>>>>> refs/heads/hq
         self.hub.send(event).await.context("broker is stopping")
     }
 }
@@ -281,9 +221,7 @@ async fn flush<S: AsyncWrite>(write: &mut WriteHalf<S>, out: &mut BytesMut) -> a
         write.write_all(out).await?;
         write.flush().await
     };
-    timeout(WRITE_MAX, written)
-        .await
-        .context("the client takes nothing")??;
+    timeout(WRITE_MAX, written).await.context("the client takes nothing")??;
     out.clear();
     Ok(())
 }
@@ -292,11 +230,7 @@ fn packet(delivery: &Delivery, pkid: u16) -> Packet {
     match delivery {
         Delivery::Publish { publish, .. } => {
             let mut publish = publish.clone();
-            publish.pkid = if publish.qos == QoS::AtMostOnce {
-                0
-            } else {
-                pkid
-            };
+            publish.pkid = if publish.qos == QoS::AtMostOnce { 0 } else { pkid };
             Packet::Publish(publish)
         }
         Delivery::PubAck(pkid) => Packet::PubAck(PubAck::new(*pkid)),

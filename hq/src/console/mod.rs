@@ -46,12 +46,7 @@ pub(crate) fn router(
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "whoever reaches the console sees every sale: let only people you trust reach it");
     }
-    let console = Console {
-        store,
-        changes,
-        up,
-        address,
-    };
+    let console = Console { store, changes, up, address };
     Router::new()
         .route("/", get(overview))
         .route("/box/{id}", get(one_box))
@@ -82,19 +77,10 @@ async fn guarded(mut response: Response) -> Response {
 }
 
 /// A console on loopback answers to loopback names only: another site's name that resolves here must not read sales.
-async fn only_by_its_own_name(
-    State(console): State<Console>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
+async fn only_by_its_own_name(State(console): State<Console>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let own = ["localhost", "127.0.0.1", "[::1]"].contains(&name)
-        || name == console.address.ip().to_string();
+    let own = ["localhost", "127.0.0.1", "[::1]"].contains(&name) || name == console.address.ip().to_string();
     if console.address.ip().is_loopback() && !own {
         return (StatusCode::MISDIRECTED_REQUEST, "ask for localhost\n").into_response();
     }
@@ -121,15 +107,9 @@ where
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {
             tracing::error!(error = %format!("{error:#}"), "the console cannot read hq.db");
-            Err(Failed(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "hq.db cannot be read: see the log\n",
-            ))
+            Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, "hq.db cannot be read: see the log\n"))
         }
-        Err(_) => Err(Failed(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the page could not be made\n",
-        )),
+        Err(_) => Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made\n")),
     }
 }
 
@@ -145,10 +125,7 @@ async fn overview(
 ) -> Result<Response, Failed> {
     let language = Language::of(query.lang.as_deref(), &headers);
     let up = *console.up.borrow();
-    let page = reading(&console, move |db| {
-        Ok(pages::overview(&read::overview(db)?, up, language))
-    })
-    .await?;
+    let page = reading(&console, move |db| Ok(pages::overview(&read::overview(db)?, up, language))).await?;
     Ok(in_language(page, language))
 }
 
@@ -172,10 +149,7 @@ async fn one_box(
 }
 
 fn in_language(page: String, language: Language) -> Response {
-    let cookie = format!(
-        "lang={}; Path=/; Max-Age=31536000; SameSite=Strict; HttpOnly",
-        language.tag()
-    );
+    let cookie = format!("lang={}; Path=/; Max-Age=31536000; SameSite=Strict; HttpOnly", language.tag());
     ([(header::SET_COOKIE, cookie)], Html(page)).into_response()
 }
 
@@ -191,19 +165,10 @@ struct SalesQuery {
     transaction: Option<String>,
 }
 
-async fn api_sales(
-    State(console): State<Console>,
-    Query(query): Query<SalesQuery>,
-) -> Result<Response, Failed> {
-    let sales = reading(&console, move |db| {
-        read::sales(
-            db,
-            query.box_id.as_deref(),
-            query.transaction.as_deref(),
-            200,
-        )
-    })
-    .await?;
+async fn api_sales(State(console): State<Console>, Query(query): Query<SalesQuery>) -> Result<Response, Failed> {
+    let sales =
+        reading(&console, move |db| read::sales(db, query.box_id.as_deref(), query.transaction.as_deref(), 200))
+            .await?;
     Ok(Json(sales).into_response())
 }
 
@@ -220,16 +185,8 @@ async fn api_dead_letters(State(console): State<Console>) -> Result<Response, Fa
 async fn healthz(State(console): State<Console>) -> Result<Response, Failed> {
     reading(&console, |db| Ok(db.query_row("SELECT 1", [], |_| Ok(()))?)).await?;
     let up = *console.up.borrow();
-    let code = if up {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    Ok((
-        code,
-        Json(serde_json::json!({ "database": true, "broker": up })),
-    )
-        .into_response())
+    let code = if up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((code, Json(serde_json::json!({ "database": true, "broker": up }))).into_response())
 }
 
 async fn events(State(console): State<Console>) -> impl IntoResponse {
@@ -241,23 +198,14 @@ fn changes(changes: watch::Receiver<u64>) -> impl Stream<Item = Result<Event, In
         changes.changed().await.ok()?;
         tokio::time::sleep(BREATH).await;
         let version = *changes.borrow_and_update();
-        Some((
-            Ok(Event::default().event("changed").data(version.to_string())),
-            changes,
-        ))
+        Some((Ok(Event::default().event("changed").data(version.to_string())), changes))
     })
 }
 
 async fn style(_: Uri) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
-        include_str!("style.css"),
-    )
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css"))
 }
 
 async fn script(_: Uri) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
-        include_str!("app.js"),
-    )
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("app.js"))
 }

@@ -5,12 +5,9 @@ use super::read::{AlarmRow, BoxRow, DeadLetterRow, EventRow, OneBox, Overview, S
 use super::words::{Language, ago, escape, money, tender, thousands};
 use std::fmt::Write as _;
 
-<<<<<<< HEAD
-=======
 /// Events; a box that sells is a few behind at any moment.
 const BACKLOG_NOTABLE: i64 = 1000;
 
->>>>>>> refs/heads/hq
 pub(super) fn overview(seen: &Overview, up: bool, language: Language) -> String {
     let mut main = String::new();
     main.push_str(&tiles(seen, language));
@@ -18,25 +15,12 @@ pub(super) fn overview(seen: &Overview, up: bool, language: Language) -> String 
     main.push_str(r#"<div class="columns"><div class="wide">"#);
     for today in &seen.today {
         let title = language.pick("今日每小时销售额", "Sales per hour today");
-<<<<<<< HEAD
-        let drawing = chart::by_hour(&today.by_hour, &today.currency, language);
-        main.push_str(&panel(title, &today.currency, &drawing));
-=======
         let drawing = chart::by_hour(&today.by_hour, &escape(&today.currency), language);
         main.push_str(&panel(title, &escape(&today.currency), &drawing));
->>>>>>> refs/heads/hq
     }
-    main.push_str(&panel(
-        language.pick("最近销售", "Latest sales"),
-        "",
-        &sales(&seen.sales, language),
-    ));
+    main.push_str(&panel(language.pick("最近销售", "Latest sales"), "", &sales(&seen.sales, language)));
     main.push_str(r#"</div><div class="narrow">"#);
-    main.push_str(&panel(
-        language.pick("告警", "Alarms"),
-        "",
-        &alarms(&seen.alarms, seen.now, language),
-    ));
+    main.push_str(&panel(language.pick("告警", "Alarms"), "", &alarms(&seen.alarms, seen.now, language)));
     main.push_str(&panel(
         language.pick("无法读取的事件", "Dead letters"),
         "",
@@ -59,27 +43,11 @@ pub(super) fn one_box(seen: &OneBox, up: bool, language: Language) -> String {
     );
     main.push_str(&facts(row, seen.now, language));
     main.push_str(r#"<div class="columns"><div class="wide">"#);
-    main.push_str(&panel(
-        language.pick("日志末尾", "Journal tail"),
-        "",
-        &journal(&seen.events, language),
-    ));
-    main.push_str(&panel(
-        language.pick("最近销售", "Latest sales"),
-        "",
-        &sales(&seen.sales, language),
-    ));
+    main.push_str(&panel(language.pick("日志末尾", "Journal tail"), "", &journal(&seen.events, language)));
+    main.push_str(&panel(language.pick("最近销售", "Latest sales"), "", &sales(&seen.sales, language)));
     main.push_str(r#"</div><div class="narrow">"#);
-    main.push_str(&panel(
-        language.pick("设备", "Devices"),
-        "",
-        &device_list(row, language),
-    ));
-    main.push_str(&panel(
-        language.pick("告警", "Alarms"),
-        "",
-        &alarms(&seen.alarms, seen.now, language),
-    ));
+    main.push_str(&panel(language.pick("设备", "Devices"), "", &device_list(row, language)));
+    main.push_str(&panel(language.pick("告警", "Alarms"), "", &alarms(&seen.alarms, seen.now, language)));
     main.push_str(&panel(
         language.pick("无法读取的事件", "Dead letters"),
         "",
@@ -92,22 +60,12 @@ pub(super) fn one_box(seen: &OneBox, up: bool, language: Language) -> String {
 
 fn shell(title: &str, path: &str, main: &str, up: bool, language: Language) -> String {
     let here = |tag: Language| {
-        if tag == language {
-            r#" aria-current="true""#
-        } else {
-            ""
-        }
+        if tag == language { r#" aria-current="true""# } else { "" }
     };
     let link = if up {
-        format!(
-            r#"<span class="badge good">{}</span>"#,
-            language.pick("消息通道正常", "Broker connected")
-        )
+        format!(r#"<span class="badge good">{}</span>"#, language.pick("消息通道正常", "Broker connected"))
     } else {
-        format!(
-            r#"<span class="badge bad">{}</span>"#,
-            language.pick("消息通道中断", "Broker not connected")
-        )
+        format!(r#"<span class="badge bad">{}</span>"#, language.pick("消息通道中断", "Broker not connected"))
     };
     format!(
         r#"<!doctype html>
@@ -132,24 +90,10 @@ fn panel(title: &str, note: &str, body: &str) -> String {
 fn tiles(seen: &Overview, language: Language) -> String {
     let online = seen.boxes.iter().filter(|row| row.online).count();
     let backlog: i64 = seen.boxes.iter().map(|row| row.backlog).sum();
-<<<<<<< HEAD
-    let down: usize = seen
-        .boxes
-        .iter()
-        .flat_map(|row| row.devices.values())
-        .filter(|up| !**up)
-        .count();
-    let sales: i64 = seen.today.iter().map(|today| today.sales).sum();
-    let mut out = String::from(r#"<div class="tiles">"#);
-    let mut tile = |label: &str, value: &str, note: &str, tone: &str| {
-=======
     let devices = seen.boxes.iter().flat_map(|row| row.devices.values());
     let down = devices.filter(|up| !**up).count();
     let sales: i64 = seen.today.iter().map(|today| today.sales).sum();
-    let totals = seen
-        .today
-        .iter()
-        .map(|today| money(today.total, &escape(&today.currency)));
+    let totals = seen.today.iter().map(|today| money(today.total, &escape(&today.currency)));
     let total = totals.collect::<Vec<_>>().join(" + ");
     let tone = |bad: bool| if bad { "warn" } else { "" };
     let of_today = language.pick("占今日销售笔数", "of today’s sales");
@@ -157,20 +101,11 @@ fn tiles(seen: &Overview, language: Language) -> String {
     let tiles = [
         (
             language.pick("今日销售额", "Sales today"),
-            if total.is_empty() {
-                "–".into()
-            } else {
-                total
-            },
+            if total.is_empty() { "–".into() } else { total },
             receipts(sales, language),
             "lead",
         ),
-        (
-            language.pick("会员识别率", "With member"),
-            share(&seen.today),
-            of_today.into(),
-            "",
-        ),
+        (language.pick("会员识别率", "With member"), share(&seen.today), of_today.into(), ""),
         (
             language.pick("在线门店盒", "Boxes online"),
             format!("{online} / {}", seen.boxes.len()),
@@ -183,12 +118,7 @@ fn tiles(seen: &Overview, language: Language) -> String {
             waiting.into(),
             tone(backlog > BACKLOG_NOTABLE),
         ),
-        (
-            language.pick("设备故障", "Devices down"),
-            down.to_string(),
-            String::new(),
-            tone(down > 0),
-        ),
+        (language.pick("设备故障", "Devices down"), down.to_string(), String::new(), tone(down > 0)),
         (
             language.pick("告警", "Alarms"),
             seen.alarms.len().to_string(),
@@ -198,89 +128,23 @@ fn tiles(seen: &Overview, language: Language) -> String {
     ];
     let mut out = String::from(r#"<div class="tiles">"#);
     for (label, value, note, tone) in tiles {
->>>>>>> refs/heads/hq
         let _ = write!(
             out,
             r#"<div class="tile {tone}"><span class="label">{label}</span><strong>{value}</strong><span class="note">{note}</span></div>"#
         );
-<<<<<<< HEAD
-    };
-    let total = match seen.today.as_slice() {
-        [] => "–".into(),
-        many => many
-            .iter()
-            .map(|today| money(today.total, &today.currency))
-            .collect::<Vec<_>>()
-            .join(" + "),
-    };
-    tile(
-        language.pick("今日销售额", "Sales today"),
-        &total,
-        &receipts(sales, language),
-        "lead",
-    );
-    tile(
-        language.pick("会员识别率", "With member"),
-        &share(&seen.today),
-        language.pick("占今日销售笔数", "of today’s sales"),
-        "",
-    );
-    let boxes = format!("{online} / {}", seen.boxes.len());
-    let tone = if online == seen.boxes.len() {
-        ""
-    } else {
-        "warn"
-    };
-    tile(
-        language.pick("在线门店盒", "Boxes online"),
-        &boxes,
-        "",
-        tone,
-    );
-    let note = language.pick("条事件待确认", "events not yet acknowledged");
-    tile(
-        language.pick("积压", "Backlog"),
-        &thousands(backlog.unsigned_abs()),
-        note,
-        if backlog > 1000 { "warn" } else { "" },
-    );
-    let tone = if down > 0 { "warn" } else { "" };
-    tile(
-        language.pick("设备故障", "Devices down"),
-        &down.to_string(),
-        "",
-        tone,
-    );
-    let open = seen.alarms.len();
-    tile(
-        language.pick("告警", "Alarms"),
-        &open.to_string(),
-        "",
-        if open > 0 { "bad" } else { "" },
-    );
-=======
     }
->>>>>>> refs/heads/hq
     out.push_str("</div>");
     out
 }
 
 fn receipts(sales: i64, language: Language) -> String {
-    format!(
-        "{} {}",
-        thousands(sales.unsigned_abs()),
-        language.pick("笔", "receipts")
-    )
+    format!("{} {}", thousands(sales.unsigned_abs()), language.pick("笔", "receipts"))
 }
 
 fn share(today: &[Today]) -> String {
     let sales: i64 = today.iter().map(|today| today.sales).sum();
     let with: i64 = today.iter().map(|today| today.with_member).sum();
-    if sales == 0 {
-        "–".into()
-    } else {
-        format!("{} %", with * 100 / sales)
-    }
+    if sales == 0 { "–".into() } else { format!("{} %", with * 100 / sales) }
 }
 
 fn boxes(seen: &Overview, language: Language) -> String {
@@ -289,11 +153,7 @@ fn boxes(seen: &Overview, language: Language) -> String {
             "还没有门店盒报到。盒子连上消息通道后会出现在这里。",
             "No box has said hello yet. Boxes appear here when they reach the broker.",
         );
-        return panel(
-            language.pick("门店盒", "Boxes"),
-            "",
-            &format!(r#"<p class="empty">{text}</p>"#),
-        );
+        return panel(language.pick("门店盒", "Boxes"), "", &format!(r#"<p class="empty">{text}</p>"#));
     }
     let headers = [
         (language.pick("门店盒", "Box"), ""),
@@ -307,19 +167,12 @@ fn boxes(seen: &Overview, language: Language) -> String {
         (language.pick("设备", "Devices"), ""),
         (language.pick("版本", "Version"), ""),
     ];
-    let rows = seen
-        .boxes
-        .iter()
-        .map(|row| box_row(row, seen, language))
-        .collect();
+    let rows = seen.boxes.iter().map(|row| box_row(row, seen, language)).collect();
     panel(language.pick("门店盒", "Boxes"), "", &table(&headers, rows))
 }
 
 fn box_row(row: &BoxRow, seen: &Overview, language: Language) -> Vec<String> {
-    let stale = seen
-        .newest_price_book
-        .as_ref()
-        .is_some_and(|newest| *newest != row.price_book);
+    let stale = seen.newest_price_book.as_ref().is_some_and(|newest| *newest != row.price_book);
     let book = escape(&row.price_book);
     vec![
         format!(
@@ -330,28 +183,13 @@ fn box_row(row: &BoxRow, seen: &Overview, language: Language) -> Vec<String> {
         state_badge(row, language),
         ago(seen.now - row.last_seen, language),
         thousands(row.sales_today.unsigned_abs()),
-        if row.currency.is_empty() {
-            "–".into()
-        } else {
-<<<<<<< HEAD
-            money(row.total_today, &row.currency)
-=======
-            money(row.total_today, &escape(&row.currency))
->>>>>>> refs/heads/hq
-        },
+        if row.currency.is_empty() { "–".into() } else { money(row.total_today, &escape(&row.currency)) },
         if row.backlog > 0 {
-            format!(
-                r#"<b class="warn">{}</b>"#,
-                thousands(row.backlog.unsigned_abs())
-            )
+            format!(r#"<b class="warn">{}</b>"#, thousands(row.backlog.unsigned_abs()))
         } else {
             "0".into()
         },
-        format!(
-            "{} / {}",
-            thousands(row.acked.unsigned_abs()),
-            thousands(row.head.unsigned_abs())
-        ),
+        format!("{} / {}", thousands(row.acked.unsigned_abs()), thousands(row.head.unsigned_abs())),
         match (stale, language) {
             (false, _) => book,
             (true, Language::Zh) => format!(r#"{book} <b class="warn">旧版</b>"#),
@@ -364,34 +202,19 @@ fn box_row(row: &BoxRow, seen: &Overview, language: Language) -> Vec<String> {
 
 fn state_badge(row: &BoxRow, language: Language) -> String {
     if row.online {
-        format!(
-            r#"<span class="badge good">{}</span>"#,
-            language.pick("在线", "online")
-        )
+        format!(r#"<span class="badge good">{}</span>"#, language.pick("在线", "online"))
     } else {
-        format!(
-            r#"<span class="badge off">{}</span>"#,
-            language.pick("离线", "offline")
-        )
+        format!(r#"<span class="badge off">{}</span>"#, language.pick("离线", "offline"))
     }
 }
 
 fn devices(row: &BoxRow) -> String {
     let up = row.devices.values().filter(|up| **up).count();
-    let down: Vec<String> = row
-        .devices
-        .iter()
-        .filter(|(_, up)| !**up)
-        .map(|(name, _)| escape(name))
-        .collect();
+    let down: Vec<String> = row.devices.iter().filter(|(_, up)| !**up).map(|(name, _)| escape(name)).collect();
     if down.is_empty() {
         return format!("{up}/{}", row.devices.len());
     }
-    format!(
-        r#"{up}/{} <b class="bad">{}</b>"#,
-        row.devices.len(),
-        down.join(", ")
-    )
+    format!(r#"{up}/{} <b class="bad">{}</b>"#, row.devices.len(), down.join(", "))
 }
 
 fn device_list(row: &BoxRow, language: Language) -> String {
@@ -400,16 +223,9 @@ fn device_list(row: &BoxRow, language: Language) -> String {
     }
     let mut out = String::from(r#"<ul class="devices">"#);
     for (name, up) in &row.devices {
-        let (tone, word) = if *up {
-            ("good", language.pick("正常", "up"))
-        } else {
-            ("bad", language.pick("故障", "down"))
-        };
-        let _ = write!(
-            out,
-            r#"<li>{}<span class="badge {tone}">{word}</span></li>"#,
-            escape(name)
-        );
+        let (tone, word) =
+            if *up { ("good", language.pick("正常", "up")) } else { ("bad", language.pick("故障", "down")) };
+        let _ = write!(out, r#"<li>{}<span class="badge {tone}">{word}</span></li>"#, escape(name));
     }
     out.push_str("</ul>");
     out
@@ -418,33 +234,17 @@ fn device_list(row: &BoxRow, language: Language) -> String {
 fn facts(row: &BoxRow, now: i64, language: Language) -> String {
     let mut out = String::from(r#"<dl class="facts">"#);
     for (label, value) in [
-        (
-            language.pick("最近联系", "Last seen"),
-            ago(now - row.last_seen, language),
-        ),
+        (language.pick("最近联系", "Last seen"), ago(now - row.last_seen, language)),
         (
             language.pick("已确认 / 最新", "Acked / head"),
-            format!(
-                "{} / {}",
-                thousands(row.acked.unsigned_abs()),
-                thousands(row.head.unsigned_abs())
-            ),
+            format!("{} / {}", thousands(row.acked.unsigned_abs()), thousands(row.head.unsigned_abs())),
         ),
-        (
-            language.pick("积压", "Backlog"),
-            thousands(row.backlog.unsigned_abs()),
-        ),
+        (language.pick("积压", "Backlog"), thousands(row.backlog.unsigned_abs())),
         (language.pick("纪元", "Epoch"), row.epoch.to_string()),
         (language.pick("启动次数", "Boots"), row.boot.to_string()),
-        (
-            language.pick("价格本", "Price book"),
-            escape(&row.price_book),
-        ),
+        (language.pick("价格本", "Price book"), escape(&row.price_book)),
         (language.pick("版本", "Version"), escape(&row.version)),
-        (
-            language.pick("日志编号", "Journal id"),
-            escape(&row.journal),
-        ),
+        (language.pick("日志编号", "Journal id"), escape(&row.journal)),
     ] {
         let _ = write!(out, "<div><dt>{label}</dt><dd>{value}</dd></div>");
     }
@@ -466,24 +266,15 @@ fn sales(rows: &[SaleRow], language: Language) -> String {
         (language.pick("会员", "Member"), ""),
     ];
     let rows = rows.iter().map(|sale| {
-        let paid: Vec<String> = sale
-            .tenders
-            .iter()
-            .map(|paid| escape(tender(&paid.kind, language)))
-            .collect();
+        let paid: Vec<String> = sale.tenders.iter().map(|paid| escape(tender(&paid.kind, language))).collect();
         vec![
             sale.clock.clone(),
             format!(r#"<a href="/box/{id}">{id}</a>"#, id = escape(&sale.box_id)),
-            sale.lane
-                .map_or_else(|| "–".into(), |lane| lane.to_string()),
+            sale.lane.map_or_else(|| "–".into(), |lane| lane.to_string()),
             sale.receipt.to_string(),
             money(sale.total, &escape(&sale.currency)),
             paid.join(" + "),
-            if sale.member {
-                language.pick("是", "yes").into()
-            } else {
-                "–".into()
-            },
+            if sale.member { language.pick("是", "yes").into() } else { "–".into() },
         ]
     });
     table(&headers, rows.collect())
@@ -504,18 +295,11 @@ fn journal(rows: &[EventRow], language: Language) -> String {
         vec![
             format!("{}·{}", event.epoch, event.seq),
             event.clock.clone(),
-            event
-                .lane
-                .map_or_else(|| "–".into(), |lane| lane.to_string()),
+            event.lane.map_or_else(|| "–".into(), |lane| lane.to_string()),
             format!("<b>{}</b>", escape(&event.kind)),
             format!(
                 "<code>{}</code>",
-                escape(
-                    event
-                        .body
-                        .split_once("\"event\":")
-                        .map_or(&event.body, |(_, fact)| fact)
-                )
+                escape(event.body.split_once("\"event\":").map_or(&event.body, |(_, fact)| fact))
             ),
         ]
     });
@@ -529,11 +313,7 @@ fn alarms(rows: &[AlarmRow], now: i64, language: Language) -> String {
     let mut out = String::from(r#"<ul class="alarms">"#);
     for alarm in rows {
         let id = escape(&alarm.box_id);
-        let times = if alarm.count > 1 {
-            format!(" ×{}", alarm.count)
-        } else {
-            String::new()
-        };
+        let times = if alarm.count > 1 { format!(" ×{}", alarm.count) } else { String::new() };
         let _ = write!(
             out,
             r#"<li><b>{}{times}</b> <a href="/box/{id}">{id}</a> <small>{}</small><p>{}</p></li>"#,

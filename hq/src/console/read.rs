@@ -130,8 +130,7 @@ pub(super) struct OneBox {
     pub(super) dead_letters: Vec<DeadLetterRow>,
 }
 
-const TODAY: &str =
-    "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', 'utc') AS INTEGER) * 1000";
+const TODAY: &str = "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', 'utc') AS INTEGER) * 1000";
 
 pub(super) fn overview(db: &Connection) -> anyhow::Result<Overview> {
     Ok(Overview {
@@ -278,19 +277,10 @@ fn sale_row(row: &Row<'_>) -> rusqlite::Result<SaleRow> {
 }
 
 fn tenders(db: &Connection, transaction: &str) -> anyhow::Result<Vec<TenderRow>> {
-    let mut statement = db.prepare_cached(
-        "SELECT tender, kind, amount FROM sale_tender WHERE transaction_id = ?1 ORDER BY tender",
-    )?;
+    let mut statement =
+        db.prepare_cached("SELECT tender, kind, amount FROM sale_tender WHERE transaction_id = ?1 ORDER BY tender")?;
     let rows = statement.query_map([transaction], |row| {
-<<<<<<< HEAD
         Ok(TenderRow { tender: row.get(0)?, kind: row.get(1)?, amount: row.get(2)? })
-=======
-        Ok(TenderRow {
-            tender: row.get(0)?,
-            kind: row.get(1)?,
-            amount: row.get(2)?,
-        })
->>>>>>> refs/heads/hq
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -317,11 +307,7 @@ fn lines(db: &Connection, transaction: &str) -> anyhow::Result<Vec<LineRow>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn alarms(
-    db: &Connection,
-    box_id: Option<&str>,
-    most: u32,
-) -> anyhow::Result<Vec<AlarmRow>> {
+pub(super) fn alarms(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<AlarmRow>> {
     let mut statement = db.prepare_cached(
         "SELECT box, kind, detail, at, last_at, count FROM alarm WHERE ?1 IS NULL OR box = ?1
          ORDER BY last_at DESC LIMIT ?2",
@@ -339,11 +325,7 @@ pub(super) fn alarms(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn dead_letters(
-    db: &Connection,
-    box_id: Option<&str>,
-    most: u32,
-) -> anyhow::Result<Vec<DeadLetterRow>> {
+pub(super) fn dead_letters(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<DeadLetterRow>> {
     let mut statement = db.prepare_cached(
         "SELECT box, epoch, seq, at, reason, length(body) FROM dead_letter WHERE ?1 IS NULL OR box = ?1
          ORDER BY at DESC LIMIT ?2",

@@ -11,15 +11,8 @@ pub(super) enum Language {
 impl Language {
     /// The query says it, else the cookie, else the browser.
     pub(super) fn of(query: Option<&str>, headers: &HeaderMap) -> Self {
-        let text = |name| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default()
-        };
-        let cookie = text(COOKIE)
-            .split(';')
-            .find_map(|pair| pair.trim().strip_prefix("lang="));
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let cookie = text(COOKIE).split(';').find_map(|pair| pair.trim().strip_prefix("lang="));
         match query.or(cookie) {
             Some("zh") => Self::Zh,
             Some("en") => Self::En,
@@ -51,11 +44,7 @@ pub(super) fn money(amount: i64, currency: &str) -> String {
         other => (other, 2),
     };
     let sign = if amount < 0 { "−" } else { "" };
-    let gap = if symbol.len() == 3 && symbol.is_ascii() {
-        " "
-    } else {
-        ""
-    };
+    let gap = if symbol.len() == 3 && symbol.is_ascii() { " " } else { "" };
     let unit = 10_u64.pow(decimals);
     let (whole, part) = (amount.unsigned_abs() / unit, amount.unsigned_abs() % unit);
     let whole = thousands(whole);
@@ -134,9 +123,6 @@ mod tests {
 
     #[test]
     fn what_boxes_say_cannot_become_markup() {
-        assert_eq!(
-            escape("<a href='x'>&\"\u{7}"),
-            "&lt;a href=&#39;x&#39;&gt;&amp;&quot;\u{fffd}"
-        );
+        assert_eq!(escape("<a href='x'>&\"\u{7}"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;\u{fffd}");
     }
 }

@@ -11,9 +11,7 @@ const SOON: Duration = Duration::from_secs(10);
 const NEVER: Duration = Duration::from_millis(400);
 
 async fn broker() -> Broker {
-    Broker::start("127.0.0.1:0".parse().unwrap(), None)
-        .await
-        .unwrap()
+    Broker::start("127.0.0.1:0".parse().unwrap(), None).await.unwrap()
 }
 
 fn options(broker: &Broker, id: &str) -> MqttOptions {
@@ -32,16 +30,9 @@ async fn connect(options: MqttOptions, filter: &str) -> (AsyncClient, EventLoop)
 async fn until(events: &mut EventLoop, wanted: impl Fn(&Packet) -> bool) {
     let found = async {
         loop {
-<<<<<<< HEAD
-            if let Event::Incoming(packet) = events.poll().await.unwrap() {
-                if wanted(&packet) {
-                    return;
-                }
-=======
             let event = events.poll().await.unwrap();
             if matches!(event, Event::Incoming(packet) if wanted(&packet)) {
                 return;
->>>>>>> refs/heads/hq
             }
         }
     };
@@ -60,10 +51,7 @@ async fn next(events: &mut EventLoop, patience: Duration) -> Option<Publish> {
 }
 
 async fn say(client: &AsyncClient, events: &mut EventLoop, topic: &str, retain: bool, text: &str) {
-    client
-        .publish(topic, QoS::AtLeastOnce, retain, text)
-        .await
-        .unwrap();
+    client.publish(topic, QoS::AtLeastOnce, retain, text).await.unwrap();
     until(events, |packet| matches!(packet, Packet::PubAck(_))).await;
 }
 
@@ -91,12 +79,7 @@ async fn a_will_speaks_for_the_lost_and_the_replaced_but_not_for_those_who_say_g
     let (_witness, mut heard) = connect(options(&broker, "witness"), "will/#").await;
     let with_will = |id: &str| {
         let mut with_will = options(&broker, id);
-        with_will.set_last_will(LastWill::new(
-            format!("will/{id}"),
-            "gone",
-            QoS::AtLeastOnce,
-            true,
-        ));
+        with_will.set_last_will(LastWill::new(format!("will/{id}"), "gone", QoS::AtLeastOnce, true));
         with_will
     };
     drop(connect(with_will("lost"), "x").await);
@@ -128,25 +111,16 @@ async fn large_and_many_messages_arrive_in_order() {
     tokio::spawn(async move {
         for number in 0..100_u8 {
             let payload = vec![number; 128 * 1024];
-            speaker
-                .publish("m/large", QoS::AtLeastOnce, false, payload)
-                .await
-                .unwrap();
+            speaker.publish("m/large", QoS::AtLeastOnce, false, payload).await.unwrap();
         }
         for number in 0..SMALL {
-            speaker
-                .publish("m/small", QoS::AtLeastOnce, false, number.to_le_bytes())
-                .await
-                .unwrap();
+            speaker.publish("m/small", QoS::AtLeastOnce, false, number.to_le_bytes()).await.unwrap();
         }
         std::future::pending::<()>().await;
     });
     for number in 0..100_u8 {
         let large = next(&mut reader, SOON).await.unwrap();
-        assert_eq!(
-            (large.payload.len(), large.payload[0]),
-            (128 * 1024, number)
-        );
+        assert_eq!((large.payload.len(), large.payload[0]), (128 * 1024, number));
     }
     for number in 0..SMALL {
         let small = next(&mut reader, SOON).await.unwrap();
@@ -158,18 +132,12 @@ async fn large_and_many_messages_arrive_in_order() {
 async fn rude_connections_end_and_others_do_not_notice() {
     let broker = broker().await;
     let mut rude = Vec::new();
-<<<<<<< HEAD
-    for bytes in
-        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x10, 0xff, 0xff, 0xff, 0x7f], &[0x30, 0x03, 0x00, 0x01, b'a'], &[0xff; 64]]
-    {
-=======
     for bytes in [
         &b"GET / HTTP/1.1\r\nHost: a.browser.that.has.lost.its.way.example\r\nAccept: text/html\r\n\r\n"[..],
         &[0x10, 0xff, 0xff, 0xff, 0x7f],
         &[0x30, 0x03, 0x00, 0x01, b'a'],
         &[0xff; 64],
     ] {
->>>>>>> refs/heads/hq
         let mut stream = TcpStream::connect(broker.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         rude.push(stream);
@@ -188,14 +156,9 @@ async fn rude_connections_end_and_others_do_not_notice() {
     drop((big, ended));
     (_, ended) = {
         let (wide, events) = connect(wide, "q").await;
-        wide.publish("p", QoS::AtLeastOnce, false, vec![0; 200 * 1024])
-            .await
-            .unwrap();
+        wide.publish("p", QoS::AtLeastOnce, false, vec![0; 200 * 1024]).await.unwrap();
         (wide, events)
     };
     let closed = timeout(SOON, async { while ended.poll().await.is_ok() {} }).await;
-    assert!(
-        closed.is_ok(),
-        "a packet above the limit ends the connection"
-    );
+    assert!(closed.is_ok(), "a packet above the limit ends the connection");
 }

@@ -4,18 +4,7 @@ use checkout::wire::{BatchHeader, Topics, Verdict};
 use tempfile::tempdir;
 
 fn header(count: u32, raw: u32) -> BatchHeader {
-<<<<<<< HEAD
     BatchHeader { journal: "j".into(), epoch: 1, first: 1, count, prev: "0".repeat(64), raw }
-=======
-    BatchHeader {
-        journal: "j".into(),
-        epoch: 1,
-        first: 1,
-        count,
-        prev: "0".repeat(64),
-        raw,
-    }
->>>>>>> refs/heads/hq
 }
 
 fn reason(payload: &[u8]) -> String {
@@ -37,19 +26,12 @@ fn batches_that_lie_are_refused_with_bounded_memory() {
     let mut lying = serde_json::to_vec(&header(10, 100)).unwrap();
     lying.push(b'\n');
     lying.extend(&packed);
-    assert!(
-        reason(&lying).contains("zstd"),
-        "a bomb behind a small size"
-    );
+    assert!(reason(&lying).contains("zstd"), "a bomb behind a small size");
     let mut huge = serde_json::to_vec(&header(10, u32::MAX)).unwrap();
     huge.push(b'\n');
     huge.extend(&packed);
     assert!(reason(&huge).contains("impossible"), "an honest bomb");
-    assert!(
-        peak_kib() - after_making < 8 * 1024,
-        "{before} {after_making} {}",
-        peak_kib()
-    );
+    assert!(peak_kib() - after_making < 8 * 1024, "{before} {after_making} {}", peak_kib());
 
     assert!(reason(b"").contains("header"));
     assert!(reason(&vec![b'x'; 100_000]).contains("header"));
@@ -58,14 +40,7 @@ fn batches_that_lie_are_refused_with_bounded_memory() {
     assert!(reason(&message(&header(2, 2), b"ab")).contains("zstd"));
     assert!(reason(&message(&header(1, 2), b"\n\n")).contains("count"));
     assert!(reason(&message(&header(0, 2), b"a\n")).contains("impossible"));
-<<<<<<< HEAD
     let last = BatchHeader { first: u64::MAX, ..header(1, 2) };
-=======
-    let last = BatchHeader {
-        first: u64::MAX,
-        ..header(1, 2)
-    };
->>>>>>> refs/heads/hq
     assert!(reason(&message(&last, b"a\n")).contains("impossible"));
     assert_eq!(reason(&message(&header(1, 2), b"a\n")), "accepted");
 }
@@ -76,14 +51,7 @@ fn topics_of_others_are_refused() {
     assert!(parse("other", &own, b"{}").is_err());
     assert!(parse("demo", "aisle/v1/demo/99/box-1/hello", b"{}").is_err());
     assert!(parse("demo", &Topics::new("demo", "<b>").of("hello"), b"{}").is_err());
-    assert!(
-        parse(
-            "demo",
-            &Topics::new("demo", &"x".repeat(65)).of("hello"),
-            b"{}"
-        )
-        .is_err()
-    );
+    assert!(parse("demo", &Topics::new("demo", &"x".repeat(65)).of("hello"), b"{}").is_err());
     assert!(parse("demo", &own, b"{").is_err());
 }
 
@@ -98,12 +66,7 @@ async fn garbage_on_every_topic_is_counted_and_the_next_sale_gets_through() {
         one.say(leaf, vec![0xff; 4000]).await;
         one.say(leaf, "{}").await;
     }
-    becomes(
-        &dir,
-        "SELECT coalesce(max(count), 0) FROM alarm WHERE kind = 'batch_refused'",
-        2,
-    )
-    .await;
+    becomes(&dir, "SELECT coalesce(max(count), 0) FROM alarm WHERE kind = 'batch_refused'", 2).await;
     assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 0 });
     one.drain(&journal, 1).await;
     assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 1);
@@ -111,9 +74,6 @@ async fn garbage_on_every_topic_is_counted_and_the_next_sale_gets_through() {
 
 fn peak_kib() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -29,14 +29,8 @@ async fn duplicates_overlaps_gaps_and_swapped_batches_leave_each_event_once() {
     assert_eq!((last.acked, last.expect, last.epoch), (30, None, 1));
 
     assert_eq!(count(&dir, "SELECT count(*) FROM journal_event"), 30);
-    assert_eq!(
-        count(&dir, "SELECT count(DISTINCT seq) FROM journal_event"),
-        30
-    );
-    assert_eq!(
-        count(&dir, "SELECT sum(total) FROM sale"),
-        (101..=130).sum::<i64>()
-    );
+    assert_eq!(count(&dir, "SELECT count(DISTINCT seq) FROM journal_event"), 30);
+    assert_eq!(count(&dir, "SELECT sum(total) FROM sale"), (101..=130).sum::<i64>());
     assert_eq!(count(&dir, "SELECT count(*) FROM sale_line"), 30);
     assert_eq!(count(&dir, "SELECT count(*) FROM alarm"), 0);
 }
@@ -58,20 +52,11 @@ async fn a_broken_chain_raises_an_alarm_and_opens_a_new_epoch_in_which_no_sale_d
     other.add(r#"{"utc":1,"lane":null,"event":{"box":"booted"}}"#);
     other.sell("t3", 300);
     one.send(&other, 3, 3).await;
-    assert!(matches!(
-        one.welcome().await,
-        Verdict::NewEpoch { epoch: 2, .. }
-    ));
+    assert!(matches!(one.welcome().await, Verdict::NewEpoch { epoch: 2, .. }));
     one.drain(&other, 2).await;
 
-    assert_eq!(
-        count(&dir, "SELECT count(*) FROM alarm WHERE kind = 'new_epoch'"),
-        1
-    );
-    assert_eq!(
-        count(&dir, "SELECT count(*) FROM journal_event WHERE epoch = 2"),
-        3
-    );
+    assert_eq!(count(&dir, "SELECT count(*) FROM alarm WHERE kind = 'new_epoch'"), 1);
+    assert_eq!(count(&dir, "SELECT count(*) FROM journal_event WHERE epoch = 2"), 3);
     assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 3);
     assert_eq!(count(&dir, "SELECT sum(total) FROM sale"), 600);
 }
@@ -92,10 +77,7 @@ async fn a_restored_disk_opens_a_new_epoch_and_its_new_sales_are_not_swallowed()
     let mut restored = backup;
     one.acked = 1;
     restored.sell("t4", 400);
-    assert!(matches!(
-        one.hello(&restored).await,
-        Verdict::NewEpoch { epoch: 2, .. }
-    ));
+    assert!(matches!(one.hello(&restored).await, Verdict::NewEpoch { epoch: 2, .. }));
     one.drain(&restored, 10).await;
     assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 4);
     assert_eq!(count(&dir, "SELECT sum(total) FROM sale"), 1000);
@@ -106,17 +88,11 @@ async fn a_restored_disk_opens_a_new_epoch_and_its_new_sales_are_not_swallowed()
         clone.sell(&format!("c{number}"), 1);
     }
     one.acked = 2;
-    assert!(matches!(
-        one.hello(&clone).await,
-        Verdict::NewEpoch { epoch: 3, .. }
-    ));
+    assert!(matches!(one.hello(&clone).await, Verdict::NewEpoch { epoch: 3, .. }));
     // It did not hear; asking again gives the same epoch.
     one.epoch = 2;
     one.acked = 2;
-    assert!(matches!(
-        one.hello(&clone).await,
-        Verdict::NewEpoch { epoch: 3, .. }
-    ));
+    assert!(matches!(one.hello(&clone).await, Verdict::NewEpoch { epoch: 3, .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,29 +102,17 @@ async fn another_journal_of_a_known_box_is_a_new_epoch_and_a_known_one_goes_on()
     let mut journal = Journal::default();
     journal.sell("t1", 100);
     let mut one = TestBox::connect(&hq, "box-1").await;
-    assert_eq!(
-        one.hello(&Journal::default()).await,
-        Verdict::Continue { acked: 0 }
-    );
+    assert_eq!(one.hello(&Journal::default()).await, Verdict::Continue { acked: 0 });
     one.journal_id = "second".into();
     assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 0 });
     one.drain(&journal, 1).await;
     assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 1 });
     one.journal_id = "third".into();
     one.acked = 0;
-    assert!(matches!(
-        one.hello(&journal).await,
-        Verdict::NewEpoch { epoch: 2, .. }
-    ));
+    assert!(matches!(one.hello(&journal).await, Verdict::NewEpoch { epoch: 2, .. }));
     one.drain(&journal, 1).await;
     assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 1);
-    assert_eq!(
-        count(
-            &dir,
-            "SELECT count(*) FROM alarm WHERE kind = 'sale_conflict'"
-        ),
-        0
-    );
+    assert_eq!(count(&dir, "SELECT count(*) FROM alarm WHERE kind = 'sale_conflict'"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,17 +131,8 @@ async fn poison_is_set_aside_with_its_reason_and_blocks_nothing() {
     one.hello(&journal).await;
     one.drain(&journal, 3).await;
     assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 2);
-    assert_eq!(
-        count(&dir, "SELECT count(*) FROM dead_letter WHERE reason <> ''"),
-        4
-    );
-    assert_eq!(
-        count(
-            &dir,
-            "SELECT count(*) FROM journal_event WHERE kind = 'some.future'"
-        ),
-        1
-    );
+    assert_eq!(count(&dir, "SELECT count(*) FROM dead_letter WHERE reason <> ''"), 4);
+    assert_eq!(count(&dir, "SELECT count(*) FROM journal_event WHERE kind = 'some.future'"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,13 +147,7 @@ async fn a_sale_completed_twice_with_other_content_is_an_alarm_and_the_first_sta
     one.hello(&journal).await;
     one.drain(&journal, 1).await;
     assert_eq!(count(&dir, "SELECT total FROM sale"), 100);
-    assert_eq!(
-        count(
-            &dir,
-            "SELECT count(*) FROM alarm WHERE kind = 'sale_conflict'"
-        ),
-        1
-    );
+    assert_eq!(count(&dir, "SELECT count(*) FROM alarm WHERE kind = 'sale_conflict'"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,28 +157,16 @@ async fn presence_follows_birth_and_will_and_an_older_will_changes_nothing() {
     let online = "SELECT count(*) FROM box WHERE online = 1";
     let mut one = TestBox::connect(&hq, "box-1").await;
     one.hello(&Journal::default()).await;
-    one.say("state", serde_json::to_vec(&state(true, 1, 1)).unwrap())
-        .await;
-    becomes(
-        &dir,
-        "SELECT count(*) FROM box WHERE store = 'Nanjing Road' AND online = 1",
-        1,
-    )
-    .await;
+    one.say("state", serde_json::to_vec(&state(true, 1, 1)).unwrap()).await;
+    becomes(&dir, "SELECT count(*) FROM box WHERE store = 'Nanjing Road' AND online = 1", 1).await;
     drop(one);
     becomes(&dir, online, 0).await;
 
     let again = TestBox::connect(&hq, "box-1").await;
-    again
-        .say("state", serde_json::to_vec(&state(true, 1, 2)).unwrap())
-        .await;
+    again.say("state", serde_json::to_vec(&state(true, 1, 2)).unwrap()).await;
     becomes(&dir, online, 1).await;
-    again
-        .say("state", serde_json::to_vec(&state(false, 1, 1)).unwrap())
-        .await;
-    again
-        .say("state", serde_json::to_vec(&state(true, 1, 3)).unwrap())
-        .await;
+    again.say("state", serde_json::to_vec(&state(false, 1, 1)).unwrap()).await;
+    again.say("state", serde_json::to_vec(&state(true, 1, 3)).unwrap()).await;
     becomes(&dir, "SELECT connection FROM box", 3).await;
     assert_eq!(count(&dir, online), 1);
 }
@@ -237,20 +174,10 @@ async fn presence_follows_birth_and_will_and_an_older_will_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_hq_asks_for_what_was_lost() {
     let dir = tempdir().unwrap();
-    let broker = aisle_hq::Broker::start("127.0.0.1:0".parse().unwrap(), None)
-        .await
-        .unwrap();
+    let broker = aisle_hq::Broker::start("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
     let mut settings = config(&dir);
-<<<<<<< HEAD
     settings.broker =
         aisle_hq::config::BrokerChoice::Remote { host: "127.0.0.1".into(), port: broker.address.port(), tls: None };
-=======
-    settings.broker = aisle_hq::config::BrokerChoice::Remote {
-        host: "127.0.0.1".into(),
-        port: broker.address.port(),
-        tls: None,
-    };
->>>>>>> refs/heads/hq
     let mut journal = Journal::default();
     journal.sell("t1", 100);
     let first = hq(&settings).await;

@@ -26,9 +26,7 @@ fn serve(data: &Path, port: u16) -> (Process, serde_json::Value) {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     (Process(child), serde_json::from_str(&line).unwrap())
 }
 
@@ -37,9 +35,7 @@ fn serve(data: &Path, port: u16) -> (Process, serde_json::Value) {
 async fn hq_killed_again_and_again_has_each_sale_once() {
     const SALES: u64 = 4000;
     let data = tempdir().unwrap();
-    let broker = Broker::start("127.0.0.1:0".parse().unwrap(), None)
-        .await
-        .unwrap();
+    let broker = Broker::start("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
     let port = broker.address.port();
     let (first, ready) = serve(data.path(), port);
     let key = ready["public_key"].as_str().unwrap().to_owned();
@@ -62,14 +58,8 @@ async fn hq_killed_again_and_again_has_each_sale_once() {
     one.drain(&journal, 7).await;
     let running = killer.await.unwrap();
     drop(running);
-    assert_eq!(
-        count(&data, "SELECT count(*) FROM sale"),
-        i64::try_from(SALES).unwrap()
-    );
-    assert_eq!(
-        count(&data, "SELECT count(*) FROM journal_event"),
-        i64::try_from(SALES).unwrap()
-    );
+    assert_eq!(count(&data, "SELECT count(*) FROM sale"), i64::try_from(SALES).unwrap());
+    assert_eq!(count(&data, "SELECT count(*) FROM journal_event"), i64::try_from(SALES).unwrap());
     assert_eq!(count(&data, "SELECT count(*) FROM alarm"), 0);
 }
 
@@ -77,61 +67,31 @@ async fn hq_killed_again_and_again_has_each_sale_once() {
 fn a_terminated_hq_ends_well_and_wrong_options_end_with_what_to_do() {
     let data = tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_aisle-hq");
-    let wrong = Command::new(program)
-        .args(["serve", "--broker", "tcp://x", "--data"])
-        .arg(data.path())
-        .output()
-        .unwrap();
+    let wrong =
+        Command::new(program).args(["serve", "--broker", "tcp://x", "--data"]).arg(data.path()).output().unwrap();
     assert_eq!(wrong.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("mqtt://host:port"));
 
     let bad = data.path().join("bad.json");
     std::fs::write(&bad, "{}\n").unwrap();
-    let refused = Command::new(program)
-        .args(["import", "catalogue"])
-        .arg(&bad)
-        .arg("--data")
-        .arg(data.path())
-        .output()
-        .unwrap();
+    let refused =
+        Command::new(program).args(["import", "catalogue"]).arg(&bad).arg("--data").arg(data.path()).output().unwrap();
     assert_eq!(refused.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&refused.stdout).starts_with("line 1: missing field"));
 
     let mut child = Command::new(program)
-        .args([
-            "serve",
-            "--ready-json",
-            "--http",
-            "127.0.0.1:0",
-            "--broker-listen",
-            "127.0.0.1:0",
-            "--data",
-        ])
+        .args(["serve", "--ready-json", "--http", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0", "--data"])
         .arg(data.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let printed = Command::new(program)
-        .arg("pubkey")
-        .arg("--data")
-        .arg(data.path())
-        .output()
-        .unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&printed.stdout).trim(),
-        ready["public_key"].as_str().unwrap()
-    );
-    let signalled = Command::new("kill")
-        .arg("-TERM")
-        .arg(child.id().to_string())
-        .status()
-        .unwrap();
+    let printed = Command::new(program).arg("pubkey").arg("--data").arg(data.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&printed.stdout).trim(), ready["public_key"].as_str().unwrap());
+    let signalled = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap();
     assert!(signalled.success());
     assert!(child.wait().unwrap().success());
 }

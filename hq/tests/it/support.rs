@@ -5,8 +5,7 @@ use aisle_hq::sign::{Expected, verify};
 use aisle_hq::{Hq, hex};
 use bytes::Bytes;
 use checkout::wire::{
-    Ack, Ask, BatchHeader, BoxState, Hello, Question, Reply, Topics, Verdict, Welcome,
-    chain_preimage,
+    Ack, Ask, BatchHeader, BoxState, Hello, Question, Reply, Topics, Verdict, Welcome, chain_preimage,
 };
 use rumqttc::{AsyncClient, Event, LastWill, MqttOptions, Packet, Publish, QoS, Transport};
 use rusqlite::Connection;
@@ -19,27 +18,20 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
-const ANY_PORT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 pub(crate) fn config(dir: &TempDir) -> Config {
     Config {
         data: dir.path().into(),
         http: ANY_PORT,
-        broker: BrokerChoice::Embedded {
-            listen: ANY_PORT,
-            tls: None,
-        },
+        broker: BrokerChoice::Embedded { listen: ANY_PORT, tls: None },
         tenant: "demo".into(),
     }
 }
 
 pub(crate) async fn hq(config: &Config) -> Hq {
     let mut hq = Hq::start(config).await.unwrap();
-    timeout(SOON, hq.up.wait_for(|up| *up))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(SOON, hq.up.wait_for(|up| *up)).await.unwrap().unwrap();
     hq
 }
 
@@ -55,11 +47,7 @@ pub(crate) fn count(dir: &TempDir, sql: &str) -> i64 {
 pub(crate) async fn becomes(dir: &TempDir, sql: &str, wanted: i64) {
     let until = Instant::now() + SOON;
     while count(dir, sql) != wanted {
-        assert!(
-            Instant::now() < until,
-            "{sql} is {}, not {wanted}",
-            count(dir, sql)
-        );
+        assert!(Instant::now() < until, "{sql} is {}, not {wanted}", count(dir, sql));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -74,12 +62,7 @@ pub(crate) struct Journal {
 impl Journal {
     pub(crate) fn add(&mut self, body: impl Into<Vec<u8>>) {
         let body = body.into();
-        let hash = Sha256::digest(chain_preimage(
-            &self.hash(self.head()),
-            self.head() + 1,
-            &body,
-        ))
-        .into();
+        let hash = Sha256::digest(chain_preimage(&self.hash(self.head()), self.head() + 1, &body)).into();
         self.bodies.push(body);
         self.hashes.push(hash);
     }
@@ -93,11 +76,7 @@ impl Journal {
     }
 
     pub(crate) fn hash(&self, seq: u64) -> [u8; 32] {
-        if seq == 0 {
-            [0; 32]
-        } else {
-            self.hashes[seq as usize - 1]
-        }
+        if seq == 0 { [0; 32] } else { self.hashes[seq as usize - 1] }
     }
 
     pub(crate) fn batch(&self, journal: &str, epoch: u64, first: u64, last: u64) -> Vec<u8> {
@@ -181,27 +160,13 @@ impl TestBox {
             options.set_transport(transport);
         }
         let will = serde_json::to_vec(&state(false, 1, 1)).unwrap();
-        options.set_last_will(LastWill::new(
-            topics.of("state"),
-            will,
-            QoS::AtLeastOnce,
-            true,
-        ));
+        options.set_last_will(LastWill::new(topics.of("state"), will, QoS::AtLeastOnce, true));
         let (client, mut events) = AsyncClient::new(options, 100);
         for leaf in ["welcome", "ack", "reply"] {
-            client
-                .subscribe(topics.of(leaf), QoS::AtLeastOnce)
-                .await
-                .unwrap();
+            client.subscribe(topics.of(leaf), QoS::AtLeastOnce).await.unwrap();
         }
-        client
-            .subscribe("aisle/v1/demo/data/+", QoS::AtLeastOnce)
-            .await
-            .unwrap();
-        client
-            .subscribe("aisle/v1/demo/chunk/+", QoS::AtLeastOnce)
-            .await
-            .unwrap();
+        client.subscribe("aisle/v1/demo/data/+", QoS::AtLeastOnce).await.unwrap();
+        client.subscribe("aisle/v1/demo/chunk/+", QoS::AtLeastOnce).await.unwrap();
         let (tx, incoming) = mpsc::unbounded_channel();
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let pump = tokio::spawn(async move {
@@ -220,10 +185,7 @@ impl TestBox {
                 }
             }
         });
-        timeout(SOON, is_ready)
-            .await
-            .expect("subscribed in time")
-            .unwrap();
+        timeout(SOON, is_ready).await.expect("subscribed in time").unwrap();
         Self {
             id: id.into(),
             journal_id: format!("journal-of-{id}"),
@@ -240,10 +202,7 @@ impl TestBox {
 
     pub(crate) async fn say(&self, leaf: &str, payload: impl Into<Vec<u8>>) {
         let topic = self.topics.of(leaf);
-        self.client
-            .publish(topic, QoS::AtLeastOnce, leaf == "state", payload)
-            .await
-            .unwrap();
+        self.client.publish(topic, QoS::AtLeastOnce, leaf == "state", payload).await.unwrap();
     }
 
     /// The next message whose topic ends so; others are dropped.
@@ -251,11 +210,7 @@ impl TestBox {
         self.hear_within(topic_part, SOON).await
     }
 
-    pub(crate) async fn hear_within(
-        &mut self,
-        topic_part: &str,
-        patience: Duration,
-    ) -> Option<Bytes> {
+    pub(crate) async fn hear_within(&mut self, topic_part: &str, patience: Duration) -> Option<Bytes> {
         let until = Instant::now() + patience;
         loop {
             let publish = timeout_at(until, self.incoming.recv()).await.ok()??;
@@ -284,12 +239,7 @@ impl TestBox {
     /// The next welcome, its signature checked; a new epoch is taken up.
     pub(crate) async fn welcome(&mut self) -> Verdict {
         let token = self.hear("/welcome").await.expect("a welcome");
-        let expected = Expected {
-            tenant: "demo",
-            box_id: &self.id,
-            purpose: "welcome",
-            rev_seen: 0,
-        };
+        let expected = Expected { tenant: "demo", box_id: &self.id, purpose: "welcome", rev_seen: 0 };
         let token = std::str::from_utf8(&token).unwrap();
         let welcome: Welcome = verify(token, &self.public_key, expected).unwrap().doc;
         if let Verdict::NewEpoch { epoch, .. } = &welcome.verdict {
@@ -299,11 +249,7 @@ impl TestBox {
     }
 
     pub(crate) async fn send(&self, journal: &Journal, first: u64, last: u64) {
-        self.say(
-            "journal",
-            journal.batch(&self.journal_id, self.epoch, first, last),
-        )
-        .await;
+        self.say("journal", journal.batch(&self.journal_id, self.epoch, first, last)).await;
     }
 
     pub(crate) async fn ack(&mut self) -> Ack {
@@ -316,12 +262,7 @@ impl TestBox {
         let mut next = self.acked + 1;
         let mut patience = Instant::now() + Duration::from_secs(60);
         while self.acked < journal.head() {
-            assert!(
-                Instant::now() < patience,
-                "stuck at {} of {}",
-                self.acked,
-                journal.head()
-            );
+            assert!(Instant::now() < patience, "stuck at {} of {}", self.acked, journal.head());
             while next <= journal.head() && next <= self.acked + 8 * batch {
                 let last = (next + batch - 1).min(journal.head());
                 self.send(journal, next, last).await;
@@ -343,11 +284,7 @@ impl TestBox {
     }
 
     pub(crate) async fn ask(&self, id: u64, what: Question) {
-        let ask = Ask {
-            id,
-            wait_ms: 5000,
-            what,
-        };
+        let ask = Ask { id, wait_ms: 5000, what };
         self.say("ask", serde_json::to_vec(&ask).unwrap()).await;
     }
 

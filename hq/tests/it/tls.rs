@@ -21,38 +21,21 @@ fn ca(dir: &Path, name: &str) -> Ca {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let path = dir.join(format!("{name}.pem"));
     std::fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
-<<<<<<< HEAD
     Ca { issuer: Issuer::new(params, key), path }
-=======
-    Ca {
-        issuer: Issuer::new(params, key),
-        path,
-    }
->>>>>>> refs/heads/hq
 }
 
 fn identity(dir: &Path, ca: &Ca, name: &str) -> (PathBuf, PathBuf) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &ca.issuer).unwrap();
-    let (cert_path, key_path) = (
-        dir.join(format!("{name}.crt")),
-        dir.join(format!("{name}.key")),
-    );
+    let (cert_path, key_path) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
     std::fs::write(&cert_path, certificate.pem()).unwrap();
     std::fs::write(&key_path, key.serialize_pem()).unwrap();
     (cert_path, key_path)
 }
 
 fn transport(ca: &Ca, identity: Option<(PathBuf, PathBuf)>) -> Transport {
-<<<<<<< HEAD
     let tls = ClientTls { ca: ca.path.clone(), identity };
-=======
-    let tls = ClientTls {
-        ca: ca.path.clone(),
-        identity,
-    };
->>>>>>> refs/heads/hq
     Transport::tls_with_config(tls.config().unwrap().into())
 }
 
@@ -60,10 +43,7 @@ async fn refused(port: u16, transport: Transport) -> bool {
     let mut options = MqttOptions::new("stranger", "localhost", port);
     options.set_transport(transport);
     let (client, mut events) = AsyncClient::new(options, 1);
-    let refused = timeout(Duration::from_secs(10), events.poll())
-        .await
-        .unwrap()
-        .is_err();
+    let refused = timeout(Duration::from_secs(10), events.poll()).await.unwrap().is_err();
     drop(client);
     refused
 }
@@ -75,20 +55,8 @@ async fn only_certificates_of_our_ca_get_in_and_a_silent_connection_holds_up_nob
     let theirs = ca(certs.path(), "theirs");
     let (cert, key) = identity(certs.path(), &ours, "localhost");
     let mut settings = config(&data);
-<<<<<<< HEAD
     let server = ServerTls { ca: ours.path.clone(), cert: cert.clone(), key: key.clone() };
     let client = ClientTls { ca: ours.path.clone(), identity: Some((cert, key)) };
-=======
-    let server = ServerTls {
-        ca: ours.path.clone(),
-        cert: cert.clone(),
-        key: key.clone(),
-    };
-    let client = ClientTls {
-        ca: ours.path.clone(),
-        identity: Some((cert, key)),
-    };
->>>>>>> refs/heads/hq
     settings.broker = BrokerChoice::Embedded {
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: Some((server, client, "localhost".into())),
@@ -106,19 +74,10 @@ async fn only_certificates_of_our_ca_get_in_and_a_silent_connection_holds_up_nob
     one.drain(&journal, 1).await;
     assert_eq!(count(&data, "SELECT count(*) FROM sale"), 1);
 
-    assert!(
-        refused(port, transport(&ours, None)).await,
-        "no certificate"
-    );
+    assert!(refused(port, transport(&ours, None)).await, "no certificate");
     let foreign = identity(certs.path(), &theirs, "box-2");
-    assert!(
-        refused(port, transport(&ours, Some(foreign))).await,
-        "a certificate of another CA"
-    );
+    assert!(refused(port, transport(&ours, Some(foreign))).await, "a certificate of another CA");
     let own = identity(certs.path(), &ours, "box-3");
-    assert!(
-        refused(port, transport(&theirs, Some(own))).await,
-        "the box does not trust this broker"
-    );
+    assert!(refused(port, transport(&theirs, Some(own))).await, "the box does not trust this broker");
     assert!(refused(port, Transport::Tcp).await, "no TLS");
 }
