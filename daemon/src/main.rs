@@ -4,6 +4,7 @@ use aisled::config::Config;
 use aisled::{client, demo, http, journal, run, sync, wire_trace};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -77,7 +78,8 @@ fn main() -> ExitCode {
         }
     };
     let filter = EnvFilter::try_from_env("AISLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     let (ended, code) = perform(cli.command);
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,12 +7,16 @@ use drivers::Out;
 use drivers::sim::{SIMS, Sim, SimIn};
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_serial::{SerialPort as _, SerialStream};
+
+/// Opening a line must not make it this process's terminal (fcntl.h, the same number on x86-64 and ARM).
+const O_NOCTTY: i32 = 0o400;
 
 /// A stand-in that runs; dropped, the device is unplugged.
 #[derive(Debug)]
@@ -64,13 +68,14 @@ pub fn build(driver: &str, options: &Value) -> Result<Box<dyn Sim>> {
 /// # Errors
 /// The system gives none.
 pub fn on_pty(sim: Box<dyn Sim>) -> Result<Running> {
-    let (ours, mut theirs) = SerialStream::pair().context("no pseudo-terminal")?;
-    theirs.set_exclusive(false)?;
+    let (ours, theirs) = SerialStream::pair().context("no pseudo-terminal")?;
     let path = theirs.name().context("a pseudo-terminal without a name")?;
+    // Held open without a lock: a line nobody holds ends with an error each time the daemon closes it.
+    let held = std::fs::OpenOptions::new().read(true).write(true).custom_flags(O_NOCTTY).open(&path)?;
+    drop(theirs);
     let (host, controls, state) = Host::new(sim);
     let task = tokio::spawn(async move {
-        // Held open: a line nobody holds ends with an error each time the daemon closes it.
-        let _theirs = theirs;
+        let _held = held;
         host.serve_for_ever(Box::new(ours)).await;
     });
     Ok(Running { link: format!("serial:{path}"), controls, state, task })

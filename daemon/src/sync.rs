@@ -153,7 +153,7 @@ impl Link<'_> {
         let silence = keep_alive.mul_f64(2.5);
         let mut heard = Instant::now();
         let mut state = tokio::time::interval(STATE_EVERY);
-        let mut hello = tokio::time::interval(HELLO_EVERY);
+        let mut hello = tokio::time::interval_at(Instant::now() + HELLO_EVERY, HELLO_EVERY);
         let mut connected = false;
         let mut head = self.sync.picture.clone();
         let mut gather: Option<Instant> = None;

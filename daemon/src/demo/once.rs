@@ -13,7 +13,7 @@ const LANE: &str = "/api/lane/1";
 const VIEW: &str = "/api/view/1";
 /// Three by the piece, one by weight over the scale, one nobody knows.
 const GOODS: [&str; 3] = ["6901234567892", "6920000000005", "6940000000003"];
-const PEARS: &str = "2112345000001";
+const PEARS: &str = "2112345000008";
 const PEARS_G: u32 = 450;
 const UNKNOWN: &str = "4006381333931";
 const MEMBER: &str = "M1234567897";
