@@ -46,6 +46,7 @@ export function weighing(m) {
     h("h1", {}, t("weighing_title")),
     item ? h("p", { class: "lead name" }, say(item.name), " ", h("span", { class: "quiet amount" }, `${m.amount(item.unit_price)}/kg`)) : null,
     h("p", { class: "lead quiet" }, t("weighing_text")),
+    h("button", { type: "button", class: "calm", onclick: () => m.ask({ cancel_weighing: {} }) }, t("cancel")),
   );
 }
 

@@ -1,10 +1,10 @@
 //! From journal bodies to rows a retailer asks about: events, sales, dead letters.
 
 use crate::store::{alarm, int, now_ms};
-use checkout::words::Name;
+use checkout::basket::Sale;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -72,83 +72,31 @@ struct Nested {
 
 #[derive(Deserialize)]
 struct Basket {
-    completed: Completed,
-}
-
-/// A completed transaction as the box tells it. Unknown fields are the business of later versions.
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Completed {
-    pub(crate) transaction: String,
-    pub(crate) receipt: u64,
-    pub(crate) total: i64,
-    #[serde(default)]
-    pub(crate) discount: i64,
-    #[serde(default)]
-    pub(crate) change: i64,
-    #[serde(default)]
-    pub(crate) member: Option<String>,
-    pub(crate) currency: String,
-    #[serde(default)]
-    pub(crate) taxes: Vec<Tax>,
-    #[serde(default)]
-    pub(crate) tenders: Vec<Tender>,
-    #[serde(default)]
-    pub(crate) lines: Vec<Line>,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Tax {
-    pub(crate) rate_bp: i64,
-    pub(crate) net: i64,
-    pub(crate) tax: i64,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Tender {
-    pub(crate) tender: String,
-    pub(crate) kind: String,
-    pub(crate) amount: i64,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Line {
-    pub(crate) no: i64,
-    pub(crate) key: String,
-    #[serde(default)]
-    pub(crate) name: Name,
-    pub(crate) quantity: i64,
-    #[serde(default)]
-    pub(crate) weight_g: Option<i64>,
-    pub(crate) unit_price: i64,
-    #[serde(default)]
-    pub(crate) discount: i64,
-    pub(crate) total: i64,
-    #[serde(default)]
-    pub(crate) price_book: String,
+    completed: Sale,
 }
 
 /// A transaction completes once in its life, whatever is sent again and by whom.
-fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale: &Completed) -> rusqlite::Result<()> {
+fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale: &Sale) -> rusqlite::Result<()> {
     let said = serde_json::to_vec(&(envelope.lane, sale)).unwrap_or_default();
     let content: [u8; 32] = Sha256::digest(said).into();
-    let tax: i64 = sale.taxes.iter().fold(0, |sum, tax| sum.saturating_add(tax.tax));
+    let tax: i64 = sale.taxes.iter().fold(0, |sum, tax| sum.saturating_add(tax.tax.0));
     let inserted = txn
         .prepare_cached(
             "INSERT OR IGNORE INTO sale (transaction_id, box, lane, receipt_no, at, total, tax, discount, change,
                 currency, member, epoch, seq, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
-            sale.transaction,
+            sale.transaction.0,
             origin.box_id,
             envelope.lane,
-            int(sale.receipt),
+            int(sale.receipt.0),
             envelope.utc,
-            sale.total,
+            sale.total.0,
             tax,
-            sale.discount,
-            sale.change,
+            sale.discount.0,
+            sale.change.0,
             sale.currency,
-            sale.member,
+            sale.member.as_ref().map(|member| &member.0),
             int(origin.epoch),
             int(origin.seq),
             content
@@ -158,7 +106,7 @@ fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale
     }
     let first: Option<[u8; 32]> = txn
         .prepare_cached("SELECT content FROM sale WHERE transaction_id = ?1")?
-        .query_row([&sale.transaction], |row| row.get(0))
+        .query_row([&sale.transaction.0], |row| row.get(0))
         .optional()?;
     if first != Some(content) {
         let detail = format!("transaction {} was completed again with other content", sale.transaction);
@@ -167,36 +115,36 @@ fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale
     Ok(())
 }
 
-fn parts(txn: &Transaction<'_>, sale: &Completed) -> rusqlite::Result<()> {
+fn parts(txn: &Transaction<'_>, sale: &Sale) -> rusqlite::Result<()> {
     let mut lines = txn.prepare_cached(
         "INSERT OR IGNORE INTO sale_line (transaction_id, no, item, name_zh, name_en, quantity, weight_g, unit_price,
             discount, total, price_book) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     for line in &sale.lines {
         lines.execute(params![
-            sale.transaction,
-            line.no,
-            line.key,
+            sale.transaction.0,
+            line.no.0,
+            line.key.0,
             line.name.zh,
             line.name.en,
             line.quantity,
             line.weight_g,
-            line.unit_price,
-            line.discount,
-            line.total,
-            line.price_book
+            line.unit_price.0,
+            line.discount.0,
+            line.total.0,
+            line.price_book.0
         ])?;
     }
     let mut tenders = txn.prepare_cached(
         "INSERT OR IGNORE INTO sale_tender (transaction_id, tender, kind, amount) VALUES (?1, ?2, ?3, ?4)",
     )?;
     for tender in &sale.tenders {
-        tenders.execute(params![sale.transaction, tender.tender, tender.kind, tender.amount])?;
+        tenders.execute(params![sale.transaction.0, tender.tender.0, tender.kind.code(), tender.amount.0])?;
     }
     let mut taxes = txn
         .prepare_cached("INSERT OR IGNORE INTO sale_tax (transaction_id, rate_bp, net, tax) VALUES (?1, ?2, ?3, ?4)")?;
     for tax in &sale.taxes {
-        taxes.execute(params![sale.transaction, tax.rate_bp, tax.net, tax.tax])?;
+        taxes.execute(params![sale.transaction.0, tax.rate_bp, tax.net.0, tax.tax.0])?;
     }
     Ok(())
 }

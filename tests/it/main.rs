@@ -1,1 +1,8 @@
+//! Whole-store scenarios over real processes: the programs a shop runs, real lines, a real broker, `kill -9`.
 
+mod bad_input;
+mod demo;
+mod page;
+mod power;
+mod privacy;
+mod sync;

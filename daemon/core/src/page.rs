@@ -34,6 +34,8 @@ pub enum PageRequest {
     },
     /// Back out of a payment that waits for a card or a code.
     CancelPayment {},
+    /// Leave what waits for its weight.
+    CancelWeighing {},
     CallHelp {},
     Speak {
         language: Language,

@@ -11,7 +11,7 @@ use crate::tender::{Tender, TenderState};
 use crate::turn::{LaneLive, Live};
 use crate::view::{
     DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, Phase, ReceiptView, SavingView, TenderKind,
-    TenderView, View,
+    TenderView, View, WeighingView,
 };
 use crate::words::{DeviceId, Money, Name};
 use alloc::vec::Vec;
@@ -59,6 +59,10 @@ impl Store {
                 hint: face.hint,
                 outcome: face.outcome,
             }),
+            weighing: live
+                .weighing
+                .as_ref()
+                .map(|(item, _)| WeighingView { name: item.name.clone(), unit_price: item.price }),
             tender: tender_view(basket, tender, live),
             interventions: interventions(basket),
             help_since: facts.and_then(|facts| facts.help_since),

@@ -218,6 +218,9 @@ impl Turn<'_> {
             PageRequest::RemoveMember {} => self.remove_member(lane),
             PageRequest::Pay { method } => self.pay(lane, method, false),
             PageRequest::CancelPayment {} => self.cancel_payment(lane),
+            PageRequest::CancelWeighing {} => {
+                self.live.lane(lane).weighing.take().map(drop).ok_or(Refused::NothingHere)
+            }
             PageRequest::CallHelp {} => {
                 self.call_help(lane);
                 Ok(())

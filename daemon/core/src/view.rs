@@ -47,6 +47,8 @@ pub struct LaneView {
     pub due: Money,
     pub member: Option<MemberView>,
     pub face: Option<FaceView>,
+    /// What waits for its weight.
+    pub weighing: Option<WeighingView>,
     pub tender: Option<TenderView>,
     pub interventions: Vec<InterventionView>,
     /// Help was called and nobody has come yet.
@@ -149,6 +151,13 @@ impl From<&FaceOutcome> for FaceEnd {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeighingView {
+    pub name: Name,
+    /// Per kilogram.
+    pub unit_price: Money,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenderView {
     /// `None` while a wallet tender still waits for its code.
     pub tender: Option<TenderId>,
@@ -167,6 +176,16 @@ pub enum TenderKind {
 }
 
 impl TenderKind {
+    /// As in the journal.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Card => "card",
+            Self::Cash => "cash",
+            Self::Wallet => "wallet",
+        }
+    }
+
     #[must_use]
     pub fn name(self) -> Name {
         let (zh, en) = match self {

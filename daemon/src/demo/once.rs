@@ -70,9 +70,20 @@ async fn shop(desk: &Desk, addresses: Addresses) -> Result<()> {
     wait(addresses, "the weighed line", |view| view["view"]["lines"][GOODS.len()]["weight_g"] == PEARS_G).await?;
     scan(desk, UNKNOWN).await?;
     wait(addresses, "the refusal of an unknown code", |view| view["view"]["notice"]["good"] == false).await?;
-    scan(desk, MEMBER).await?;
-    wait(addresses, "the member", |view| view["view"]["member"]["by_face"] == false).await?;
-    Ok(())
+    identify(desk, addresses).await
+}
+
+/// Members arrive a moment after the goods, and a person would scan again too.
+async fn identify(desk: &Desk, addresses: Addresses) -> Result<()> {
+    for _ in 0..20 {
+        scan(desk, MEMBER).await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let (_, view) = ask(move || client::get(addresses.pages, VIEW)).await?;
+        if view["view"]["member"]["by_face"] == false {
+            return Ok(());
+        }
+    }
+    bail!("the member's code {MEMBER} is not known to the store")
 }
 
 /// `match` where models and photographs are there, `skipped` where they are not; anything else fails the demo.

@@ -1,0 +1,54 @@
+//! The journal's format is read for ever: each variant has a sample here that today's code must still read, and only additions are allowed.
+
+use checkout::event::Record;
+
+const SAMPLES: &str = include_str!("samples.ndjson");
+
+#[test]
+fn every_stored_sample_is_read_and_written_back_as_it_was() {
+    for (number, line) in SAMPLES.lines().enumerate() {
+        let record: Record =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("sample {}: {error}", number + 1));
+        assert_eq!(serde_json::to_string(&record).unwrap(), line, "sample {}", number + 1);
+    }
+}
+
+#[test]
+fn every_variant_has_a_sample() {
+    for variant in [
+        "booted",
+        "device_up",
+        "device_down",
+        "dataset_activated",
+        "epoch_opened",
+        "day_closed",
+        "intervention_raised",
+        "intervention_answered",
+        "help_called",
+        "help_ended",
+        "receipt_sent",
+        "receipt_printed",
+        "basket\":{\"started",
+        "line_added",
+        "line_refused",
+        "quantity_changed",
+        "line_voided",
+        "savings_set",
+        "voided",
+        "completed",
+        "face_consented",
+        "face_ended",
+        "identified",
+        "removed",
+        "tender\":{\"started",
+        "card_answered",
+        "approved\":{\"tender",
+        "declined",
+        "in_doubt",
+        "handed_to_staff",
+        "resolved",
+        "terminal_seen",
+    ] {
+        assert!(SAMPLES.contains(variant), "{variant} has no sample");
+    }
+}

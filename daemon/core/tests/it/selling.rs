@@ -1,0 +1,197 @@
+//! A lane sells: each test is a sentence a cashier would say.
+
+use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Shelf, config, scan, shelf};
+use checkout::basket::{BasketEvent, LineRefusal};
+use checkout::device::{
+    CardOutcome, DeviceCommand, DeviceEvent, FaceEvent, FaceOutcome, TerminalCommand, TerminalEvent, Weight,
+};
+use checkout::event::Event;
+use checkout::page::{Method, PageRequest, Refused, StaffRequest};
+use checkout::store::PortStatus;
+use checkout::view::{FaceEnd, LaneView, Phase};
+use checkout::words::{Attempt, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, StaffId, Utc};
+use checkout::{Effect, Input, Step, Store};
+
+/// Two lanes with all devices up, at an easy hour.
+struct Till {
+    store: Store,
+    shelf: Shelf,
+    clock: u64,
+    last: Step,
+}
+
+impl Till {
+    fn open() -> Self {
+        let mut till = Self { store: Store::new(config()), shelf: shelf(), clock: 0, last: Step::default() };
+        till.take(Input::Boot { version: "test".into() });
+        for device in
+            ["scanner-1", "scale-1", "terminal-1", "printer-1", "scanner-2", "terminal-2", "printer-2", "vision"]
+        {
+            till.take(Input::Port { device: device.into(), status: PortStatus::Up });
+        }
+        till
+    }
+
+    fn take(&mut self, input: Input) -> &Step {
+        self.clock += 10;
+        self.last = Step::default();
+        let now = Now { mono: Mono(self.clock), utc: Utc(1_790_000_000_000) };
+        self.store.step(now, input, &self.shelf, &mut self.last);
+        &self.last
+    }
+
+    fn press(&mut self, lane: u16, what: PageRequest) -> Result<(), Refused> {
+        let step = self.take(Input::Page { lane: LaneId(lane), request: RequestId(1), what });
+        let reply = step.effects.iter().find_map(|effect| match effect {
+            Effect::Reply { result, .. } => Some(*result),
+            Effect::Device { .. } | Effect::Ask { .. } => None,
+        });
+        reply.expect("every press is answered")
+    }
+
+    fn staff(&mut self, lane: u16, request: StaffRequest) -> Result<(), Refused> {
+        self.press(lane, PageRequest::Staff { staff: StaffId("s-1".into()), request })
+    }
+
+    fn lane(&self, lane: u16) -> LaneView {
+        self.store.view(&self.shelf).lanes.into_iter().find(|view| view.lane.0 == lane).expect("the lane is configured")
+    }
+
+    fn said(&self, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.last.events.iter().any(|record| wanted(&record.event))
+    }
+}
+
+#[test]
+fn three_packets_cost_eight_and_a_member_pays_the_better_of_two_prices() {
+    let mut till = Till::open();
+    for _ in 0..2 {
+        till.take(scan(1, NOODLES));
+    }
+    assert_eq!(till.lane(1).total, Money(600));
+    till.take(scan(1, MEMBER));
+    assert_eq!((till.lane(1).total, till.lane(1).discount), (Money(560), Money(40)), "member price for two");
+    till.take(scan(1, NOODLES));
+    let view = till.lane(1);
+    assert_eq!((view.lines.len(), view.total), (1, Money(800)), "three for eight beats the member price");
+    till.press(1, PageRequest::RemoveMember {}).unwrap();
+    till.press(1, PageRequest::SetQuantity { line: LineNo(1), quantity: 4 }).unwrap();
+    assert_eq!(till.lane(1).total, Money(1100), "three for eight and one more");
+}
+
+#[test]
+fn goods_by_weight_wait_for_a_stable_weight_and_nothing_else_prices_them() {
+    let mut till = Till::open();
+    let step = till.take(scan(1, PEARS));
+    assert!(
+        step.effects.iter().any(|effect| matches!(effect, Effect::Device { command: DeviceCommand::ReadWeight, .. }))
+    );
+    assert_eq!(till.lane(1).phase, Phase::Weighing);
+    let fault = DeviceEvent::Weight(Weight::Fault(checkout::device::ScaleFault::Moving));
+    till.take(Input::Device { device: "scale-1".into(), event: fault });
+    assert!(till.lane(1).lines.is_empty());
+    let stable = DeviceEvent::Weight(Weight::Stable(Grams(455)));
+    till.take(Input::Device { device: "scale-1".into(), event: stable });
+    // 7.98 a kilogram for 455 g is 3.6309: rounded to the nearest cent.
+    assert_eq!(till.lane(1).total, Money(363));
+}
+
+#[test]
+fn an_unknown_code_is_a_sound_and_an_event_and_no_line() {
+    let mut till = Till::open();
+    till.take(scan(1, "4006381333931"));
+    assert!(till.said(|event| matches!(
+        event,
+        Event::Basket(BasketEvent::LineRefused { reason: LineRefusal::UnknownItem, .. })
+    )));
+    assert!(till.lane(1).lines.is_empty() && till.lane(1).phase == Phase::Idle);
+}
+
+#[test]
+fn an_age_check_blocks_paying_until_staff_answer_and_a_no_takes_the_bottle_out() {
+    let mut till = Till::open();
+    till.take(scan(1, SPIRITS));
+    till.take(scan(1, COLA));
+    assert_eq!(till.press(1, PageRequest::Pay { method: Method::Card }), Err(Refused::Intervention));
+    let asked = till.lane(1).interventions[0].id;
+    till.staff(1, StaffRequest::Answer { intervention: asked, approved: false }).unwrap();
+    assert_eq!(till.lane(1).total, Money(350));
+    assert_eq!(till.press(1, PageRequest::Pay { method: Method::Card }), Ok(()));
+}
+
+#[test]
+fn cash_is_taken_by_staff_at_a_staffed_lane_with_change() {
+    let mut till = Till::open();
+    till.take(scan(2, COLA));
+    assert_eq!(
+        till.press(2, PageRequest::Pay { method: Method::Cash { given: Money(500) } }),
+        Err(Refused::CashNeedsStaff)
+    );
+    assert_eq!(till.staff(2, StaffRequest::TakeCash { given: Money(300) }), Err(Refused::NotEnough));
+    till.staff(2, StaffRequest::TakeCash { given: Money(500) }).unwrap();
+    let receipt = till.lane(2).receipt.expect("a sale has a receipt").receipt;
+    assert_eq!((receipt.total, receipt.change, receipt.number.0), (Money(350), Money(150), 1));
+    till.take(scan(1, COLA));
+    assert_eq!(
+        till.staff(1, StaffRequest::TakeCash { given: Money(500) }),
+        Err(Refused::CashNeedsStaff),
+        "a kiosk has no drawer"
+    );
+}
+
+#[test]
+fn a_declined_card_leaves_the_basket_to_be_paid_again_under_a_new_attempt() {
+    let mut till = Till::open();
+    till.take(scan(1, COLA));
+    till.press(1, PageRequest::Pay { method: Method::Card }).unwrap();
+    let tender = till.lane(1).tender.and_then(|tender| tender.tender).expect("a tender is under way");
+    assert_eq!(till.press(1, PageRequest::VoidTransaction {}), Err(Refused::Paying));
+    let answer = TerminalEvent::Answered { tender: tender.clone(), outcome: CardOutcome::Declined { code: 5 } };
+    till.take(Input::Device { device: "terminal-1".into(), event: DeviceEvent::Terminal(answer) });
+    let acknowledged = |effect: &Effect| {
+        matches!(effect, Effect::Device { command: DeviceCommand::Terminal(TerminalCommand::Acknowledge { .. }), .. })
+    };
+    assert!(till.last.effects.iter().any(acknowledged));
+    assert_eq!(till.lane(1).phase, Phase::Scanning);
+    till.press(1, PageRequest::Pay { method: Method::Card }).unwrap();
+    let second = till.lane(1).tender.and_then(|tender| tender.tender).expect("a second tender");
+    assert_ne!(second, tender);
+}
+
+#[test]
+fn a_face_identifies_only_after_consent_only_its_own_attempt_and_never_pays() {
+    let mut till = Till::open();
+    till.take(scan(1, COLA));
+    let outcome = |attempt| DeviceEvent::Face {
+        attempt: Attempt(attempt),
+        event: FaceEvent::Outcome(FaceOutcome::Match { member: "m-1".into(), score_milli: 900 }),
+    };
+    till.take(Input::Device { device: "vision".into(), event: outcome(1) });
+    assert!(till.lane(1).member.is_none(), "nobody asked");
+    assert_eq!(till.press(1, PageRequest::Recognise { consent: String::new() }), Err(Refused::FaceUnavailable));
+    till.press(1, PageRequest::Recognise { consent: "face-consent-1".into() }).unwrap();
+    till.take(Input::Device { device: "vision".into(), event: outcome(7) });
+    assert!(till.lane(1).member.is_none(), "an answer to another attempt");
+    till.take(Input::Device { device: "vision".into(), event: outcome(1) });
+    let view = till.lane(1);
+    assert_eq!(view.member.expect("recognised").masked, "王**");
+    assert_eq!(view.face.and_then(|face| face.outcome), Some(FaceEnd::Match));
+    assert_eq!((view.phase, view.paid), (Phase::Scanning, Money::ZERO));
+}
+
+#[test]
+fn the_journal_replays_to_the_same_store_after_the_catalogue_changed() {
+    let mut till = Till::open();
+    let mut journal = Vec::new();
+    for input in [scan(1, COLA), scan(1, NOODLES), scan(1, MEMBER), scan(2, COLA), scan(2, "4006381333931")] {
+        till.take(input);
+        journal.extend(till.last.events.clone());
+    }
+    till.staff(2, StaffRequest::TakeCash { given: Money(350) }).unwrap();
+    journal.extend(till.last.events.clone());
+    let mut replayed = Store::new(config());
+    journal.iter().for_each(|record| replayed.apply(record));
+    till.shelf.items.clear();
+    till.shelf.book = "pb-2".into();
+    assert_eq!(replayed.facts().lanes, till.store.facts().lanes);
+}
