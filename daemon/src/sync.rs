@@ -346,8 +346,8 @@ impl Link<'_> {
 
     /// The core takes what sync brings or the connection ends: nothing is dropped in between.
     fn tell(&self, input: ToCore) -> Result<()> {
-        let sent = tokio::task::block_in_place(|| self.sync.core.blocking_send(input));
-        sent.map_err(|_| anyhow::Error::new(Ended))
+        let sent = tokio::task::block_in_place(|| self.sync.core.blocking_send(input).is_ok());
+        if sent { Ok(()) } else { Err(anyhow::Error::new(Ended)) }
     }
 
     fn backlog(&self) -> u64 {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 /// Lane number, kind.
@@ -52,7 +52,7 @@ impl Desk {
                 devices.push(Device { name: format!("{kind}-{lane}"), kind, driver, lane, running });
             }
         }
-        let photos = options.faces.as_ref().map(photos).unwrap_or_default();
+        let photos = options.faces.as_deref().map(photos).unwrap_or_default();
         Ok(Self { devices, vision_socket: options.folder.join("vision.sock"), photos })
     }
 
@@ -132,7 +132,7 @@ fn translated(kind: &str, verb: &Value) -> Vec<Value> {
 }
 
 /// What of the test photographs is there.
-fn photos(folder: &PathBuf) -> BTreeMap<&'static str, Photos> {
+fn photos(folder: &Path) -> BTreeMap<&'static str, Photos> {
     let sets: [(&str, &str, &str, &[&str]); 4] = [
         ("member", "会员（已登记人脸）", "A member, enrolled", &["photos/person_a_1.jpg", "photos/person_a_480p.jpg"]),
         ("stranger", "陌生顾客", "A stranger", &["photos/person_b.jpg", "photos/person_b_2.jpg"]),
