@@ -262,7 +262,7 @@ scanners = ["scanner-1"]
             ("scanner-line", "scaner", "scanner-line"),
             ("scanners = [\"scanner-1\"]", "scanners = [\"scanner-2\"]", "no device scanner-2"),
             ("scanners = [\"scanner-1\"]", "printer = \"scanner-1\"", "is a scanner, not a printer"),
-            ("\"CNY\"", "\"XXX\"", "CNY, EUR"),
+            ("\"CNY\"", "\"QQQ\"", "CNY, EUR"),
             ("serial:/dev", "serail:/dev", "serial:"),
             ("box = \"b1\"", "box = \"b/1\"", "letters, digits"),
         ] {

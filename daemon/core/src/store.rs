@@ -105,7 +105,10 @@ impl Turn<'_> {
     pub(crate) fn port(&mut self, device: DeviceId, status: PortStatus) {
         match status {
             PortStatus::Up => self.device_up(device),
-            PortStatus::Down { reason } => self.device_down(device, Name { zh: "未连接".into(), en: reason }),
+            PortStatus::Down { reason } => {
+                // Pages say it in plain words; the reason is for the journal and whoever reads it.
+                self.device_down(device, Name { zh: "未连接".into(), en: "not connected".into() }, reason);
+            }
         }
     }
 
@@ -126,15 +129,15 @@ impl Turn<'_> {
             return self.device_up(device.clone());
         }
         if self.live.device(device).detail.as_ref() != Some(&detail) {
-            self.device_down(device.clone(), detail);
+            let reason = detail.en.clone();
+            self.device_down(device.clone(), detail, reason);
         }
     }
 
-    fn device_down(&mut self, device: DeviceId, detail: Name) {
+    fn device_down(&mut self, device: DeviceId, detail: Name, reason: String) {
         let state = self.live.device(&device);
         let told = !state.up && state.detail.is_some();
         state.up = false;
-        let reason = detail.en.clone();
         state.detail = Some(detail);
         if told {
             return;
