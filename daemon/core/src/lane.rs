@@ -171,7 +171,8 @@ impl Turn<'_> {
 
     /// After a restart or when the printer comes back: a receipt nobody saw printed is printed, marked as a copy if it was sent before.
     pub(crate) fn reprint_unconfirmed(&mut self, lane: LaneId) {
-        let pending = self.facts.lane(lane).last_sale.as_ref().is_some_and(|last| !last.printed);
+        // One copy by itself; a printer that never confirms would otherwise print for ever.
+        let pending = self.facts.lane(lane).last_sale.as_ref().is_some_and(|last| !last.printed && last.prints < 2);
         let up = self
             .config
             .lane(lane)
