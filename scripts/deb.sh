@@ -59,6 +59,7 @@ pack() {
     install -D -m 644 systemd/aisle.tmpfiles.conf "$root/usr/lib/tmpfiles.d/aisle.conf"
     install -D -m 644 systemd/70-aisle.rules "$root/usr/lib/udev/rules.d/70-aisle.rules"
     install -D -m 644 systemd/aisled.toml "$root/etc/aisle/aisled.toml"
+    install -D -m 644 systemd/aisle-hq.toml "$root/etc/aisle/aisle-hq.toml"
     install -D -m 644 README.md "$root/usr/share/doc/aisle/README.md"
     install -D -m 644 NOTICE "$root/usr/share/doc/aisle/NOTICE"
     install -D -m 644 scripts/debian/copyright "$root/usr/share/doc/aisle/copyright"
@@ -66,7 +67,7 @@ pack() {
     chmod 644 "$root/usr/share/doc/aisle/changelog.gz"
 
     sed "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@LIBC@/$libc/; s/@SIZE@/$(du -sk --exclude=DEBIAN "$root" | cut -f1)/" scripts/debian/control >"$root/DEBIAN/control"
-    echo /etc/aisle/aisled.toml >"$root/DEBIAN/conffiles"
+    printf '%s\n' /etc/aisle/aisled.toml /etc/aisle/aisle-hq.toml >"$root/DEBIAN/conffiles"
     install -m 755 scripts/debian/{postinst,prerm,postrm} "$root/DEBIAN/"
     (cd "$root" && find . -type f ! -path './DEBIAN/*' ! -path './etc/*' -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
 

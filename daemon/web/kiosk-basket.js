@@ -3,7 +3,7 @@
 import { kilograms } from "/web/aisle.js";
 import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
-import { say, t } from "/web/i18n.js";
+import { knows, say, t } from "/web/i18n.js";
 
 const QUANTITY_MOST = 999;
 /** Quantities asked for and not yet shown, so that a quick second press counts from the first. */
@@ -85,7 +85,7 @@ function checkout(m) {
     h("button", { ...more, onclick: () => m.open("code") }, icon("keypad"), t("code_key")),
     sums(m),
     payButton(m),
-    h("button", { type: "button", class: "plain", disabled: m.view.lines.length === 0, onclick: () => m.open("give_up") }, t("shopping_end")),
+    h("button", { type: "button", class: "plain", onclick: () => (m.view.lines.length === 0 ? m.ask({ void_transaction: {} }) : m.open("give_up")) }, t("shopping_end")),
   );
 }
 
@@ -96,9 +96,15 @@ export function memberChip(m) {
     "div",
     { class: "member" },
     icon(member.by_face ? "face" : "member"),
-    h("p", {}, h("strong", { class: "amount" }, member.masked), " ", h("span", { class: "quiet" }, member.level || t("member"))),
+    h("p", {}, h("strong", { class: "amount" }, member.masked), " ", h("span", { class: "quiet" }, levelName(member.level))),
     h("button", { type: "button", class: "plain", "aria-label": t("member_remove"), onclick: () => m.ask({ remove_member: {} }) }, icon("close")),
   );
+}
+
+/** A level of the shop's own making is shown as it is written. */
+function levelName(level) {
+  if (!level) return t("member");
+  return knows(`level_${level}`) ? t(`level_${level}`) : level;
 }
 
 function sums(m) {

@@ -45,7 +45,7 @@ function heard(message) {
   speak(view.language);
   if (before?.phase !== view.phase) entered();
   else if (before.pieces !== view.pieces || before.total !== view.total) changed(before);
-  if (view.member && !before?.member && ui.panel === "member") ui.panel = null;
+  if (view.member && !before?.member) recognised();
   if (ui.panel && !PANELS[view.phase]?.includes(ui.panel)) ui.panel = null;
   if (view.notice && isNews(view.lane, view.notice.serial)) notice(view.notice.good, say(view.notice.text));
   draw();
@@ -65,6 +65,12 @@ function changed(before) {
   ui.fresh = view.lines.findLast(grown)?.no ?? null;
   ui.touched = Date.now();
   quiet();
+}
+
+function recognised() {
+  ui.touched = Date.now();
+  quiet();
+  if (ui.panel === "member") ui.panel = null;
 }
 
 function draw() {
@@ -94,7 +100,7 @@ function secondsLeft() {
 /** A basket somebody may have walked away from; never one that money or a person is busy with. */
 function maybeLeft() {
   const busy = view.paid !== 0 || view.interventions.length > 0 || view.help_since !== null || lookingNow();
-  return view.phase === "scanning" && view.pieces > 0 && !busy;
+  return view.phase === "scanning" && !busy;
 }
 
 function lookingNow() {

@@ -63,7 +63,15 @@ function pick(m, item) {
     m.ui.weigh = item;
     m.draw();
     document.getElementById("weigh").scrollIntoView({ block: "nearest" });
-  } else scan(m, item.code, say(item.name));
+  } else scan(m, label(item), say(item.name));
+}
+
+/** Loose goods wear the shop's own label: the item number, no weight yet, a check digit. */
+function label(item) {
+  if (!item.by_weight || item.code.length !== 7) return item.code;
+  const digits = `${item.code}00000`;
+  const sum = Array.from(digits, (digit, at) => Number(digit) * (at % 2 === 0 ? 1 : 3)).reduce((one, other) => one + other);
+  return `${digits}${(10 - (sum % 10)) % 10}`;
 }
 
 function scan(m, code, name) {
@@ -80,14 +88,14 @@ function weigh(m) {
   const put = async () => {
     leave();
     await m.control("scale", { put: m.ui.grams });
-    await scan(m, item.code, say(item.name));
+    await scan(m, label(item), say(item.name));
   };
   return h(
     "div",
     { id: "weigh", class: "weigh" },
     h("p", {}, h("strong", { class: "name" }, say(item.name)), " ", t("panel_weigh")),
     h("div", { class: "groups" }, gramButtons(m)),
-    h("div", { class: "groups" }, h("button", { type: "button", class: "primary", onclick: put }, icon("scale"), t("panel_weigh_scan")), h("button", { type: "button", onclick: () => (leave(), scan(m, item.code, say(item.name))) }, icon("barcode"), t("panel_code_scan")), h("button", { type: "button", class: "plain", onclick: leave }, t("cancel"))),
+    h("div", { class: "groups" }, h("button", { type: "button", class: "primary", onclick: put }, icon("scale"), t("panel_weigh_scan")), h("button", { type: "button", onclick: () => (leave(), scan(m, label(item), say(item.name))) }, icon("barcode"), t("panel_code_scan")), h("button", { type: "button", class: "plain", onclick: leave }, t("cancel"))),
   );
 }
 
