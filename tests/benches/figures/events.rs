@@ -58,7 +58,9 @@ pub fn measure(place: &Place) -> Result<Rounds> {
         goods: store::goods()?,
     };
     let mut yardstick = Bare::open(&data.join("bare.db"))?;
-    let mut rounds = Rounds { ours: Vec::new(), bare: Vec::new(), per_turn: 0, bytes: 0, data, lanes: LANES.into() };
+    let shares = shop.shares()?;
+    let mut rounds =
+        Rounds { ours: Vec::new(), bare: Vec::new(), per_turn: 0, bytes: 0, shares, data, lanes: LANES.into() };
     for _ in 0..ROUNDS {
         let round = shop.round()?;
         rounds.per_turn = round.bodies.len().div_ceil(round.turns);
