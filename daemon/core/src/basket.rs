@@ -23,6 +23,8 @@ pub const QUANTITY_MAX: u32 = 999;
 pub const LINES_MAX: usize = 500;
 /// An item by weight waits this long for a stable weight.
 pub const WEIGH_MS: u64 = 30_000;
+/// An empty or moving plate is looked at again after this long.
+pub const WEIGH_AGAIN_MS: u64 = 300;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -415,7 +417,8 @@ impl Turn<'_> {
 
     fn weigh_again(&mut self, lane: LaneId, scale: &DeviceId, text: (&str, &str)) {
         self.notice_once(lane, false, text);
-        self.out.effects.push(Effect::Device { device: scale.clone(), command: DeviceCommand::ReadWeight });
+        let due = self.now.mono.plus_ms(WEIGH_AGAIN_MS);
+        self.live.lane(lane).weigh_again = Some((scale.clone(), due));
     }
 
     pub(crate) fn scale_down(&mut self, lane: LaneId, device: &DeviceId) {
@@ -426,6 +429,13 @@ impl Turn<'_> {
     }
 
     pub(crate) fn weigh_tick(&mut self, lane: LaneId) {
+        let now = self.now.mono;
+        let live = self.live.lane(lane);
+        if let Some((device, _)) = live.weigh_again.take_if(|(_, due)| *due <= now)
+            && live.weighing.is_some()
+        {
+            self.out.effects.push(Effect::Device { device, command: DeviceCommand::ReadWeight });
+        }
         if self.live.lane(lane).weighing.as_ref().is_some_and(|(_, until)| *until <= self.now.mono) {
             self.give_up_weighing(lane);
         }

@@ -77,6 +77,7 @@ pub(crate) struct LaneLive {
     pub(crate) done: bool,
     pub(crate) wants_wallet_code: bool,
     pub(crate) weighing: Option<(Item, Mono)>,
+    pub(crate) weigh_again: Option<(DeviceId, Mono)>,
     pub(crate) face: Option<FaceLive>,
     pub(crate) notice: Option<Notice>,
     pub(crate) notices: u64,
@@ -113,7 +114,9 @@ impl LaneLive {
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (Mono, &'static str)> {
         let face = self.face.as_ref().filter(|face| face.outcome.is_none()).map(|face| face.until);
         let weighing = self.weighing.as_ref().map(|(_, until)| *until);
+        let weigh_again = self.weigh_again.as_ref().map(|(_, due)| *due);
         [
+            (weigh_again, "an empty plate"),
             (self.tender_due, "a payment's answer"),
             (self.query_due, "a payment to ask about"),
             (self.staff_due, "a payment to hand to staff"),

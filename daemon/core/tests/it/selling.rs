@@ -90,6 +90,15 @@ fn goods_by_weight_wait_for_a_stable_weight_and_nothing_else_prices_them() {
     let fault = DeviceEvent::Weight(Weight::Fault(checkout::device::ScaleFault::Moving));
     till.take(Input::Device { device: "scale-1".into(), event: fault });
     assert!(till.lane(1).lines.is_empty());
+    let reads = |step: &Step| {
+        step.effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Device { command: DeviceCommand::ReadWeight, .. }))
+            .count()
+    };
+    assert_eq!(reads(&till.last), 0, "an empty or moving plate is not asked without a pause");
+    till.clock += checkout::basket::WEIGH_AGAIN_MS;
+    assert_eq!(reads(till.take(Input::Tick)), 1);
     let stable = DeviceEvent::Weight(Weight::Stable(Grams(455)));
     till.take(Input::Device { device: "scale-1".into(), event: stable });
     // 7.98 a kilogram for 455 g is 3.6309: rounded to the nearest cent.
