@@ -123,6 +123,7 @@ fn checked(path: &Path) -> Result<Config> {
     if let Some(hq) = &config.hq {
         sync::check(hq)?;
     }
+    http::pin::Desk::new(&config.staff)?;
     Ok(config)
 }
 

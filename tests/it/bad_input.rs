@@ -72,6 +72,13 @@ fn a_configuration_with_an_unknown_key_is_refused_with_its_line() -> Result<()> 
 }
 
 #[test]
+fn every_shipped_configuration_passes_its_own_check() -> Result<()> {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd/aisled.toml");
+    e2e::finished(program("aisled").args(["check", "--config", shipped]))?;
+    Ok(())
+}
+
+#[test]
 fn an_age_check_blocks_paying_until_staff_answer_and_cash_is_for_staff() -> Result<()> {
     let shop = Shop::open(Plan::default())?;
     shop.basket(&[e2e::SPIRITS])?;

@@ -400,12 +400,8 @@ impl Turn<'_> {
                 let price = item.price;
                 self.add_line(lane, item, price, Some(grams.0));
             }
-            Weight::Stable(_) | Weight::Fault(ScaleFault::Empty) => {
-                self.weigh_again(lane, scale, ("请把商品放在秤上", "Please put the goods on the scale"))
-            }
-            Weight::Fault(ScaleFault::Moving) => {
-                self.weigh_again(lane, scale, ("请等秤稳定", "Please wait until the scale is steady"))
-            }
+            // The weighing screen says what to do; a notice would only repeat it.
+            Weight::Stable(_) | Weight::Fault(ScaleFault::Empty | ScaleFault::Moving) => self.weigh_later(lane, scale),
             Weight::Fault(ScaleFault::Over) => {
                 self.weigh_again(lane, scale, ("超过秤的称量", "Too heavy for this scale"))
             }
@@ -417,6 +413,10 @@ impl Turn<'_> {
 
     fn weigh_again(&mut self, lane: LaneId, scale: &DeviceId, text: (&str, &str)) {
         self.notice_once(lane, false, text);
+        self.weigh_later(lane, scale);
+    }
+
+    fn weigh_later(&mut self, lane: LaneId, scale: &DeviceId) {
         let due = self.now.mono.plus_ms(WEIGH_AGAIN_MS);
         self.live.lane(lane).weigh_again = Some((scale.clone(), due));
     }

@@ -115,6 +115,11 @@ impl Turn<'_> {
         self.record(Some(lane), Event::Lane(LaneEvent::InterventionAnswered { id, approved, staff }));
         if !approved {
             self.void_restricted(lane, years);
+            self.notice(
+                lane,
+                false,
+                ("店员未能确认年龄，该商品已取消", "Age could not be confirmed: the item was taken out"),
+            );
         }
         Ok(())
     }

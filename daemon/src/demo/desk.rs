@@ -4,7 +4,6 @@ use super::Options;
 use crate::sim::{Running, build, on_pty, on_tcp};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -28,7 +27,8 @@ pub(crate) struct Device {
 pub(crate) struct Desk {
     pub(crate) devices: Vec<Device>,
     pub(crate) vision_socket: PathBuf,
-    pub(crate) photos: BTreeMap<&'static str, Photos>,
+    /// By id, the member first.
+    pub(crate) photos: Vec<(&'static str, Photos)>,
 }
 
 /// Photographs of one person, or of something that is none.
@@ -73,9 +73,13 @@ impl Desk {
         Ok(())
     }
 
+    pub(crate) fn photos_of(&self, id: &str) -> Option<&Photos> {
+        self.photos.iter().find(|(known, _)| *known == id).map(|(_, photos)| photos)
+    }
+
     /// Puts photographs before the camera.
     pub(crate) async fn show(&self, id: &str) -> Result<()> {
-        let photos = self.photos.get(id).with_context(|| format!("there are no photographs {id:?}"))?;
+        let photos = self.photos_of(id).with_context(|| format!("there are no photographs {id:?}"))?;
         let stream =
             tokio::net::UnixStream::connect(&self.vision_socket).await.context("the vision process is away")?;
         let (read, mut write) = stream.into_split();
@@ -116,7 +120,7 @@ fn translated(kind: &str, verb: &Value) -> Vec<Value> {
     let is = |key: &str| verb.get(key).and_then(Value::as_bool);
     match kind {
         "terminal" if is("decline") == Some(true) => {
-            vec![json!({"decline": 5}), json!({"tap": true}), json!({"behaviour": "approve"})]
+            vec![json!({"decline_once": 5}), json!({"tap": true})]
         }
         "terminal" => match verb.get("behaviour").and_then(Value::as_str) {
             Some("decline") => vec![json!({"decline": 5})],
@@ -132,7 +136,7 @@ fn translated(kind: &str, verb: &Value) -> Vec<Value> {
 }
 
 /// What of the test photographs is there.
-fn photos(folder: &Path) -> BTreeMap<&'static str, Photos> {
+fn photos(folder: &Path) -> Vec<(&'static str, Photos)> {
     let sets: [(&str, &str, &str, &[&str]); 4] = [
         ("member", "会员（已登记人脸）", "A member, enrolled", &["photos/person_a_1.jpg", "photos/person_a_480p.jpg"]),
         ("stranger", "陌生顾客", "A stranger", &["photos/person_b.jpg", "photos/person_b_2.jpg"]),

@@ -63,7 +63,7 @@ async fn control(State(panel): State<Panel>, Path(device): Path<String>, Json(ve
 }
 
 async fn photo(State(panel): State<Panel>, Path(id): Path<String>) -> Response {
-    let Some(file) = panel.desk.photos.get(id.as_str()).and_then(|photos| photos.files.first()) else {
+    let Some(file) = panel.desk.photos_of(&id).and_then(|photos| photos.files.first()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let kind = if file.extension().is_some_and(|end| end == "png") { "image/png" } else { "image/jpeg" };
@@ -104,7 +104,7 @@ fn fixed(desk: &Desk, addresses: Addresses, faces: bool) -> Value {
     };
     let member =
         |member: Member| json!({"code": member.code, "name": member.name, "face": faces && member.id.0 == "m-001"});
-    let photo = |(id, photos): (&&str, &super::desk::Photos)| json!({"id": id, "label": {"zh": photos.zh, "en": photos.en}, "url": format!("/panel/photo/{id}")});
+    let photo = |(id, photos): &(&str, super::desk::Photos)| json!({"id": id, "label": {"zh": photos.zh, "en": photos.en}, "url": format!("/panel/photo/{id}")});
     json!({
         "lanes": LANES.iter().map(|(lane, kind)| json!({"lane": lane, "kind": kind})).collect::<Vec<_>>(),
         "currency": {"code": "CNY", "numeric": 156, "sign": "￥", "digits": 2},

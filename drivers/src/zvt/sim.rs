@@ -99,6 +99,8 @@ pub struct TerminalSim {
     tapped: Option<Vec<u8>>,
     /// What a card is asked for.
     asked: Option<u64>,
+    /// The next card, and no other, is declined with this code.
+    declines_next: Option<u8>,
     connected: bool,
     registered: bool,
     shows: &'static str,
@@ -123,6 +125,7 @@ impl TerminalSim {
             waiting: Waiting::Nothing,
             tapped: None,
             asked: None,
+            declines_next: None,
             connected: false,
             registered: false,
             shows: "READY",
@@ -141,6 +144,9 @@ impl TerminalSim {
         }
         if let Some(code) = verb.get("decline").and_then(Value::as_u64) {
             self.behaviour = Behaviour::Decline(u8::try_from(code).unwrap_or(0x64));
+        }
+        if let Some(code) = verb.get("decline_once").and_then(Value::as_u64) {
+            self.declines_next = Some(u8::try_from(code).unwrap_or(0x64));
         }
         match verb.get("behaviour").and_then(Value::as_str) {
             Some("approve") => self.behaviour = Behaviour::Approve,
@@ -196,7 +202,8 @@ impl TerminalSim {
     /// What happens once a card is there: as told by then.
     fn decide(&mut self, amount: u64) {
         self.asked = None;
-        let steps = match &self.behaviour {
+        let behaviour = self.declines_next.take().map_or_else(|| self.behaviour.clone(), Behaviour::Decline);
+        let steps = match &behaviour {
             Behaviour::Approve => vec![Step::Say(b"\x04\xff\x01\x04".to_vec()), Step::Approve(amount), completion()],
             Behaviour::Decline(code) => vec![
                 Step::Say(b"\x04\xff\x01\x1d".to_vec()),
