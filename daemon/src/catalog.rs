@@ -70,6 +70,8 @@ impl SqliteCatalog {
 fn open(path: &Path) -> Result<Open> {
     anyhow::ensure!(path.exists(), "the file is not there");
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // Replaced by rename and never written: one lock for as long as it is open, where each lookup would take its own.
+    db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     let meta = "SELECT version, name FROM meta";
     let (version, name) =
         db.query_row(meta, [], |row| Ok((row.get(0)?, row.get(1)?))).context("it is no dataset of ours")?;
