@@ -1,0 +1,37 @@
+//! `make bench`: figures over the real daemon and the real core loop, each beside its budget. See `docs/BENCH.md`.
+
+mod bare;
+mod cold_start;
+mod events;
+mod page;
+mod place;
+mod plot;
+mod report;
+mod scan;
+mod store;
+
+use anyhow::Result;
+use place::Place;
+use report::Figure;
+use std::time::Instant;
+
+fn main() -> Result<()> {
+    let begun = Instant::now();
+    let place = Place::find()?;
+    let mut figures: Vec<Figure> = Vec::new();
+    let scans = scan::measure(&place)?;
+    plot::keep(&place.out.join("scan_to_page.svg"), &scans.plot())?;
+    figures.push(scans.figure());
+    let rounds = events::measure(&place)?;
+    plot::keep(&place.out.join("events_per_second.svg"), &rounds.plot())?;
+    figures.push(rounds.figure());
+    figures.push(cold_start::measure(&place, &rounds)?);
+    report::keep(&place.out.join("report.json"), &figures)?;
+    report::tell(&place.out, &figures, begun.elapsed());
+    Ok(())
+}
+
+/// Says what is being measured, to whoever waits.
+fn progress(line: &str) {
+    eprintln!("bench: {line}");
+}
