@@ -20,13 +20,13 @@ use checkout::words::{DeviceId, LaneId, Money, Mono, Now, RequestId, StaffId};
 use checkout::{Input, Step, Store};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 5;
 const LANES: u16 = 4;
 /// Lines of one basket; then it is paid in cash.
 const BASKET: usize = 20;
@@ -61,18 +61,31 @@ pub fn measure(place: &Place) -> Result<Rounds> {
     let shares = shop.shares()?;
     let mut rounds =
         Rounds { ours: Vec::new(), bare: Vec::new(), per_turn: 0, bytes: 0, shares, data, lanes: LANES.into() };
-    for _ in 0..ROUNDS {
+    // Held open, the write-ahead log stays as it is in a store that runs all day; the first round brings it there.
+    let _held = held(&shop.config.data.join("journal.db"))?;
+    for warm_up in std::iter::once(true).chain([false; ROUNDS]) {
         let round = shop.round()?;
         rounds.per_turn = round.bodies.len().div_ceil(round.turns);
         rounds.bytes = round.bodies.iter().map(String::len).sum::<usize>() / round.bodies.len();
-        rounds.ours.push(per_second(round.bodies.len(), round.begun, round.ended));
         let begun = Instant::now();
         for bodies in round.bodies.chunks(rounds.per_turn) {
             yardstick.commit(bodies)?;
         }
-        rounds.bare.push(per_second(round.bodies.len(), begun, Instant::now()));
+        let ended = Instant::now();
+        if !warm_up {
+            rounds.ours.push(per_second(round.bodies.len(), round.begun, round.ended));
+            rounds.bare.push(per_second(round.bodies.len(), begun, ended));
+        }
     }
     Ok(rounds)
+}
+
+fn held(journal: &Path) -> Result<Reader> {
+    drop(Journal::open(journal)?);
+    let reader = Reader::open(journal)?;
+    // Only who has read holds the file.
+    reader.rows(1, 1, 1)?;
+    Ok(reader)
 }
 
 impl Rounds {
