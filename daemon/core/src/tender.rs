@@ -204,7 +204,7 @@ impl Turn<'_> {
 
     fn pay_card(&mut self, lane: LaneId, due: Money) -> Result<(), Refused> {
         let device = self.config.lane(lane).and_then(|lane| lane.terminal.clone()).ok_or(Refused::NoTerminal)?;
-        if !self.live.device(&device).up {
+        if !self.live.device(&device).up || self.terminal_is_busy(&device) {
             return Err(Refused::TerminalDown);
         }
         self.live.lane(lane).wants_wallet_code = false;
@@ -212,6 +212,12 @@ impl Turn<'_> {
         self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(CARD_ANSWER_MS));
         self.terminal(device, TerminalCommand::Authorise { tender, amount: due });
         Ok(())
+    }
+
+    /// A terminal shared by lanes answers for its last payment only: while one tender on it is open, no other may become that.
+    fn terminal_is_busy(&self, device: &DeviceId) -> bool {
+        let lanes = self.facts.lane_ids().into_iter();
+        lanes.filter_map(|lane| self.tender_in_flight(lane)).any(|tender| tender.device.as_ref() == Some(device))
     }
 
     fn pay_cash(&mut self, lane: LaneId, due: Money, given: Money) {

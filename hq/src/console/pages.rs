@@ -138,7 +138,8 @@ fn tiles(seen: &Overview, language: Language) -> String {
 }
 
 fn receipts(sales: i64, language: Language) -> String {
-    format!("{} {}", thousands(sales.unsigned_abs()), language.pick("笔", "receipts"))
+    let word = language.pick("笔", if sales == 1 { "receipt" } else { "receipts" });
+    format!("{} {word}", thousands(sales.unsigned_abs()))
 }
 
 fn share(today: &[Today]) -> String {

@@ -22,7 +22,11 @@ struct Till {
 
 impl Till {
     fn open() -> Self {
-        let mut till = Self { store: Store::new(config()), shelf: shelf(), clock: 0, last: Step::default() };
+        Self::with(config())
+    }
+
+    fn with(config: checkout::config::StoreConfig) -> Self {
+        let mut till = Self { store: Store::new(config), shelf: shelf(), clock: 0, last: Step::default() };
         till.take(Input::Boot { version: "test".into() });
         for device in
             ["scanner-1", "scale-1", "terminal-1", "printer-1", "scanner-2", "terminal-2", "printer-2", "vision"]
@@ -165,6 +169,25 @@ fn a_declined_card_leaves_the_basket_to_be_paid_again_under_a_new_attempt() {
     till.press(1, PageRequest::Pay { method: Method::Card }).unwrap();
     let second = till.lane(1).tender.and_then(|tender| tender.tender).expect("a second tender");
     assert_ne!(second, tender);
+}
+
+#[test]
+fn a_terminal_shared_by_two_lanes_takes_one_payment_at_a_time() {
+    let mut shared = config();
+    shared.lanes[1].terminal = Some("terminal-1".into());
+    let mut till = Till::with(shared);
+    till.take(scan(1, COLA));
+    till.take(scan(2, COLA));
+    till.press(1, PageRequest::Pay { method: Method::Card }).unwrap();
+    assert_eq!(till.press(2, PageRequest::Pay { method: Method::Card }), Err(Refused::TerminalDown));
+    till.take(Input::Port { device: "terminal-1".into(), status: PortStatus::Down { reason: "cut".into() } });
+    till.take(Input::Port { device: "terminal-1".into(), status: PortStatus::Up });
+    assert_eq!(till.lane(1).phase, Phase::InDoubt);
+    assert_eq!(
+        till.press(2, PageRequest::Pay { method: Method::Card }),
+        Err(Refused::TerminalDown),
+        "in doubt it is not free"
+    );
 }
 
 #[test]
