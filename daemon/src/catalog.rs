@@ -4,10 +4,15 @@ use anyhow::{Context, Result};
 use checkout::catalog::{Catalog, Item, Member};
 use checkout::words::{ItemKey, MemberId, PriceBook};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The datasets a box keeps, by the name HQ gives them.
 pub const DATASETS: [&str; 2] = ["catalogue", "members"];
+
+/// Goods kept ready; about a megabyte.
+const SEEN_MAX: usize = 2048;
 
 /// Where `dataset` lives.
 #[must_use]
@@ -20,6 +25,8 @@ pub struct SqliteCatalog {
     data: PathBuf,
     goods: Option<Open>,
     members: Option<Open>,
+    /// Goods looked up before: what sells, sells again.
+    seen: RefCell<BTreeMap<ItemKey, Item>>,
 }
 
 #[derive(Debug)]
@@ -33,7 +40,7 @@ impl SqliteCatalog {
     /// Opens what is there. A missing or unreadable dataset is told once and is no reason not to start.
     #[must_use]
     pub fn open(data: &Path) -> Self {
-        let mut catalog = Self { data: data.into(), goods: None, members: None };
+        let mut catalog = Self { data: data.into(), goods: None, members: None, seen: RefCell::default() };
         for dataset in DATASETS {
             catalog.reopen(dataset);
         }
@@ -52,6 +59,7 @@ impl SqliteCatalog {
             );
         }
         let opened = opened.ok();
+        self.seen.borrow_mut().clear();
         if dataset == "members" {
             self.members = opened;
         } else {
@@ -91,7 +99,16 @@ fn find<T: serde::de::DeserializeOwned>(open: Option<&Open>, sql: &str, key: &st
 
 impl Catalog for SqliteCatalog {
     fn item(&self, key: &ItemKey) -> Option<Item> {
-        find(self.goods.as_ref(), "SELECT body FROM item WHERE key = ?1", &key.0)
+        if let Some(item) = self.seen.borrow().get(key) {
+            return Some(item.clone());
+        }
+        let item: Item = find(self.goods.as_ref(), "SELECT body FROM item WHERE key = ?1", &key.0)?;
+        let mut seen = self.seen.borrow_mut();
+        if seen.len() >= SEEN_MAX {
+            seen.clear();
+        }
+        seen.insert(key.clone(), item.clone());
+        Some(item)
     }
 
     fn member(&self, code: &str) -> Option<Member> {

@@ -160,7 +160,7 @@ mod tests {
         assert!(fetch.take(&good.chunks[0], &packed).unwrap());
         assert_eq!(fetch.missing(), None);
         fetch.build(data.path()).unwrap();
-        let catalog = catalog::SqliteCatalog::open(data.path());
+        let mut catalog = catalog::SqliteCatalog::open(data.path());
         assert_eq!(catalog.item(&"4006381333931".into()).unwrap().price, Money(250));
         assert_eq!((catalog.version("catalogue"), catalog.price_book().0.as_str()), (7, "pb-7"));
 
@@ -176,5 +176,19 @@ mod tests {
         assert!(fetch.take(&lying.chunks[0], &packed).unwrap());
         assert!(fetch.build(data.path()).is_err());
         assert_eq!(catalog::SqliteCatalog::open(data.path()).version("catalogue"), 7);
+
+        let dearer = std::str::from_utf8(row).unwrap().replace("250", "275");
+        let (mut next, packed) = manifest(dearer.as_bytes(), 1);
+        next.version = 8;
+        let fetch = Fetch::begin(data.path(), next.clone()).unwrap();
+        assert!(fetch.take(&next.chunks[0], &packed).unwrap());
+        fetch.build(data.path()).unwrap();
+        catalog.reopen("catalogue");
+        let price = catalog.item(&"4006381333931".into()).unwrap().price;
+        assert_eq!(
+            (price, catalog.version("catalogue")),
+            (Money(275), 8),
+            "a new price book leaves no old price behind"
+        );
     }
 }
