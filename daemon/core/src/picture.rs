@@ -26,7 +26,7 @@ impl Store {
             price_book: catalog.price_book(),
             online: self.live.online,
             lanes: self.config.lanes.iter().map(|lane| self.lane_view(lane, catalog)).collect(),
-            day: self.facts.day.into(),
+            day: self.facts.day,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::event::Event;
 use crate::page::Refused;
 use crate::tender::TenderState;
 use crate::turn::Turn;
-use crate::view::{DayView, TenderKind};
+use crate::view::TenderKind;
 use crate::words::{DeviceId, LaneId, Money, Name};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
@@ -59,19 +59,6 @@ impl DayTotals {
             TenderKind::Wallet => &mut self.wallet,
         };
         *sum = sum.plus(amount);
-    }
-}
-
-impl From<DayTotals> for DayView {
-    fn from(day: DayTotals) -> Self {
-        Self {
-            sales: day.sales,
-            total: day.total,
-            cash: day.cash,
-            card: day.card,
-            wallet: day.wallet,
-            members: day.members,
-        }
     }
 }
 

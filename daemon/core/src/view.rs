@@ -2,6 +2,7 @@
 
 use crate::device::{FaceHint, FaceOutcome};
 use crate::receipt::{Currency, Receipt, TaxLine};
+use crate::store::DayTotals;
 use crate::words::{Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, TenderId, TransactionId, Utc};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,19 +16,8 @@ pub struct View {
     /// HQ answers.
     pub online: bool,
     pub lanes: Vec<LaneView>,
-    pub day: DayView,
-}
-
-/// The business day so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DayView {
-    pub sales: u64,
-    pub total: Money,
-    pub cash: Money,
-    pub card: Money,
-    pub wallet: Money,
-    /// Sales with an identified member.
-    pub members: u64,
+    /// The business day so far.
+    pub day: DayTotals,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
