@@ -251,7 +251,7 @@ impl CoreLoop {
 
     fn now(&self) -> Now {
         let mono = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { mono: Mono(mono), utc: utc() }
+        Now { mono: Mono(mono), utc: utc(), offset_min: self.store.config().utc_offset_min }
     }
 }
 

@@ -175,7 +175,7 @@ impl Link<'_> {
                 }
                 () = until(gather) => gather = None,
                 Some(ask) = self.sync.asks.recv() => self.ask(ask.wait_ms, ask.what)?,
-                _ = hello.tick(), if connected && !self.sync.uplink.is_welcome() => self.hello()?,
+                _ = hello.tick(), if connected && !self.sync.uplink.is_welcome() => self.hello(self.sync.uplink.acked)?,
                 _ = state.tick() => {
                     self.sync.uplink.tick(self.now_ms());
                     if self.sync.uplink.is_welcome() {
@@ -214,18 +214,19 @@ impl Link<'_> {
             self.client.try_subscribe(self.topics.of(leaf), QoS::AtLeastOnce)?;
         }
         self.client.try_subscribe(self.topics.dataset("+"), QoS::AtLeastOnce)?;
-        self.hello()
+        self.hello(self.sync.uplink.acked)
     }
 
-    fn hello(&mut self) -> Result<()> {
+    /// `acked`: the row whose hash shows which past is ours.
+    fn hello(&mut self, acked: u64) -> Result<()> {
         let hello = Hello {
             journal: self.sync.journal_id.clone(),
             epoch: self.sync.uplink.epoch,
             boot: self.sync.boot,
             connection: self.connection,
             head: self.sync.uplink.head,
-            acked: self.sync.uplink.acked,
-            hash: hex(&self.reader.hash_at(self.sync.uplink.acked)?),
+            acked,
+            hash: hex(&self.reader.hash_at(acked)?),
             datasets: self.sync.versions.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
@@ -266,6 +267,13 @@ impl Link<'_> {
         );
         ensure!(signed.rev > self.revision, "an older revision");
         self.revision = signed.rev;
+        // A disk may be restored and sell past the point that headquarters has: the number fits, the past does not.
+        if let Verdict::Continue { acked, hash } = &welcome.verdict
+            && *acked <= self.sync.uplink.head
+            && hex(&self.reader.hash_at(*acked)?) != *hash
+        {
+            return self.hello(*acked);
+        }
         let before = (self.sync.uplink.epoch, self.sync.uplink.acked);
         self.sync.uplink.welcome(&welcome.verdict, welcome.window, self.now_ms());
         if let Verdict::NewEpoch { epoch, reason } = welcome.verdict

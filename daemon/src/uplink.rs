@@ -38,7 +38,7 @@ impl Uplink {
     /// Headquarters' word on where it stands. A new epoch sends the whole journal again under that number.
     pub fn welcome(&mut self, verdict: &Verdict, window: u64, now_ms: u64) {
         match verdict {
-            Verdict::Continue { acked } => self.acked = (*acked).min(self.head),
+            Verdict::Continue { acked, .. } => self.acked = (*acked).min(self.head),
             // The same epoch again: headquarters did not hear that we had it.
             Verdict::NewEpoch { epoch, .. } if *epoch >= self.epoch => (self.epoch, self.acked) = (*epoch, 0),
             // An older epoch cannot come back: wait for a welcome that makes sense.
@@ -115,7 +115,7 @@ mod tests {
     fn ready(head: u64) -> Uplink {
         let mut uplink = Uplink::new("j".into(), 1, 0, head);
         assert_eq!(uplink.next(), None, "nothing goes before the welcome");
-        uplink.welcome(&Verdict::Continue { acked: 0 }, 1000, 0);
+        uplink.welcome(&Verdict::Continue { acked: 0, hash: String::new() }, 1000, 0);
         uplink
     }
 

@@ -1,6 +1,6 @@
 //! Which past HQ and a box share: pure decisions over numbers and hashes.
 
-use crate::batch::{Batch, hash_of_hex};
+use crate::batch::{Batch, hash_of_hex, hex};
 use crate::store::Known;
 use checkout::wire::{Hello, Verdict};
 
@@ -54,7 +54,8 @@ pub(crate) fn hello(known: Option<Known>, hello: &Hello, mark: Option<[u8; 32]>)
         return new_epoch(known, "HQ has more of this journal than the box: its disk was restored");
     }
     let theirs = hash_of_hex(&hello.hash);
-    let differs = mark.is_some_and(|ours| theirs != Some(ours));
+    let ours = if hello.acked == known.acked { Some(known.hash) } else { mark };
+    let differs = ours.is_some_and(|ours| theirs != Some(ours));
     if differs {
         return new_epoch(known, "another chain hash at the acked number: the box's disk was cloned or restored");
     }
@@ -112,7 +113,8 @@ pub(crate) fn batch(known: Option<Known>, batch: &Batch) -> Place {
 }
 
 fn go_on(known: Known, alarm: Option<&'static str>) -> Judgement {
-    Judgement { verdict: Verdict::Continue { acked: known.acked }, known, alarm }
+    let verdict = Verdict::Continue { acked: known.acked, hash: hex(&known.hash) };
+    Judgement { verdict, known, alarm }
 }
 
 fn new_epoch(known: Known, reason: &'static str) -> Judgement {

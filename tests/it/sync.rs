@@ -54,6 +54,38 @@ fn a_restored_disk_is_noticed_and_no_sale_is_lost_or_doubled() -> Result<()> {
     Ok(())
 }
 
+/// The restored box sells past the row that headquarters has before the two meet again: the numbers fit, the pasts do not.
+#[test]
+fn a_restored_disk_that_sold_on_while_headquarters_was_away_loses_no_sale() -> Result<()> {
+    let mut shop = Shop::open(Plan::default())?;
+    shop.sell(&[COLA])?;
+    shop.sales_at_hq()?;
+    shop.stop()?;
+    let (journal, backup) = (shop.path("box/journal.db"), shop.path("backup.db"));
+    std::fs::copy(&journal, &backup)?;
+    shop.start()?;
+    shop.wait("the devices", |view| view["view"]["devices"][2]["up"] == true)?;
+    shop.sell(&[NOODLES])?;
+    ensure!(shop.sales_at_hq()?.len() == 2);
+    shop.kill();
+    shop.kill_hq();
+    for leftover in ["box/journal.db-wal", "box/journal.db-shm"] {
+        let _ = std::fs::remove_file(shop.path(leftover));
+    }
+    std::fs::copy(&backup, &journal)?;
+    shop.start()?;
+    shop.wait("the devices", |view| view["view"]["devices"][2]["up"] == true)?;
+    shop.sell(&[COLA, NOODLES])?;
+    shop.sell(&[NOODLES, COLA])?;
+    shop.start_hq()?;
+    let sales = shop.sales_at_hq()?;
+    let mut totals: Vec<i64> = sales.iter().filter_map(|sale| sale["total"].as_i64()).collect();
+    totals.sort_unstable();
+    ensure!(totals == [300, 350, 650, 650], "headquarters has {totals:?}");
+    finished(program("aisled").arg("verify").arg(&journal))?;
+    Ok(())
+}
+
 /// A certificate authority with one certificate for headquarters and one for a box, as PEM files.
 fn certificates(folder: &Path) -> Result<Tls> {
     std::fs::create_dir_all(folder)?;

@@ -67,10 +67,42 @@ pub enum LineRefusal {
     Full,
 }
 
+/// What a line is to the sale; money of a bottle return or returned goods goes to the shopper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineKind {
+    #[default]
+    Goods,
+    /// Comes and goes with its parent line; no promotion touches it.
+    Deposit,
+    /// An empty bottle or crate brought back.
+    BottleReturn,
+    /// Goods brought back.
+    Returned,
+}
+
+impl LineKind {
+    #[must_use]
+    pub fn is_goods(&self) -> bool {
+        *self == Self::Goods
+    }
+
+    /// Money flows to the shopper.
+    #[must_use]
+    pub const fn is_negative(self) -> bool {
+        matches!(self, Self::BottleReturn | Self::Returned)
+    }
+}
+
 /// A line carries everything it was priced with, so that the journal replays the same after the catalogue changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub no: LineNo,
+    #[serde(default, skip_serializing_if = "LineKind::is_goods")]
+    pub kind: LineKind,
+    /// The line this one came with, such as a bottle's deposit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<LineNo>,
     pub key: ItemKey,
     pub name: Name,
     pub quantity: u32,
@@ -94,7 +126,8 @@ pub struct Line {
 impl Line {
     #[must_use]
     pub fn gross(&self) -> Money {
-        price::extended(self.unit_price, self.quantity, self.weight_g)
+        let amount = price::extended(self.unit_price, self.quantity, self.weight_g);
+        if self.kind.is_negative() { Money::ZERO.minus(amount) } else { amount }
     }
 
     #[must_use]
@@ -149,6 +182,10 @@ pub struct SaleTender {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaleLine {
     pub no: LineNo,
+    #[serde(default, skip_serializing_if = "LineKind::is_goods")]
+    pub kind: LineKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<LineNo>,
     pub key: ItemKey,
     pub name: Name,
     pub quantity: u32,
@@ -259,6 +296,8 @@ fn details(tender: &Tender) -> Vec<String> {
 fn sale_line(line: &Line) -> SaleLine {
     SaleLine {
         no: line.no,
+        kind: line.kind,
+        parent: line.parent,
         key: line.key.clone(),
         name: line.name.clone(),
         quantity: line.quantity,
@@ -322,6 +361,8 @@ impl Turn<'_> {
         let count = self.open(lane).map_or(0, |open| open.lines.len());
         Line {
             no: LineNo(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1)),
+            kind: LineKind::Goods,
+            parent: None,
             key: item.key,
             name: item.name,
             quantity: 1,

@@ -107,8 +107,9 @@ pub struct Welcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// HQ has committed everything up to `acked`: go on from there.
-    Continue { acked: u64 },
+    /// HQ has committed everything up to `acked`, whose chain hash (hex) is `hash`: go on from there if it is yours too,
+    /// else say hello with your own hash at `acked`.
+    Continue { acked: u64, hash: String },
     /// HQ knows another past of this box (restored or cloned disk): send everything again under `epoch`.
     NewEpoch { epoch: u64, reason: String },
 }

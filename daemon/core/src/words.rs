@@ -71,11 +71,25 @@ impl Mono {
 #[serde(transparent)]
 pub struct Utc(pub i64);
 
-/// Both clocks, read once per turn by the caller.
+/// Minutes since 1970-01-01 00:00 on the store's own wall clock: what price changes, time windows and opening hours are said in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LocalMinute(pub i64);
+
+/// The clocks, read once per turn by the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     pub mono: Mono,
     pub utc: Utc,
+    /// Minutes east of UTC the store's clock shows at this moment: the caller knows the time zone's rules, the core does not.
+    pub offset_min: i32,
+}
+
+impl Now {
+    #[must_use]
+    pub fn local(self) -> LocalMinute {
+        LocalMinute(self.utc.0.div_euclid(60_000).saturating_add(i64::from(self.offset_min)))
+    }
 }
 
 macro_rules! text_id {

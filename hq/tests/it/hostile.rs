@@ -67,7 +67,7 @@ async fn garbage_on_every_topic_is_counted_and_the_next_sale_gets_through() {
         one.say(leaf, "{}").await;
     }
     becomes(&dir, "SELECT coalesce(max(count), 0) FROM alarm WHERE kind = 'batch_refused'", 2).await;
-    assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 0 });
+    assert!(matches!(one.hello(&journal).await, Verdict::Continue { acked: 0, .. }));
     one.drain(&journal, 1).await;
     assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 1);
 }

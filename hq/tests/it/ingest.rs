@@ -11,7 +11,7 @@ async fn duplicates_overlaps_gaps_and_swapped_batches_leave_each_event_once() {
         journal.sell(&format!("t{number}"), 100 + number);
     }
     let mut one = TestBox::connect(&hq, "box-1").await;
-    assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 0 });
+    assert!(matches!(one.hello(&journal).await, Verdict::Continue { acked: 0, .. }));
 
     one.send(&journal, 1, 10).await;
     assert_eq!(one.ack().await.acked, 10);
@@ -96,17 +96,42 @@ async fn a_restored_disk_opens_a_new_epoch_and_its_new_sales_are_not_swallowed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_sold_past_headquarters_on_a_restored_disk_is_told_whose_past_the_number_is() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let (mut journal, mut restored) = (Journal::default(), Journal::default());
+    for past in [&mut journal, &mut restored] {
+        past.sell("t1", 100);
+    }
+    journal.sell("t2", 200);
+    restored.sell("t3", 300);
+    restored.sell("t4", 400);
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    one.hello(&journal).await;
+    one.drain(&journal, 2).await;
+    // Its cursor is the backup's, where both pasts agree, and its head is beyond what headquarters has.
+    one.acked = 1;
+    let Verdict::Continue { acked: 2, hash } = one.hello(&restored).await else { panic!("both pasts agree at row 1") };
+    assert_eq!(hash, aisle_hq::hex(&journal.hash(2)));
+    assert_ne!(hash, aisle_hq::hex(&restored.hash(2)), "the box sees that this is not its past");
+    one.acked = 2;
+    assert!(matches!(one.hello(&restored).await, Verdict::NewEpoch { epoch: 2, .. }));
+    one.drain(&restored, 3).await;
+    assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_journal_of_a_known_box_is_a_new_epoch_and_a_known_one_goes_on() {
     let dir = tempdir().unwrap();
     let hq = hq(&config(&dir)).await;
     let mut journal = Journal::default();
     journal.sell("t1", 100);
     let mut one = TestBox::connect(&hq, "box-1").await;
-    assert_eq!(one.hello(&Journal::default()).await, Verdict::Continue { acked: 0 });
+    assert!(matches!(one.hello(&Journal::default()).await, Verdict::Continue { acked: 0, .. }));
     one.journal_id = "second".into();
-    assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 0 });
+    assert!(matches!(one.hello(&journal).await, Verdict::Continue { acked: 0, .. }));
     one.drain(&journal, 1).await;
-    assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 1 });
+    assert!(matches!(one.hello(&journal).await, Verdict::Continue { acked: 1, .. }));
     one.journal_id = "third".into();
     one.acked = 0;
     assert!(matches!(one.hello(&journal).await, Verdict::NewEpoch { epoch: 2, .. }));

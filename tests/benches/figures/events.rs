@@ -184,7 +184,7 @@ impl Shop {
             let mut step = Step::default();
             let begun = Instant::now();
             for input in day.by_ref().take(TURN_MAX) {
-                store.step(Now { mono: Mono(0), utc: utc() }, input, &catalog, &mut step);
+                store.step(Now { mono: Mono(0), utc: utc(), offset_min: 480 }, input, &catalog, &mut step);
             }
             let decided = Instant::now();
             journal.commit(&step.events, None)?;

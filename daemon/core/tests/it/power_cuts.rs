@@ -432,7 +432,11 @@ impl World {
     }
 
     fn now(&self) -> Now {
-        Now { mono: Mono(self.clock), utc: Utc(1_790_000_000_000 + i64::try_from(self.clock).unwrap_or(0)) }
+        Now {
+            mono: Mono(self.clock),
+            utc: Utc(1_790_000_000_000 + i64::try_from(self.clock).unwrap_or(0)),
+            offset_min: 480,
+        }
     }
 }
 

@@ -39,7 +39,7 @@ impl Till {
     fn take(&mut self, input: Input) -> &Step {
         self.clock += 10;
         self.last = Step::default();
-        let now = Now { mono: Mono(self.clock), utc: Utc(1_790_000_000_000) };
+        let now = Now { mono: Mono(self.clock), utc: Utc(1_790_000_000_000), offset_min: 480 };
         self.store.step(now, input, &self.shelf, &mut self.last);
         &self.last
     }
