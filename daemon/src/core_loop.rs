@@ -121,7 +121,8 @@ impl CoreLoop {
     /// # Errors
     /// The journal cannot be written: the process must end, a lane that cannot record must not sell.
     pub async fn run(mut self) -> Result<()> {
-        self.turn(vec![ToCore::Input(Input::Boot { version: env!("CARGO_PKG_VERSION").into() })])?;
+        let boot = Input::Boot { version: env!("CARGO_PKG_VERSION").into(), nonce: nonce()? };
+        self.turn(vec![ToCore::Input(boot)])?;
         self.notify.send("READY=1");
         let heartbeat = Notify::heartbeat();
         loop {
@@ -253,6 +254,14 @@ impl CoreLoop {
         let mono = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Now { mono: Mono(mono), utc: utc(), offset_min: self.store.config().utc_offset_min }
     }
+}
+
+/// Forty random bits, never zero: eight letters of an id.
+fn nonce() -> Result<u64> {
+    let mut bytes = [0; 8];
+    let drawn = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);
+    drawn.ok().context("the system gives no random numbers")?;
+    Ok((u64::from_le_bytes(bytes) >> 24).max(1))
 }
 
 /// What the wall clock says; 1970 where it says less.

@@ -383,8 +383,8 @@ impl Turn<'_> {
             return;
         }
         let serial = self.facts.transactions.saturating_add(1);
-        let seconds = u64::try_from(self.now.utc.0 / 1000).unwrap_or(0);
-        let id = alloc::format!("{}-{lane}-{}-{serial}", self.config.box_id, base36(seconds));
+        // The serial tells apart what one journal gave out, the nonce what two starts from one restored disk did.
+        let id = alloc::format!("{}-{lane}-{}-{serial}", self.config.box_id, base36(self.facts.nonce));
         let live = self.live.lane(lane);
         live.done = false;
         live.face = None;

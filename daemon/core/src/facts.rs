@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub boot: u64,
+    /// Of this start; part of the ids given out since.
+    #[serde(default)]
+    pub nonce: u64,
     pub epoch: u64,
     pub lanes: BTreeMap<LaneId, LaneFacts>,
     /// Trace number of the last payment each terminal is known to have made; 0: none yet.
@@ -79,7 +82,7 @@ impl Facts {
 
     fn apply_store(&mut self, event: &StoreEvent) {
         match event {
-            StoreEvent::Booted { boot, .. } => self.boot = *boot,
+            StoreEvent::Booted { boot, nonce, .. } => (self.boot, self.nonce) = (*boot, *nonce),
             StoreEvent::EpochOpened { epoch, .. } => self.epoch = *epoch,
             StoreEvent::DayClosed { day, .. } => {
                 self.day_number = day.saturating_add(1);

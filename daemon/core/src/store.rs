@@ -15,6 +15,8 @@ pub enum StoreEvent {
     Booted {
         boot: u64,
         version: String,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        nonce: u64,
     },
     DeviceUp {
         device: DeviceId,
@@ -38,6 +40,11 @@ pub enum StoreEvent {
         day: u64,
         totals: DayTotals,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// The Z report as a fold.
@@ -80,9 +87,9 @@ pub enum HqInput {
 
 impl Turn<'_> {
     /// A start: nothing live is trusted, and whatever was in flight is asked about, never repeated.
-    pub(crate) fn boot(&mut self, version: String) {
+    pub(crate) fn boot(&mut self, version: String, nonce: u64) {
         let boot = self.facts.boot.saturating_add(1);
-        self.record(None, Event::Store(StoreEvent::Booted { boot, version }));
+        self.record(None, Event::Store(StoreEvent::Booted { boot, version, nonce }));
         for lane in self.facts.lane_ids() {
             self.doubt_tender_in_flight(lane, "restart");
             self.reprint_unconfirmed(lane);

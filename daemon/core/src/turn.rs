@@ -21,6 +21,8 @@ use alloc::vec::Vec;
 pub enum Input {
     Boot {
         version: String,
+        /// Random, different at every start: two starts from one restored disk must not give out the same ids.
+        nonce: u64,
     },
     Device {
         device: DeviceId,
@@ -140,7 +142,7 @@ pub(crate) struct Turn<'a> {
 impl Turn<'_> {
     pub(crate) fn take(&mut self, input: Input) {
         match input {
-            Input::Boot { version } => self.boot(version),
+            Input::Boot { version, nonce } => self.boot(version, nonce),
             Input::Device { device, event } => self.device(&device, event),
             Input::Port { device, status } => self.port(device, status),
             Input::Page { lane, request, what } => {

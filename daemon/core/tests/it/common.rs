@@ -16,6 +16,7 @@ pub const SPIRITS: &str = "6930000000004";
 pub const PEARS: &str = "6940000000003";
 pub const MEMBER: &str = "M1234567897";
 
+#[derive(Clone)]
 pub struct Shelf {
     pub items: BTreeMap<ItemKey, Item>,
     pub members: Vec<Member>,

@@ -209,7 +209,7 @@ impl World {
             store.apply(record);
         }
         self.store = store;
-        self.later(0, Input::Boot { version: "test".into() });
+        self.later(0, Input::Boot { version: "test".into(), nonce: self.clock });
         for lane in LANES {
             for kind in ["scanner", "scale", "terminal", "printer"] {
                 let delay = self.random.below(1_500);

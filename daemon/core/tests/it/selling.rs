@@ -13,6 +13,7 @@ use checkout::words::{Attempt, Grams, LaneId, LineNo, Money, Mono, Now, RequestI
 use checkout::{Effect, Input, Step, Store};
 
 /// Two lanes with all devices up, at an easy hour.
+#[derive(Clone)]
 struct Till {
     store: Store,
     shelf: Shelf,
@@ -27,7 +28,7 @@ impl Till {
 
     fn with(config: checkout::config::StoreConfig) -> Self {
         let mut till = Self { store: Store::new(config), shelf: shelf(), clock: 0, last: Step::default() };
-        till.take(Input::Boot { version: "test".into() });
+        till.take(Input::Boot { version: "test".into(), nonce: 1 });
         for device in
             ["scanner-1", "scale-1", "terminal-1", "printer-1", "scanner-2", "terminal-2", "printer-2", "vision"]
         {
@@ -226,4 +227,14 @@ fn the_journal_replays_to_the_same_store_after_the_catalogue_changed() {
     till.shelf.items.clear();
     till.shelf.book = "pb-2".into();
     assert_eq!(replayed.facts().lanes, till.store.facts().lanes);
+}
+
+#[test]
+fn two_starts_from_one_restored_disk_give_out_different_transaction_ids() {
+    let mut till = Till::open();
+    let mut restored = till.clone();
+    restored.take(Input::Boot { version: "test".into(), nonce: 2 });
+    till.take(scan(1, NOODLES));
+    restored.take(scan(1, NOODLES));
+    assert_ne!(till.lane(1).transaction, restored.lane(1).transaction);
 }
