@@ -293,7 +293,7 @@ mod tests {
     use checkout::words::Utc;
 
     fn record(n: u64) -> Record {
-        let event = Event::Store(StoreEvent::Booted { boot: n, version: "test".into() });
+        let event = Event::Store(StoreEvent::Booted { boot: n, version: "test".into(), nonce: n });
         Record { utc: Utc(i64::try_from(n).unwrap()), lane: None, event }
     }
 
