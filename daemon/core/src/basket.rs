@@ -65,6 +65,8 @@ pub enum LineRefusal {
     NoScale,
     NoWeight,
     Full,
+    /// A coupon, badge, receipt, exit pass or order where this lane takes none.
+    NotTaken,
 }
 
 /// What a line is to the sale; money of a bottle return or returned goods goes to the shopper.
@@ -549,6 +551,10 @@ impl LineRefusal {
             Self::Code(Refusal::CheckDigit) => ("没有读清楚，请再扫一次", "Not read clearly, please scan again"),
             Self::Code(Refusal::WalletNotNow) => {
                 ("这是付款码，请先点“付款”", "That is a payment code: please press “Pay” first")
+            }
+            Self::Code(Refusal::NotGoods) => ("这不是商品的条码", "This is not the code of goods"),
+            Self::NotTaken => {
+                ("这里不收这种码，请找店员", "Codes of this kind are not taken here, please ask an assistant")
             }
             Self::Code(Refusal::Gs1Syntax | Refusal::Unrecognised | Refusal::Empty) => {
                 ("认不出这个条码", "This code is not known here")

@@ -3,8 +3,10 @@
 mod ais;
 mod digits;
 mod gs1;
+mod printed;
 
 pub use digits::member_check_digit;
+pub use printed::Printed;
 
 use crate::device::Scan;
 use crate::receipt::Currency;
@@ -20,6 +22,17 @@ pub enum Code {
     Item(ItemCode),
     /// A member's code as printed on card or phone.
     Member(String),
+    Coupon(CouponCode),
+    /// What a staff badge says behind its prefix: as good as a key, so it is never journaled.
+    Staff(Private<String>),
+    /// What a receipt of ours says of itself behind its prefix.
+    Receipt(String),
+    /// What lets a shopper who has paid out of the gate.
+    ExitPass(String),
+    /// An order to hand over, or to pick.
+    Order(String),
+    /// A GS1 symbol in good order that names neither goods nor a coupon: a pallet, a place, an asset.
+    Gs1(BTreeMap<String, String>),
     /// A wallet's one-time payment code: only while a tender waits for one, never journaled.
     Wallet {
         provider: WalletProvider,
@@ -27,6 +40,30 @@ pub enum Code {
     },
     /// Nothing we know: the reason is for the journal and holds no scanned data that may be private.
     Refused(Refusal),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CouponCode {
+    pub scheme: CouponScheme,
+    /// Of our own coupons what stands behind the prefix, of the others all their digits or characters.
+    pub code: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CouponScheme {
+    /// Printed by a shop of ours: [`Printed::Coupon`].
+    Ours,
+    /// Global Coupon Number: AI 255.
+    Gcn,
+    /// North American coupon: AI 8110.
+    NorthAmerican,
+    /// North American positive offer file: AI 8112.
+    PositiveOffer,
+    /// EAN-13 with prefix 99, or 981 to 984 of a currency several countries share.
+    Ean,
+    /// EAN-13 with prefix 980: a slip that pays back, such as of a bottle machine.
+    RefundSlip,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +75,8 @@ pub struct ItemCode {
     pub weight_g: Option<u32>,
     /// Price in the code: in-store templates, AI 392n and 393n where the rules name the store's currency.
     pub price: Option<Money>,
+    /// Serial number of this single piece: AI 21 of an element string or a Digital Link.
+    pub serial: Option<String>,
     /// All application identifiers of a GS1 symbol.
     pub ais: BTreeMap<String, String>,
 }
@@ -62,6 +101,8 @@ pub enum Refusal {
     /// A payment code while nobody is paying.
     WalletNotNow,
     Empty,
+    /// A GS1 symbol in good order that names neither goods nor a coupon.
+    NotGoods,
 }
 
 /// What the store has configured about codes.
@@ -104,6 +145,9 @@ fn unmarked(text: &str, rules: &ScanRules, paying: bool) -> Code {
     if let Some(number) = text.strip_prefix('M').filter(|n| n.len() == 10) {
         return member(text, number);
     }
+    if let Some(code) = printed::read(text) {
+        return code;
+    }
     if let Some(provider) = wallet(text) {
         return match in_store(text, rules) {
             Some(Ok(item)) if !paying => Code::Item(item),
@@ -133,14 +177,32 @@ fn gs1_item(parsed: Result<gs1::Ais, gs1::Fault>, rules: &ScanRules) -> Code {
         Err(gs1::Fault::Syntax) => return Code::Refused(Refusal::Gs1Syntax),
     };
     let Some(key) = ais.get("01").and_then(|gtin| gtin_key(gtin)) else {
-        return Code::Refused(Refusal::Unrecognised);
+        return gs1_coupon(&ais).map_or(Code::Gs1(ais), Code::Coupon);
     };
     Code::Item(ItemCode {
         key,
+        serial: ais.get("21").cloned(),
         weight_g: ais.iter().find_map(|(ai, value)| grams(ai, value)),
         price: ais.iter().find_map(|(ai, value)| gs1_price(ai, value, rules.currency.as_ref()?)),
         ais,
     })
+}
+
+fn gs1_coupon(ais: &gs1::Ais) -> Option<CouponCode> {
+    [("255", CouponScheme::Gcn), ("8110", CouponScheme::NorthAmerican), ("8112", CouponScheme::PositiveOffer)]
+        .into_iter()
+        .find_map(|(ai, scheme)| Some(CouponCode { scheme, code: ais.get(ai)?.clone() }))
+}
+
+/// What the EAN-13 prefixes 98 and 99 say (GS1 General Specifications 1.4.2).
+fn ean_coupon(ean: &str) -> Option<CouponCode> {
+    let scheme = match ean.get(..3).filter(|_| ean.len() == 13)? {
+        "980" => CouponScheme::RefundSlip,
+        "981" | "982" | "983" | "984" => CouponScheme::Ean,
+        prefix if prefix.starts_with("99") => CouponScheme::Ean,
+        _ => return None,
+    };
+    Some(CouponCode { scheme, code: ean.into() })
 }
 
 /// Net weight in kilograms with `n` decimals (AI 310n), rounded to the gram.
@@ -211,8 +273,11 @@ fn retail(text: &str, marked: Option<usize>, rules: &ScanRules) -> Code {
     let Some(gtin) = gtin else {
         return Code::Refused(Refusal::CheckDigit);
     };
+    if let Some(coupon) = ean_coupon(&gtin) {
+        return Code::Coupon(coupon);
+    }
     gtin_key(&gtin).map_or(Code::Refused(Refusal::Unrecognised), |key| {
-        Code::Item(ItemCode { key, weight_g: None, price: None, ais: BTreeMap::new() })
+        Code::Item(ItemCode { key, weight_g: None, price: None, serial: None, ais: BTreeMap::new() })
     })
 }
 
@@ -247,6 +312,7 @@ fn in_store(text: &str, rules: &ScanRules) -> Option<Result<ItemCode, Refusal>> 
         key: ItemKey(part(b"0123456789I")),
         weight_g: weight.parse().ok(),
         price: price.parse().ok().map(Money),
+        serial: None,
         ais: BTreeMap::new(),
     }))
 }

@@ -7,7 +7,7 @@ use crate::device::{DeviceEvent, FaceHint};
 use crate::event::{Event, Record};
 use crate::facts::Facts;
 use crate::page::{PageRequest, Refused, StaffRequest};
-use crate::scan::{Code, classify};
+use crate::scan::{Code, Refusal, classify};
 use crate::store::{HqInput, PortStatus};
 use crate::view::{FaceEnd, Notice};
 use crate::wire::Question;
@@ -201,6 +201,11 @@ impl Turn<'_> {
         match classify(scan, &self.config.scan, paying) {
             Code::Item(code) => self.item(lane, &code),
             Code::Member(code) => self.member_code(lane, &code),
+            // To be taken one by one by those who own them.
+            Code::Coupon(_) | Code::Staff(_) | Code::Receipt(_) | Code::ExitPass(_) | Code::Order(_) => {
+                self.refuse_line(lane, LineRefusal::NotTaken, None);
+            }
+            Code::Gs1(_) => self.refuse_line(lane, LineRefusal::Code(Refusal::NotGoods), None),
             Code::Wallet { provider, code } => self.pay_wallet(lane, provider, code),
             Code::Refused(reason) => self.refuse_line(lane, LineRefusal::Code(reason), None),
         }

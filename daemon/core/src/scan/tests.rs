@@ -16,7 +16,15 @@ fn seen(aim: Option<&[u8; 2]>, data: &str, paying: bool) -> Code {
 fn key(code: &Code) -> Option<&str> {
     match code {
         Code::Item(ItemCode { key: ItemKey(key), .. }) => Some(key),
-        Code::Member(_) | Code::Wallet { .. } | Code::Refused(_) => None,
+        Code::Member(_)
+        | Code::Coupon(_)
+        | Code::Staff(_)
+        | Code::Receipt(_)
+        | Code::ExitPass(_)
+        | Code::Order(_)
+        | Code::Gs1(_)
+        | Code::Wallet { .. }
+        | Code::Refused(_) => None,
     }
 }
 
@@ -57,11 +65,11 @@ fn gs1_symbols_give_weight_price_and_all_identifiers() {
         ("0106901234567893", Refusal::CheckDigit),
         ("010690123456789217261301", Refusal::Gs1Syntax),
         ("010690123456789210A\u{1d}10B", Refusal::Gs1Syntax),
-        ("00106141411234567897", Refusal::Unrecognised),
     ] {
         assert_eq!(seen(Some(b"C1"), broken, false), Code::Refused(why), "{broken}");
     }
     assert_eq!(key(&seen(None, "0106901234567892", false)), Some("6901234567892"));
+    assert!(matches!(seen(Some(b"C1"), "00106141411234567897", false), Code::Gs1(ais) if ais.contains_key("00")));
 }
 
 #[test]
@@ -107,6 +115,63 @@ fn member_codes_carry_a_luhn_digit() {
 }
 
 #[test]
+fn codes_a_shop_prints_are_read_back_and_misread_ones_refused() {
+    let code = |kind: Printed, body: &str| seen(None, &kind.code(body).unwrap(), false);
+    assert_eq!(code(Printed::Receipt, "b1-1-t2x9-7"), Code::Receipt("b1-1-t2x9-7".into()));
+    assert_eq!(code(Printed::ExitPass, "b1.42"), Code::ExitPass("b1.42".into()));
+    assert_eq!(code(Printed::Order, "2026_77"), Code::Order("2026_77".into()));
+    let coupon = CouponCode { scheme: CouponScheme::Ours, code: "spring.01".into() };
+    assert_eq!(code(Printed::Coupon, "spring.01"), Code::Coupon(coupon));
+    let badge = code(Printed::Staff, "77001234");
+    assert_eq!(badge, Code::Staff(Private("77001234".into())));
+    assert!(!alloc::format!("{badge:?}").contains("77001234"));
+    assert_eq!(Printed::Receipt.code(""), None);
+    assert_eq!(Printed::Receipt.code("a b"), None);
+    let good = Printed::Receipt.code("b1-1-t2x9-7").unwrap();
+    for at in 2..good.len() {
+        let mut bytes = good.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'8' { b'9' } else { b'8' };
+        let bad = String::from_utf8(bytes).unwrap();
+        assert_eq!(seen(None, &bad, false), Code::Refused(Refusal::CheckDigit), "{bad}");
+    }
+}
+
+#[test]
+fn coupons_of_others_are_known_by_prefix_or_application_identifier() {
+    let coupon = |code: Code| {
+        let Code::Coupon(coupon) = code else {
+            panic!("{code:?}");
+        };
+        (coupon.scheme, coupon.code)
+    };
+    for (prefix, scheme) in [
+        ("99", CouponScheme::Ean),
+        ("981", CouponScheme::Ean),
+        ("984", CouponScheme::Ean),
+        ("980", CouponScheme::RefundSlip),
+    ] {
+        let ean = with_check(&alloc::format!("{prefix:0<12}"));
+        assert_eq!(coupon(seen(Some(b"E0"), &ean, false)), (scheme, ean));
+    }
+    assert_eq!(key(&seen(None, &with_check("985000000000"), false)), Some("9850000000002"));
+    assert_eq!(coupon(seen(Some(b"C1"), "2555412345000150", false)).0, CouponScheme::Gcn);
+}
+
+#[test]
+fn a_serial_number_stays_with_its_item() {
+    let serial = |code: Code| {
+        let Code::Item(item) = code else {
+            panic!("{code:?}");
+        };
+        item.serial
+    };
+    assert_eq!(serial(seen(Some(b"d2"), "010690123456789221A-7", false)).as_deref(), Some("A-7"));
+    let link = "https://id.example.com/01/06901234567892/21/A-7";
+    assert_eq!(serial(seen(None, link, false)).as_deref(), Some("A-7"));
+    assert_eq!(serial(seen(None, "6901234567892", false)), None);
+}
+
+#[test]
 fn wallet_codes_count_only_while_paying_and_never_print() {
     let code = "134567890123456789";
     let Code::Wallet { provider, .. } = seen(None, code, true) else {
@@ -118,5 +183,5 @@ fn wallet_codes_count_only_while_paying_and_never_print() {
     let label = with_check("28000010025000250");
     assert_eq!(key(&seen(None, &label, false)), Some("2800001"));
     assert!(matches!(seen(None, &label, true), Code::Wallet { .. }));
-    assert_eq!(seen(Some(b"C1"), "106141411234567897", true), Code::Refused(Refusal::Unrecognised));
+    assert!(matches!(seen(Some(b"C1"), "106141411234567897", true), Code::Gs1(_)));
 }
