@@ -1,5 +1,6 @@
 //! One TOML file: identity, links, lanes, broker. Unknown keys are refused with their line.
 
+use crate::clock::Zone;
 use anyhow::{Context, Result, bail, ensure};
 use checkout::config::{LaneConfig, StoreConfig};
 use checkout::receipt::Currency;
@@ -37,8 +38,10 @@ pub struct Store {
     pub name: Name,
     /// ISO 4217 code.
     pub currency: String,
-    /// Minutes east of UTC.
-    pub utc_offset_min: i32,
+    /// Where its clock hangs, such as `Europe/Zurich`.
+    pub time_zone: Option<Zone>,
+    /// Minutes east of UTC all year, in place of a time zone.
+    pub utc_offset_min: Option<i32>,
     /// In-store codes, such as `21IIIIIWWWWWC`.
     #[serde(default)]
     pub codes: Vec<String>,
@@ -134,6 +137,7 @@ impl Config {
         ensure!(id(&self.tenant), "tenant = {:?}: use letters, digits and '-', at most 40", self.tenant);
         ensure!(!self.lanes.is_empty(), "there is no [[lane]]: a store needs at least one");
         currency(&self.store.currency)?;
+        self.zone()?;
         self.check_devices()?;
         self.check_lanes()
     }
@@ -185,6 +189,22 @@ impl Config {
         }
     }
 
+    /// What the store's clock goes by.
+    ///
+    /// # Errors
+    /// Neither or both of the two ways to say it.
+    pub fn zone(&self) -> Result<Zone> {
+        match (&self.store.time_zone, self.store.utc_offset_min) {
+            (Some(zone), None) => Ok(zone.clone()),
+            (None, Some(minutes)) => {
+                Zone::fixed(minutes).with_context(|| format!("[store] utc_offset_min = {minutes}: no clock goes so"))
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                bail!("[store] wants one of time_zone = \"Europe/Zurich\" and utc_offset_min = 480")
+            }
+        }
+    }
+
     /// The part the core decides with.
     ///
     /// # Errors
@@ -195,7 +215,7 @@ impl Config {
             box_id: self.box_id.clone(),
             store: self.store.name.clone(),
             currency: currency.clone(),
-            utc_offset_min: self.store.utc_offset_min,
+            utc_offset_min: self.zone()?.at(crate::clock::utc()).0,
             scan: ScanRules { templates: self.store.codes.clone(), currency: Some(currency) },
             lanes: self.lanes.iter().map(|lane| self.lane(lane)).collect(),
         })
@@ -253,6 +273,8 @@ scanners = ["scanner-1"]
     fn a_small_configuration_is_read() {
         let config = Config::parse(SMALL).unwrap();
         assert_eq!(config.store().unwrap().lanes.len(), 1);
+        let zurich = SMALL.replacen("utc_offset_min = 480", "time_zone = \"Europe/Zurich\"", 1);
+        assert_eq!(Config::parse(&zurich).unwrap().zone().unwrap(), Zone::named("Europe/Zurich").unwrap());
     }
 
     #[test]
@@ -265,6 +287,9 @@ scanners = ["scanner-1"]
             ("\"CNY\"", "\"QQQ\"", "CNY, EUR"),
             ("serial:/dev", "serail:/dev", "serial:"),
             ("box = \"b1\"", "box = \"b/1\"", "letters, digits"),
+            ("utc_offset_min = 480", "time_zone = \"Europe/Zurick\"", "line 5"),
+            ("utc_offset_min = 480", "time_zone = \"Asia/Shanghai\", utc_offset_min = 480", "wants one of"),
+            ("utc_offset_min = 480", "codes = []", "wants one of"),
         ] {
             let error = format!("{:#}", Config::parse(&SMALL.replacen(from, to, 1)).unwrap_err());
             assert!(error.contains(told), "{to}: {error}");

@@ -1,6 +1,7 @@
 //! The turn: drain what is ready (at most 64), step each, commit all in one FULL transaction, only then act and show.
 
 use crate::catalog::SqliteCatalog;
+use crate::clock::{Clock, Zone};
 use crate::journal::{Cursor, Journal};
 use crate::notify::Notify;
 use anyhow::{Context, Result};
@@ -10,11 +11,11 @@ use checkout::page::{PageRequest, Refused};
 use checkout::store::{HqInput, PortStatus, StoreEvent};
 use checkout::view::View;
 use checkout::wire::Question;
-use checkout::words::{DeviceId, LaneId, Mono, Now, RequestId, Utc};
+use checkout::words::{DeviceId, LaneId, RequestId};
 use checkout::{Effect, Input, Step, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs of one turn, and so events of one commit.
@@ -81,7 +82,7 @@ pub struct CoreLoop {
     cursor_written: Instant,
     overflowed: Vec<DeviceId>,
     notify: Notify,
-    started: Instant,
+    clock: Clock,
 }
 
 /// Everything the loop starts with.
@@ -90,6 +91,7 @@ pub struct Parts {
     pub store: Store,
     pub journal: Journal,
     pub catalog: SqliteCatalog,
+    pub zone: Zone,
     pub outlets: Outlets,
     pub inputs: mpsc::Receiver<ToCore>,
     pub picture: watch::Sender<Arc<Picture>>,
@@ -98,7 +100,7 @@ pub struct Parts {
 impl CoreLoop {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, journal, catalog, outlets, inputs, picture } = parts;
+        let Parts { store, journal, catalog, zone, outlets, inputs, picture } = parts;
         Self {
             store,
             journal,
@@ -112,7 +114,7 @@ impl CoreLoop {
             cursor_written: Instant::now(),
             overflowed: Vec::new(),
             notify: Notify::new(),
-            started: Instant::now(),
+            clock: Clock::new(zone),
         }
     }
 
@@ -132,14 +134,14 @@ impl CoreLoop {
             self.notify.send("WATCHDOG=1");
             if stop {
                 self.notify.send("STOPPING=1");
-                return self.journal.commit(&[], self.cursor.take()).context("the journal cannot be written");
+                return self.journal.commit(&[], self.cursor.take(), None).context("the journal cannot be written");
             }
         }
     }
 
     /// Waits for the first input or deadline, then takes what else is ready.
     async fn drain(&mut self, heartbeat: Duration) -> Vec<ToCore> {
-        let now = self.now().mono;
+        let now = self.clock.now().mono;
         let deadline = self.store.deadline().map(|(at, _)| at);
         let wait = deadline.map_or(heartbeat, |at| Duration::from_millis(at.0.saturating_sub(now.0)).min(heartbeat));
         let wait = if self.cursor.is_some() { wait.min(CURSOR_EVERY) } else { wait };
@@ -154,7 +156,7 @@ impl CoreLoop {
         {
             ready.push(input);
         }
-        if deadline.is_some_and(|at| at <= self.now().mono) {
+        if deadline.is_some_and(|at| at <= self.clock.now().mono) {
             ready.push(ToCore::Input(Input::Tick));
         }
         ready
@@ -199,7 +201,7 @@ impl CoreLoop {
     }
 
     fn step(&mut self, input: Input, step: &mut Step) {
-        let now = self.now();
+        let now = self.clock.now();
         self.store.step(now, input, &self.catalog, step);
     }
 
@@ -209,16 +211,13 @@ impl CoreLoop {
             return Ok(());
         }
         let cursor = self.cursor.take();
+        let closed = |record: &Record| matches!(record.event, Event::Store(StoreEvent::DayClosed { .. }));
+        let due = self.journal.snapshot_due(events.len()) || events.iter().any(closed);
+        let fold = due.then(|| self.store.facts());
         self.journal
-            .commit(events, cursor)
+            .commit(events, cursor, fold)
             .with_context(|| format!("the journal {} cannot be written", self.journal.path().display()))?;
         self.cursor_written = Instant::now();
-        let closed = |record: &Record| matches!(record.event, Event::Store(StoreEvent::DayClosed { .. }));
-        if events.iter().any(closed)
-            && let Err(error) = self.journal.keep_snapshot(self.store.facts())
-        {
-            tracing::warn!(%error, "no snapshot at day close; the next start replays more");
-        }
         Ok(())
     }
 
@@ -249,11 +248,6 @@ impl CoreLoop {
         let view = self.store.view(&self.catalog);
         self.picture.send_replace(Arc::new(Picture { view, head: self.journal.head() }));
     }
-
-    fn now(&self) -> Now {
-        let mono = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { mono: Mono(mono), utc: utc(), offset_min: self.store.config().utc_offset_min }
-    }
 }
 
 /// Forty random bits, never zero: eight letters of an id.
@@ -264,18 +258,11 @@ fn nonce() -> Result<u64> {
     Ok((u64::from_le_bytes(bytes) >> 24).max(1))
 }
 
-/// What the wall clock says; 1970 where it says less.
-#[must_use]
-pub fn utc() -> Utc {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Utc(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
 /// The store as its journal says it is: snapshot if there is one, then every later record.
 ///
 /// # Errors
 /// A row that cannot be read: says which.
-pub fn replay(journal: &Journal, config: checkout::config::StoreConfig) -> Result<Store> {
+pub fn replay(journal: &mut Journal, config: checkout::config::StoreConfig) -> Result<Store> {
     let (after, mut store) = match journal.snapshot()? {
         Some((seq, facts)) => (seq, Store::from_snapshot(config, facts)),
         None => (0, Store::new(config)),

@@ -7,12 +7,17 @@ use checkout::catalog::{Item, Member};
 use checkout::wire::{CHUNK_MAX, Manifest};
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 /// A dataset unpacks to no more than this, whatever its manifest says.
 const RAW_MAX: u64 = 1 << 30;
 const CHUNKS_MAX: usize = 4096;
+/// No row is longer, whatever a line claims to be.
+const ROW_MAX: u64 = 64 * 1024;
+/// Eight megabytes of look-back, twice what headquarters packs with: more would be memory a box does not have.
+const WINDOW_LOG_MAX: u32 = 23;
+const READ_AHEAD: usize = 64 * 1024;
 
 /// A dataset on its way: which chunks are on disk.
 #[derive(Debug)]
@@ -65,8 +70,7 @@ impl Fetch {
         let target = catalog::file(data, &self.manifest.dataset);
         let fresh = target.with_extension("db.new");
         let _ = std::fs::remove_file(&fresh);
-        let raw = self.unpack()?;
-        write(&fresh, &self.manifest, &raw)
+        write(&fresh, &self.manifest, self.rows()?)
             .with_context(|| format!("dataset {} version {}", self.manifest.dataset, self.manifest.version))?;
         std::fs::rename(&fresh, &target)?;
         std::fs::File::open(data)?.sync_all()?;
@@ -74,27 +78,46 @@ impl Fetch {
         Ok(())
     }
 
-    fn unpack(&self) -> Result<Vec<u8>> {
-        let mut packed = Vec::new();
-        for hash in &self.manifest.chunks {
-            let bytes = std::fs::read(self.folder.join(hash))?;
-            if hex(&Sha256::digest(&bytes)) != *hash {
-                let _ = std::fs::remove_file(self.folder.join(hash));
-                anyhow::bail!("chunk {hash} went bad on disk and is fetched again");
-            }
-            packed.extend_from_slice(&bytes);
-        }
-        let mut raw = Vec::new();
-        zstd::Decoder::new(packed.as_slice())?.take(self.manifest.raw + 1).read_to_end(&mut raw)?;
-        ensure!(raw.len() as u64 == self.manifest.raw, "it unpacks to another size than its manifest says");
-        Ok(raw)
+    /// The rows as they arrive: unpacked while they are read, so that memory does not grow with the dataset.
+    fn rows(&self) -> Result<impl BufRead> {
+        let chunks = Chunks {
+            folder: self.folder.clone(),
+            hashes: self.manifest.chunks.clone().into_iter(),
+            chunk: Cursor::default(),
+        };
+        let mut unpacked = zstd::Decoder::with_buffer(BufReader::new(chunks))?;
+        unpacked.window_log_max(WINDOW_LOG_MAX)?;
+        Ok(BufReader::with_capacity(READ_AHEAD, unpacked.take(self.manifest.raw + 1)))
     }
 }
 
-fn write(path: &Path, manifest: &Manifest, raw: &[u8]) -> Result<()> {
+/// Chunks of a dataset one after the other, each checked again: a disk may have turned a bit.
+struct Chunks {
+    folder: PathBuf,
+    hashes: std::vec::IntoIter<String>,
+    chunk: Cursor<Vec<u8>>,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let count = self.chunk.read(into)?;
+            let Some(hash) = (count == 0).then(|| self.hashes.next()).flatten() else { return Ok(count) };
+            let path = self.folder.join(&hash);
+            let bytes = std::fs::read(&path)?;
+            if hex(&Sha256::digest(&bytes)) != hash {
+                let _ = std::fs::remove_file(path);
+                return Err(std::io::Error::other(format!("chunk {hash} went bad on disk and is fetched again")));
+            }
+            self.chunk = Cursor::new(bytes);
+        }
+    }
+}
+
+fn write(path: &Path, manifest: &Manifest, mut raw: impl BufRead) -> Result<()> {
     let mut db = Connection::open(path)?;
     // Built beside the old file and switched by rename: a torn build is thrown away, so it needs no journal.
-    db.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA page_size = 8192;")?;
+    db.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA page_size = 8192; PRAGMA locking_mode = EXCLUSIVE;")?;
     db.execute_batch(
         "CREATE TABLE meta (version INTEGER, name TEXT);
          CREATE TABLE item (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
@@ -102,13 +125,16 @@ fn write(path: &Path, manifest: &Manifest, raw: &[u8]) -> Result<()> {
     )?;
     let transaction = db.transaction()?;
     transaction.execute("INSERT INTO meta VALUES (?1, ?2)", params![manifest.version, manifest.name])?;
-    let text = std::str::from_utf8(raw).context("the rows are not UTF-8")?;
-    let mut rows = 0;
-    for line in text.lines() {
-        rows += 1;
-        let insert = if manifest.dataset == "members" { insert_member } else { insert_item };
-        insert(&transaction, line).with_context(|| format!("row {rows}"))?;
+    let insert = if manifest.dataset == "members" { insert_member } else { insert_item };
+    let (mut line, mut rows, mut bytes) = (String::new(), 0, 0);
+    while raw.by_ref().take(ROW_MAX).read_line(&mut line).context("the rows cannot be unpacked")? > 0 {
+        (rows, bytes) = (rows + 1, bytes + line.len() as u64);
+        ensure!(line.len() as u64 != ROW_MAX, "row {rows} is longer than {ROW_MAX} bytes");
+        ensure!(bytes <= manifest.raw, "it unpacks to more than its manifest says");
+        insert(&transaction, line.trim_end_matches('\n')).with_context(|| format!("row {rows}"))?;
+        line.clear();
     }
+    ensure!(bytes == manifest.raw, "it unpacks to another size than its manifest says");
     ensure!(rows == manifest.rows, "it has {rows} rows and its manifest says {}", manifest.rows);
     transaction.commit()?;
     db.close().map_err(|(_, error)| error)?;

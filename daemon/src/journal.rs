@@ -2,6 +2,8 @@
 //!
 //! Rows carry a hash chain: `hash = SHA-256(previous hash ‖ seq ‖ body)`. UPDATE and DELETE are refused by triggers.
 
+mod snapshot;
+
 use anyhow::{Context, Result, bail, ensure};
 use checkout::event::Record;
 use checkout::facts::Facts;
@@ -32,7 +34,6 @@ WHEN NEW.seq <> (SELECT ifnull(max(seq), 0) + 1 FROM event)
 BEGIN SELECT RAISE(ABORT, 'the journal has no gaps and no second copies'); END;
 CREATE TABLE IF NOT EXISTS cursor (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, acked INTEGER NOT NULL);
 INSERT OR IGNORE INTO cursor VALUES (1, 1, 0);
-CREATE TABLE IF NOT EXISTS snapshot (seq INTEGER PRIMARY KEY, facts TEXT NOT NULL);
 ";
 
 pub type Hash = [u8; 32];
@@ -51,6 +52,8 @@ pub struct Journal {
     id: String,
     head: u64,
     hash: Hash,
+    /// Row of the latest snapshot; before it was looked for, the head.
+    kept: u64,
 }
 
 impl Journal {
@@ -68,17 +71,25 @@ impl Journal {
             .with_context(|| format!("cannot open the journal {}: is the folder writable?", path.display()))?;
         durable(&db).with_context(|| format!("journal {}", path.display()))?;
         db.execute_batch(SCHEMA).with_context(|| format!("{} is not a journal of this version", path.display()))?;
+        snapshot::prepare(&db)?;
         let id = journal_id(&db)?;
         let (head, hash) = head(&db)?;
         verify_head(&db, head, &hash).with_context(|| format!("journal {}", path.display()))?;
-        Ok(Self { db, path: path.into(), id, head, hash })
+        Ok(Self { db, path: path.into(), id, head, hash, kept: head })
     }
 
-    /// Commits `records` in one FULL transaction, together with the cursor if it moved.
+    /// Whether the commit of `rows` more is to carry a snapshot.
+    #[must_use]
+    pub const fn snapshot_due(&self, rows: usize) -> bool {
+        self.head + rows as u64 >= self.kept + snapshot::EVERY
+    }
+
+    /// Commits `records` in one FULL transaction, together with the cursor if it moved and the fold up to the last of them
+    /// if it is to be kept.
     ///
     /// # Errors
     /// The disk refused: the process must end, a lane that cannot record must not sell.
-    pub fn commit(&mut self, records: &[Record], cursor: Option<Cursor>) -> Result<()> {
+    pub fn commit(&mut self, records: &[Record], cursor: Option<Cursor>, fold: Option<&Facts>) -> Result<()> {
         let (mut head, mut hash) = (self.head, self.hash);
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
@@ -94,34 +105,35 @@ impl Journal {
             let sql = "UPDATE cursor SET epoch = ?1, acked = ?2";
             transaction.prepare_cached(sql)?.execute(params![cursor.epoch, cursor.acked])?;
         }
+        if let Some(facts) = fold {
+            snapshot::keep(&transaction, head, &hash, facts)?;
+        }
         transaction.commit()?;
         (self.head, self.hash) = (head, hash);
+        if fold.is_some() {
+            self.kept = head;
+        }
         Ok(())
     }
 
-    /// Keeps the fold as of the head, so that a start replays only what came after.
-    ///
-    /// # Errors
-    /// The disk refused. Nothing is lost: the next start replays more.
-    pub fn keep_snapshot(&mut self, facts: &Facts) -> Result<()> {
-        let text = serde_json::to_string(facts)?;
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("DELETE FROM snapshot WHERE seq < ?1", params![self.head])?;
-        transaction.execute("INSERT OR REPLACE INTO snapshot VALUES (?1, ?2)", params![self.head, text])?;
-        transaction.commit()?;
-        Ok(())
-    }
-
-    /// The latest snapshot this version can read, and the row it stands at.
+    /// The latest snapshot that can be believed, and the row it stands at. Those that cannot are told once.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn snapshot(&self) -> Result<Option<(u64, Facts)>> {
-        let sql = "SELECT seq, facts FROM snapshot WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1";
-        let found: Option<(u64, String)> =
-            self.db.query_row(sql, [self.head], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        // A snapshot of another version is no fact: replaying from the start gives the same.
-        Ok(found.and_then(|(seq, text)| Some((seq, serde_json::from_str(&text).ok()?))))
+    pub fn snapshot(&mut self) -> Result<Option<(u64, Facts)>> {
+        let snapshot::Found { latest, refused } = snapshot::find(&self.db)?;
+        // A start that has to replay much is the last to: its first commit carries a snapshot.
+        self.kept = latest.as_ref().map_or(0, |(seq, _)| *seq);
+        if let Some((row, reason)) = refused.first() {
+            tracing::warn!(
+                row,
+                reason,
+                passed_over = refused.len(),
+                from = latest.as_ref().map_or(0, |(seq, _)| *seq),
+                "a snapshot of the journal is not believed: this start replays more rows, and takes longer"
+            );
+        }
+        Ok(latest)
     }
 
     /// Calls `each` with every record after `after`, in order.
@@ -303,8 +315,8 @@ mod tests {
         let path = folder.path().join("journal.db");
         let id = {
             let mut journal = Journal::open(&path).unwrap();
-            journal.commit(&[record(1), record(2)], None).unwrap();
-            journal.commit(&[record(3)], Some(Cursor { epoch: 1, acked: 2 })).unwrap();
+            journal.commit(&[record(1), record(2)], None, None).unwrap();
+            journal.commit(&[record(3)], Some(Cursor { epoch: 1, acked: 2 }), None).unwrap();
             journal.id().to_owned()
         };
         let journal = Journal::open(&path).unwrap();
@@ -320,7 +332,7 @@ mod tests {
     fn a_row_is_neither_changed_nor_deleted_nor_doubled_and_tampering_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
-        Journal::open(&path).unwrap().commit(&[record(1), record(2), record(3)], None).unwrap();
+        Journal::open(&path).unwrap().commit(&[record(1), record(2), record(3)], None, None).unwrap();
         let db = Connection::open(&path).unwrap();
         for sql in [
             "UPDATE event SET body = 'x' WHERE seq = 2",
@@ -336,17 +348,76 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_gives_the_same_fold_as_the_whole_journal() {
+    fn a_snapshot_comes_with_every_so_many_rows_and_two_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(&folder.path().join("journal.db")).unwrap();
-        let (mut whole, records) = (Facts::default(), [record(1), record(2)]);
-        records.iter().for_each(|record| whole.apply(record));
-        journal.commit(&records, None).unwrap();
-        journal.keep_snapshot(&whole).unwrap();
-        journal.commit(&[record(3)], None).unwrap();
-        whole.apply(&record(3));
-        let (seq, mut facts) = journal.snapshot().unwrap().unwrap();
+        let path = folder.path().join("journal.db");
+        let mut journal = Journal::open(&path).unwrap();
+        let (mut facts, mut at) = (Facts::default(), Vec::new());
+        assert!(journal.snapshot().unwrap().is_none());
+        for first in (1..=5 * snapshot::EVERY).step_by(500) {
+            let records: Vec<Record> = (first..first + 500).map(record).collect();
+            records.iter().for_each(|record| facts.apply(record));
+            let fold = journal.snapshot_due(records.len()).then_some(&facts);
+            journal.commit(&records, None, fold).unwrap();
+            if fold.is_some() {
+                at.push(journal.head());
+            }
+        }
+        assert_eq!(at, [1, 2, 3, 4, 5].map(|nth| nth * snapshot::EVERY));
+        assert_eq!(rows(&path), at[3..]);
+    }
+
+    /// What a start makes of the journal: the snapshot's row it began from, and the facts.
+    fn started(path: &Path) -> (u64, Facts) {
+        let mut journal = Journal::open(path).unwrap();
+        let (seq, mut facts) = journal.snapshot().unwrap().unwrap_or_default();
         journal.replay(seq, |record| facts.apply(record)).unwrap();
-        assert_eq!((seq, facts), (2, whole));
+        (seq, facts)
+    }
+
+    fn rows(path: &Path) -> Vec<u64> {
+        let db = Connection::open(path).unwrap();
+        let mut rows = db.prepare("SELECT seq FROM snapshot ORDER BY seq").unwrap();
+        rows.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn whatever_became_of_the_snapshots_the_facts_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("journal.db");
+        let mut whole = Facts::default();
+        {
+            let mut journal = Journal::open(&made).unwrap();
+            for first in [1, 3, 5] {
+                let records = [record(first), record(first + 1)];
+                records.iter().for_each(|record| whole.apply(record));
+                journal.commit(&records, None, (first < 5).then_some(&whole)).unwrap();
+            }
+        }
+        for (damage, from) in [
+            ("SELECT 1", 4),
+            ("DELETE FROM snapshot WHERE seq = 4", 2),
+            ("DELETE FROM snapshot", 0),
+            ("DROP TABLE snapshot", 0),
+            ("UPDATE snapshot SET facts = replace(facts, '\"boot\":4', '\"boot\":9') WHERE seq = 4", 2),
+            ("UPDATE snapshot SET facts = substr(facts, 1, 20)", 0),
+            ("UPDATE snapshot SET facts = x'ff00', hash = 7 WHERE seq = 4", 2),
+            ("UPDATE snapshot SET fold = '0' WHERE seq = 4", 2),
+            ("UPDATE snapshot SET hash = zeroblob(32)", 0),
+            // One that was taken at another row, and one from beyond the end of the journal.
+            ("UPDATE snapshot SET seq = 3 WHERE seq = 4", 2),
+            ("UPDATE snapshot SET seq = 40 WHERE seq = 4", 2),
+            // The table as an earlier version made it.
+            (
+                "DROP TABLE snapshot; CREATE TABLE snapshot (seq INTEGER PRIMARY KEY, facts TEXT NOT NULL);
+              INSERT INTO snapshot VALUES (4, '{}')",
+                0,
+            ),
+        ] {
+            let path = folder.path().join("damaged.db");
+            std::fs::copy(&made, &path).unwrap();
+            Connection::open(&path).unwrap().execute_batch(damage).unwrap();
+            assert_eq!(started(&path), (from, whole.clone()), "{damage}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod core_loop;
 pub mod dataset;

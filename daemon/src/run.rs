@@ -23,8 +23,8 @@ pub fn run(config: &Config) -> Result<()> {
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let journal = Journal::open(&config.data.join("journal.db"))?;
-    let store = replay(&journal, config.store()?)?;
+    let mut journal = Journal::open(&config.data.join("journal.db"))?;
+    let store = replay(&mut journal, config.store()?)?;
     let catalog = SqliteCatalog::open(&config.data);
     let (to_core, inputs) = mpsc::channel(INPUTS_MAX);
     let (picture, seen) = watch::channel(Arc::new(first_picture(&store, &catalog, journal.head())));
@@ -43,7 +43,7 @@ pub fn run(config: &Config) -> Result<()> {
     let listener = runtime.block_on(serve::bind(config.http.listen))?;
     runtime.spawn(serve::run(pages, listener));
     runtime.spawn(stop_on_signal(to_core));
-    let core = CoreLoop::new(Parts { store, journal, catalog, outlets, inputs, picture });
+    let core = CoreLoop::new(Parts { store, journal, catalog, zone: config.zone()?, outlets, inputs, picture });
     let ended = runtime.block_on(core.run());
     runtime.shutdown_background();
     ended

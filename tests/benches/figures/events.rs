@@ -7,10 +7,9 @@ use crate::progress;
 use crate::report::{Budget, Figure, median};
 use crate::store;
 use aisled::catalog::SqliteCatalog;
+use aisled::clock::utc;
 use aisled::config::Config;
-use aisled::core_loop::{
-    COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, TURN_MAX, ToCore, first_picture, replay, utc,
-};
+use aisled::core_loop::{COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, TURN_MAX, ToCore, first_picture, replay};
 use aisled::journal::{Journal, Reader};
 use anyhow::{Context as _, Result};
 use checkout::catalog::Item;
@@ -20,7 +19,7 @@ use checkout::words::{DeviceId, LaneId, Money, Mono, Now, RequestId, StaffId};
 use checkout::{Input, Step, Store};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -41,9 +40,6 @@ pub struct Rounds {
     per_turn: usize,
     bytes: usize,
     shares: Shares,
-    /// The store the rounds filled, for whoever starts from it.
-    pub data: PathBuf,
-    pub lanes: usize,
 }
 
 pub fn measure(place: &Place) -> Result<Rounds> {
@@ -59,8 +55,7 @@ pub fn measure(place: &Place) -> Result<Rounds> {
     };
     let mut yardstick = Bare::open(&data.join("bare.db"))?;
     let shares = shop.shares()?;
-    let mut rounds =
-        Rounds { ours: Vec::new(), bare: Vec::new(), per_turn: 0, bytes: 0, shares, data, lanes: LANES.into() };
+    let mut rounds = Rounds { ours: Vec::new(), bare: Vec::new(), per_turn: 0, bytes: 0, shares };
     // Held open, the write-ahead log stays as it is in a store that runs all day; the first round brings it there.
     let _held = held(&shop.config.data.join("journal.db"))?;
     for warm_up in std::iter::once(true).chain([false; ROUNDS]) {
@@ -146,9 +141,9 @@ struct Round {
 impl Shop {
     /// The journal goes on where the last round left it, as it does in a shop.
     fn round(&self) -> Result<Round> {
-        let journal = Journal::open(&self.config.data.join("journal.db"))?;
+        let mut journal = Journal::open(&self.config.data.join("journal.db"))?;
         let (path, before) = (journal.path().to_owned(), journal.head());
-        let store = replay(&journal, self.config.store()?)?;
+        let store = replay(&mut journal, self.config.store()?)?;
         let catalog = SqliteCatalog::open(&self.config.data);
         let (to_core, inputs) = mpsc::channel(INPUTS_MAX);
         let (picture, mut seen) = watch::channel(Arc::new(first_picture(&store, &catalog, before)));
@@ -165,7 +160,8 @@ impl Shop {
             let _ = to_core.send(ToCore::Stop).await;
             (begun, booted)
         });
-        let core = CoreLoop::new(Parts { store, journal, catalog, outlets, inputs, picture });
+        let core =
+            CoreLoop::new(Parts { store, journal, catalog, zone: self.config.zone()?, outlets, inputs, picture });
         self.runtime.block_on(core.run())?;
         let ended = Instant::now();
         let (begun, booted) = self.runtime.block_on(feeder).context("the feeder ended early")?;
@@ -187,7 +183,7 @@ impl Shop {
                 store.step(Now { mono: Mono(0), utc: utc(), offset_min: 480 }, input, &catalog, &mut step);
             }
             let decided = Instant::now();
-            journal.commit(&step.events, None)?;
+            journal.commit(&step.events, None, None)?;
             let committed = Instant::now();
             std::hint::black_box(store.view(&catalog));
             decide += decided - begun;

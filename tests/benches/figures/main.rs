@@ -1,6 +1,7 @@
 //! `make bench`: figures over the real daemon and the real core loop, each beside its budget. See `docs/BENCH.md`.
 
 mod bare;
+mod catalogue;
 mod cold_start;
 mod events;
 mod page;
@@ -25,7 +26,8 @@ fn main() -> Result<()> {
     let rounds = events::measure(&place)?;
     plot::keep(&place.out.join("events_per_second.svg"), &rounds.plot())?;
     figures.push(rounds.figure());
-    figures.push(cold_start::measure(&place, &rounds)?);
+    figures.extend(cold_start::measure(&place)?);
+    figures.extend(catalogue::measure(&place)?);
     report::keep(&place.out.join("report.json"), &figures)?;
     report::tell(&place.out, &figures, begun.elapsed());
     Ok(())

@@ -5,7 +5,7 @@ use aisled::dataset::Fetch;
 use aisled::jws::hex;
 use anyhow::{Context, Result, bail, ensure};
 use checkout::catalog::Item;
-use checkout::wire::Manifest;
+use checkout::wire::{CHUNK_MAX, Manifest};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -25,21 +25,70 @@ pub fn goods() -> Result<Vec<Item>> {
     Ok(items.into_iter().filter(|item| !item.by_weight && item.min_age.is_none()).collect())
 }
 
-/// Builds `catalog.db` in `data` the way it arrives in a shop: packed, in chunks, checked, switched by rename.
+/// Builds `catalog.db` in `data` from the demo's goods.
 pub fn stock(data: &Path) -> Result<()> {
-    let packed = zstd::encode_all(CATALOGUE.as_bytes(), 3)?;
-    let chunk = hex(&Sha256::digest(&packed));
+    arrive(data, CATALOGUE)?.build(data)
+}
+
+/// Goods the way they arrive in a shop: packed as headquarters packs them, in checked chunks, ready to be built.
+pub fn arrive(data: &Path, rows: &str) -> Result<Fetch> {
+    let packed = zstd::bulk::compress(rows.as_bytes(), 9)?;
+    let chunks: Vec<(String, &[u8])> =
+        packed.chunks(CHUNK_MAX).map(|chunk| (hex(&Sha256::digest(chunk)), chunk)).collect();
     let manifest = Manifest {
         dataset: "catalogue".into(),
         version: 1,
         name: "pb-1".into(),
-        chunks: vec![chunk.clone()],
-        raw: CATALOGUE.len() as u64,
-        rows: CATALOGUE.lines().count() as u64,
+        chunks: chunks.iter().map(|(hash, _)| hash.clone()).collect(),
+        raw: rows.len() as u64,
+        rows: rows.lines().count() as u64,
     };
     let fetch = Fetch::begin(data, manifest)?;
-    ensure!(fetch.take(&chunk, &packed)?, "the catalogue's chunk is not what it claims to be");
-    fetch.build(data)
+    for (hash, chunk) in chunks {
+        ensure!(fetch.take(&hash, chunk)?, "a chunk of the catalogue is not what it claims to be");
+    }
+    Ok(fetch)
+}
+
+/// Many goods: GTIN-13 of one company in a row, sorted as headquarters sends them.
+#[derive(Clone, Copy, Debug)]
+pub struct Assortment {
+    pub items: u64,
+}
+
+impl Assortment {
+    pub fn key(self, nth: u64) -> String {
+        let digits = format!("69{:010}", 1_000_000 + nth);
+        let weighted = digits.bytes().rev().zip([3_u64, 1].into_iter().cycle());
+        let sum: u64 = weighted.map(|(digit, weight)| u64::from(digit - b'0') * weight).sum();
+        format!("{digits}{}", (10 - sum % 10) % 10)
+    }
+
+    pub fn price(nth: u64) -> u64 {
+        99 + nth % 4_900
+    }
+
+    /// As the dataset carries them.
+    pub fn rows(self) -> String {
+        (0..self.items).fold(String::new(), |mut text, nth| {
+            let (key, price) = (self.key(nth), Self::price(nth));
+            let _ = writeln!(
+                text,
+                r#"{{"key":"{key}","name":{{"zh":"商品 {nth}","en":"Article {nth}"}},"price":{price},"tax_bp":1300,"group":"group {}"}}"#,
+                nth % 97
+            );
+            text
+        })
+    }
+
+    /// The same as CSV.
+    pub fn csv(self) -> String {
+        (0..self.items).fold(String::new(), |mut text, nth| {
+            let (key, price) = (self.key(nth), Self::price(nth));
+            let _ = writeln!(text, "{key},商品 {nth},Article {nth},{price},1300,group {}", nth % 97);
+            text
+        })
+    }
 }
 
 /// A configuration of staffed lanes, numbered from 1, each with the scanner at the given link if there is one.
@@ -74,6 +123,8 @@ pub fn free() -> Result<SocketAddr> {
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
+    /// When the process was started.
+    pub begun: Instant,
     /// From starting the process to its READY=1.
     pub ready_after: Duration,
 }
@@ -92,7 +143,7 @@ impl Daemon {
         command.stderr(std::fs::File::create(&log)?);
         let begun = Instant::now();
         let child = command.spawn().with_context(|| format!("cannot start {}", place.aisled.display()))?;
-        let mut daemon = Self { child, ready_after: Duration::ZERO };
+        let mut daemon = Self { child, begun, ready_after: Duration::ZERO };
         let mut message = [0; 256];
         while begun.elapsed() < START {
             if let Ok(count) = ready.recv(&mut message)
@@ -106,6 +157,16 @@ impl Daemon {
             }
         }
         bail!("aisled was not ready in {START:?}")
+    }
+}
+
+impl Daemon {
+    /// The most memory it ever had, in bytes (`VmHWM`).
+    pub fn peak_memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kilobytes * 1024)
     }
 }
 
