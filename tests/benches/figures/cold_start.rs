@@ -96,7 +96,7 @@ fn fill(data: &Path, config: &Config) -> Result<u64> {
     // The last snapshot is nearly as old as it gets: what comes after it is replayed.
     while journal.head() < ROWS || !journal.snapshot_due(3 * TURN) {
         for lane in 1..=LANES {
-            let now = Now { mono: Mono(nth), utc: utc(), offset_min: 480, ..Now::default() };
+            let now = Now { mono: Mono(nth), utc: utc(), offset_min: 480 };
             shop.step(now, input(lane, nth), &catalog, &mut step);
         }
         nth += 1;
