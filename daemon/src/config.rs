@@ -6,7 +6,7 @@ use checkout::config::{LaneConfig, StoreConfig};
 use checkout::receipt::Currency;
 use checkout::scan::ScanRules;
 use checkout::view::LaneKind;
-use checkout::words::{DeviceId, LaneId, Name};
+use checkout::words::{DeviceId, LaneId, Name, Role};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -104,6 +104,9 @@ pub struct Staff {
     pub name: String,
     /// What `aisled pin` prints.
     pub pin: String,
+    /// `cashier`, `supervisor` or `manager`.
+    #[serde(default)]
+    pub role: Role,
 }
 
 const fn keep_alive() -> u16 {

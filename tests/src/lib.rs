@@ -142,7 +142,7 @@ impl Shop {
         if let Some(Tls { ca, shop, .. }) = &self.plan.tls {
             writeln!(text, "ca = {ca:?}\ncert = {:?}\nkey = {:?}", shop.0, shop.1)?;
         }
-        writeln!(text, "[[staff]]\nid = \"s-1\"\nname = \"Li\"\npin = \"{pin}\"")?;
+        writeln!(text, "[[staff]]\nid = \"s-1\"\nname = \"Li\"\npin = \"{pin}\"\nrole = \"manager\"")?;
         for (name, driver, running, options) in [
             ("scanner", "scanner-line", &self.scanner, "{}"),
             ("scale", "scale-8217", &self.scale, "{}"),

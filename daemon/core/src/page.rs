@@ -1,6 +1,6 @@
 //! What people press on pages, and the answers they get.
 
-use crate::words::{Attempt, Language, LineNo, Money, Name, StaffId, TenderId};
+use crate::words::{Attempt, Language, LineNo, Money, Name, Role, StaffId, TenderId};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,8 @@ pub enum PageRequest {
     Next {},
     Staff {
         staff: StaffId,
+        #[serde(default)]
+        role: Role,
         request: StaffRequest,
     },
 }
@@ -84,6 +86,19 @@ pub enum StaffRequest {
     DayClose {},
 }
 
+/// Who pressed on a staff page, as the page port checked it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attendant {
+    pub staff: StaffId,
+    pub role: Role,
+}
+
+impl Attendant {
+    pub(crate) fn at_least(&self, role: Role) -> Result<(), Refused> {
+        if self.role >= role { Ok(()) } else { Err(Refused::RoleTooLow) }
+    }
+}
+
 /// Why a request was not carried out. Data, not an error: the page shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,6 +119,7 @@ pub enum Refused {
     BasketOpen,
     BadQuantity,
     StaffOnly,
+    RoleTooLow,
 }
 
 impl Refused {
@@ -131,6 +147,7 @@ impl Refused {
             Self::BasketOpen => ("还有未完成的购物篮", "A basket is still open"),
             Self::BadQuantity => ("数量应在 1 到 999 之间", "Quantity must be between 1 and 999"),
             Self::StaffOnly => ("需要店员操作", "An assistant has to do this"),
+            Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
         };
         Name { zh: zh.into(), en: en.into() }
     }

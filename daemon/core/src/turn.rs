@@ -6,12 +6,12 @@ use crate::config::StoreConfig;
 use crate::device::{DeviceEvent, FaceHint};
 use crate::event::{Event, Record};
 use crate::facts::Facts;
-use crate::page::{PageRequest, Refused, StaffRequest};
+use crate::page::{Attendant, PageRequest, Refused, StaffRequest};
 use crate::scan::{Code, Refusal, classify};
 use crate::store::{HqInput, PortStatus};
 use crate::view::{FaceEnd, Notice};
 use crate::wire::Question;
-use crate::words::{Attempt, DeviceId, LaneId, Language, Mono, Name, Now, RequestId, Utc};
+use crate::words::{Attempt, DeviceId, LaneId, Language, Mono, Name, Now, RequestId, Role, Utc};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -243,15 +243,15 @@ impl Turn<'_> {
                 self.live.lane(lane).done = false;
                 Ok(())
             }
-            PageRequest::Staff { staff, request } => self.staff(lane, staff, request),
+            PageRequest::Staff { staff, role, request } => self.staff(lane, Attendant { staff, role }, request),
         }
     }
 
-    fn staff(&mut self, lane: LaneId, staff: crate::words::StaffId, request: StaffRequest) -> Result<(), Refused> {
+    fn staff(&mut self, lane: LaneId, by: Attendant, request: StaffRequest) -> Result<(), Refused> {
         match request {
-            StaffRequest::Answer { intervention, approved } => self.answer(lane, intervention, approved, staff),
+            StaffRequest::Answer { intervention, approved } => self.answer(lane, intervention, approved, by.staff),
             StaffRequest::ResolveTender { tender, taken, reason } => {
-                self.resolve_tender(lane, tender, taken, staff, reason)
+                self.resolve_tender(lane, tender, taken, by.staff, reason)
             }
             StaffRequest::TakeCash { given } => {
                 let staffed = self.config.lane(lane).is_some_and(|lane| lane.kind == crate::view::LaneKind::Staffed);
@@ -262,8 +262,8 @@ impl Turn<'_> {
                 self.print_last(lane, true, false);
                 Ok(())
             }
-            StaffRequest::EndHelp {} => self.end_help(lane, staff),
-            StaffRequest::DayClose {} => self.day_close(),
+            StaffRequest::EndHelp {} => self.end_help(lane, by.staff),
+            StaffRequest::DayClose {} => by.at_least(Role::Supervisor).and_then(|()| self.day_close()),
         }
     }
 

@@ -208,6 +208,16 @@ pub struct Name {
     pub en: String,
 }
 
+/// What a person of the staff may do; each may do what those before may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    #[default]
+    Cashier,
+    Supervisor,
+    Manager,
+}
+
 /// What a page or receipt is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -153,7 +153,7 @@ impl Programs {
              [store]\nname = {{ zh = \"示范店\", en = \"Demo store\" }}\ncurrency = \"CNY\"\nutc_offset_min = 480\ncodes = [\"21IIIIIWWWWWC\"]\n\n\
              [http]\nlisten = \"{pages}\"\nlinks = {{ hq = \"http://{hq}/\", panel = \"http://{panel}/\" }}\n\n\
              [hq]\nbroker = \"mqtt://{broker}\"\npublic_key = \"{key}\"\n\n\
-             [[staff]]\nid = \"s-01\"\nname = \"李芳\"\npin = \"{pin}\"\n"
+             [[staff]]\nid = \"s-01\"\nname = \"李芳\"\npin = \"{pin}\"\nrole = \"manager\"\n"
         );
         for device in &desk.devices {
             let options = match device.kind {

@@ -18,9 +18,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use checkout::page::{Method, PageRequest, Refused, StaffRequest};
+use checkout::page::{Attendant, Method, PageRequest, Refused, StaffRequest};
 use checkout::view::{DeviceView, View};
-use checkout::words::{LaneId, Name, StaffId};
+use checkout::words::{LaneId, Name};
 use pin::Desk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -112,17 +112,17 @@ async fn lane(State(pages): State<Pages>, Path(lane): Path<u16>, body: String) -
 /// One press on a staff page: whatever a shopper may do, and what only staff may.
 async fn staff_lane(State(pages): State<Pages>, Path(lane): Path<u16>, headers: HeaderMap, body: String) -> Response {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let Some(staff) = bearer.and_then(|token| pages.desk.staff_of(token)) else {
+    let Some(by) = bearer.and_then(|token| pages.desk.staff_of(token)) else {
         return wrong(StatusCode::UNAUTHORIZED, "请先登录", "Please sign in first");
     };
-    match staff_request(&body, &staff) {
+    match staff_request(&body, &by) {
         Ok(what) => pages.press(lane, what).await,
         Err(error) => unreadable(&error),
     }
 }
 
-fn staff_request(body: &str, staff: &StaffId) -> Result<PageRequest, serde_json::Error> {
-    let as_staff = |request| PageRequest::Staff { staff: staff.clone(), request };
+fn staff_request(body: &str, by: &Attendant) -> Result<PageRequest, serde_json::Error> {
+    let as_staff = |request| PageRequest::Staff { staff: by.staff.clone(), role: by.role, request };
     match serde_json::from_str::<PageRequest>(body) {
         Ok(PageRequest::Pay { method: Method::Cash { given } }) => Ok(as_staff(StaffRequest::TakeCash { given })),
         // Who pressed is what the token says, never what the body says.
@@ -139,8 +139,8 @@ struct Login {
 
 async fn login(State(pages): State<Pages>, Json(login): Json<Login>) -> Response {
     match pages.desk.login(&login.pin).await {
-        Some((token, staff, name)) => {
-            Json(json!({"ok": true, "token": token, "staff": staff, "name": name})).into_response()
+        Some((token, by, name)) => {
+            Json(json!({"ok": true, "token": token, "staff": by.staff, "role": by.role, "name": name})).into_response()
         }
         None => wrong(StatusCode::UNAUTHORIZED, "密码不对", "That PIN is not known"),
     }

@@ -3,6 +3,7 @@
 use crate::config::Staff;
 use crate::jws::{hex, unhex};
 use anyhow::{Context, Result};
+use checkout::page::Attendant;
 use checkout::words::StaffId;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{hmac, pbkdf2};
@@ -18,9 +19,17 @@ const VALID_S: u64 = 12 * 3600;
 
 #[derive(Debug)]
 pub struct Desk {
-    staff: Vec<(StaffId, String, Vec<u8>, Vec<u8>)>,
+    staff: Vec<Known>,
     key: hmac::Key,
     guesses: Semaphore,
+}
+
+#[derive(Debug)]
+struct Known {
+    by: Attendant,
+    name: String,
+    salt: Vec<u8>,
+    hash: Vec<u8>,
 }
 
 /// What the configuration keeps of `pin`: salt and hash, hexadecimal.
@@ -43,7 +52,8 @@ impl Desk {
             let parts = staff.pin.split_once(':').and_then(|(salt, hash)| Some((unhex(salt)?, unhex(hash)?)));
             let (salt, hash) =
                 parts.with_context(|| format!("staff {}: pin is not what `aisled pin` prints", staff.id))?;
-            Ok((StaffId(staff.id.clone()), staff.name.clone(), salt, hash))
+            let by = Attendant { staff: StaffId(staff.id.clone()), role: staff.role };
+            Ok(Known { by, name: staff.name.clone(), salt, hash })
         };
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         Ok(Self {
@@ -53,28 +63,29 @@ impl Desk {
         })
     }
 
-    /// Token, staff number and name; wrong guesses are slow, and not many at once.
-    pub async fn login(&self, pin: &str) -> Option<(String, StaffId, String)> {
+    /// Token, who it is, and the name; wrong guesses are slow, and not many at once.
+    pub async fn login(&self, pin: &str) -> Option<(String, Attendant, String)> {
         let _turn = self.guesses.acquire().await.ok()?;
-        let matches = |(_, _, salt, hash): &&(StaffId, String, Vec<u8>, Vec<u8>)| {
-            pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, salt, pin.as_bytes(), hash).is_ok()
+        let matches = |known: &&Known| {
+            pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, &known.salt, pin.as_bytes(), &known.hash).is_ok()
         };
         let found = tokio::task::block_in_place(|| self.staff.iter().find(matches));
-        let Some((id, name, ..)) = found else {
+        let Some(Known { by, name, .. }) = found else {
             tokio::time::sleep(WRONG).await;
             return None;
         };
-        let claim = format!("{id}.{}", now() + VALID_S);
+        let claim = format!("{}.{}", by.staff, now() + VALID_S);
         let token = format!("{claim}.{}", hex(hmac::sign(&self.key, claim.as_bytes()).as_ref()));
-        Some((token, id.clone(), name.clone()))
+        Some((token, by.clone(), name.clone()))
     }
 
     /// Whose token this is, while it is valid.
-    pub fn staff_of(&self, token: &str) -> Option<StaffId> {
+    pub fn staff_of(&self, token: &str) -> Option<Attendant> {
         let (claim, tag) = token.rsplit_once('.')?;
         hmac::verify(&self.key, claim.as_bytes(), &unhex(tag)?).ok()?;
         let (id, until) = claim.rsplit_once('.')?;
-        (until.parse::<u64>().ok()? > now()).then(|| StaffId(id.into()))
+        let known = self.staff.iter().find(|known| known.by.staff.0 == id)?;
+        (until.parse::<u64>().ok()? > now()).then(|| known.by.clone())
     }
 }
 
@@ -85,14 +96,16 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use checkout::words::Role;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_pin_opens_a_shift_and_nothing_else_does() {
-        let staff = Staff { id: "s-1".into(), name: "Li".into(), pin: stored("2468").unwrap() };
+        let staff = Staff { id: "s-1".into(), name: "Li".into(), pin: stored("2468").unwrap(), role: Role::Supervisor };
         let desk = Desk::new(&[staff]).unwrap();
         assert!(desk.login("1357").await.is_none());
-        let (token, id, _) = desk.login("2468").await.unwrap();
-        assert_eq!(desk.staff_of(&token), Some(id));
+        let (token, by, _) = desk.login("2468").await.unwrap();
+        assert_eq!(by.role, Role::Supervisor);
+        assert_eq!(desk.staff_of(&token), Some(by));
         assert_eq!(desk.staff_of(&token.replace("s-1", "s-2")), None);
         assert_eq!(desk.staff_of("s-1.9999999999.00"), None);
     }

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use checkout::catalog::Item;
 use checkout::device::{DeviceCommand, DeviceEvent, Scan};
 use checkout::page::{PageRequest, StaffRequest};
-use checkout::words::{DeviceId, LaneId, Money, Mono, Now, RequestId, StaffId};
+use checkout::words::{DeviceId, LaneId, Money, Mono, Now, RequestId, Role, StaffId};
 use checkout::{Input, Step, Store};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -238,5 +238,9 @@ fn scan(lane: u16, item: &Item) -> ToCore {
 fn pay(lane: u16) -> ToCore {
     let request = StaffRequest::TakeCash { given: Money(10_000_000) };
     let (reply, _) = oneshot::channel();
-    ToCore::Page { lane: LaneId(lane), what: PageRequest::Staff { staff: StaffId("s-01".into()), request }, reply }
+    ToCore::Page {
+        lane: LaneId(lane),
+        what: PageRequest::Staff { staff: StaffId("s-01".into()), role: Role::Manager, request },
+        reply,
+    }
 }

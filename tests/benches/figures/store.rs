@@ -98,7 +98,7 @@ pub fn config(data: &Path, listen: SocketAddr, lanes: &[Option<String>]) -> Resu
         "box = \"bench-1\"\ntenant = \"bench\"\ndata = {data:?}\n\n\
          [store]\nname = {{ zh = \"店\", en = \"Store\" }}\ncurrency = \"CNY\"\nutc_offset_min = 480\n\n\
          [http]\nlisten = \"{listen}\"\n\n\
-         [[staff]]\nid = \"s-01\"\nname = \"李芳\"\npin = \"{pin}\"\n"
+         [[staff]]\nid = \"s-01\"\nname = \"李芳\"\npin = \"{pin}\"\nrole = \"manager\"\n"
     );
     for (number, link) in (1..).zip(lanes) {
         if let Some(link) = link {

@@ -13,7 +13,7 @@ use checkout::store::{HqInput, PortStatus};
 use checkout::tender::TenderState;
 use checkout::view::{Phase, TenderKind};
 use checkout::wire::{Answer, Question, WalletOutcome};
-use checkout::words::{DeviceId, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, TenderId, Utc};
+use checkout::words::{DeviceId, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, Role, TenderId, Utc};
 use checkout::{Effect, Input, Step, Store};
 use std::collections::BTreeMap;
 
@@ -335,7 +335,7 @@ impl World {
     }
 
     fn staff(&self, lane: u16, request: StaffRequest) -> Input {
-        let what = PageRequest::Staff { staff: checkout::words::StaffId("s-1".into()), request };
+        let what = PageRequest::Staff { staff: checkout::words::StaffId("s-1".into()), role: Role::Cashier, request };
         Input::Page { lane: LaneId(lane), request: RequestId(0), what }
     }
 

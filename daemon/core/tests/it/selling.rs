@@ -9,7 +9,7 @@ use checkout::event::Event;
 use checkout::page::{Method, PageRequest, Refused, StaffRequest};
 use checkout::store::PortStatus;
 use checkout::view::{FaceEnd, LaneView, Phase};
-use checkout::words::{Attempt, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, StaffId, Utc};
+use checkout::words::{Attempt, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, Role, StaffId, Utc};
 use checkout::{Effect, Input, Step, Store};
 
 /// Two lanes with all devices up, at an easy hour.
@@ -55,7 +55,11 @@ impl Till {
     }
 
     fn staff(&mut self, lane: u16, request: StaffRequest) -> Result<(), Refused> {
-        self.press(lane, PageRequest::Staff { staff: StaffId("s-1".into()), request })
+        self.staff_as(Role::Cashier, lane, request)
+    }
+
+    fn staff_as(&mut self, role: Role, lane: u16, request: StaffRequest) -> Result<(), Refused> {
+        self.press(lane, PageRequest::Staff { staff: StaffId("s-1".into()), role, request })
     }
 
     fn lane(&self, lane: u16) -> LaneView {
