@@ -4,6 +4,7 @@ use crate::clock::Zone;
 use anyhow::{Context, Result, bail, ensure};
 use checkout::config::{LaneConfig, StoreConfig};
 use checkout::receipt::Currency;
+use checkout::rules::FloorRules;
 use checkout::scan::ScanRules;
 use checkout::view::LaneKind;
 use checkout::words::{DeviceId, LaneId, Name, Role};
@@ -30,6 +31,9 @@ pub struct Config {
     pub lanes: Vec<Lane>,
     #[serde(default)]
     pub staff: Vec<Staff>,
+    /// Limits, restricted hours, overrides, bagging, rescans, points.
+    #[serde(default)]
+    pub floor: FloorRules,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -220,6 +224,7 @@ impl Config {
             currency: currency.clone(),
             utc_offset_min: self.zone()?.at(crate::clock::utc()).0,
             scan: ScanRules { templates: self.store.codes.clone(), currency: Some(currency) },
+            floor: self.floor.clone(),
             lanes: self.lanes.iter().map(|lane| self.lane(lane)).collect(),
         })
     }

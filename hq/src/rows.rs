@@ -217,6 +217,7 @@ fn item_of_columns(columns: ItemColumns) -> Result<Row, String> {
         offer,
         member_price: columns.member_price.map(Money),
         group: columns.group,
+        ..Item::default()
     })))
 }
 

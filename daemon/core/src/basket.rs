@@ -1,9 +1,10 @@
 //! Transactions and their lines, from the first scan to the receipt number.
 
-use crate::catalog::{Item, Offer};
-use crate::device::{Beep, DeviceCommand, ScaleFault, Weight};
+use crate::catalog::{Item, Offer, is_zero};
+use crate::device::{Beep, DeviceCommand};
 use crate::event::Event;
 use crate::lane::Intervention;
+use crate::line::Piece;
 use crate::member::Identified;
 use crate::page::Refused;
 use crate::price;
@@ -13,7 +14,7 @@ use crate::tender::{Tender, TenderState};
 use crate::turn::{Effect, Turn};
 use crate::view::TenderKind;
 use crate::words::{
-    DeviceId, ItemKey, LaneId, LineNo, MemberId, Money, Name, PriceBook, ReceiptNo, TenderId, TransactionId,
+    ItemKey, LaneId, LineNo, MemberId, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId, TransactionId,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,10 +22,6 @@ use serde::{Deserialize, Serialize};
 
 pub const QUANTITY_MAX: u32 = 999;
 pub const LINES_MAX: usize = 500;
-/// An item by weight waits this long for a stable weight.
-pub const WEIGH_MS: u64 = 30_000;
-/// An empty or moving plate is looked at again after this long.
-pub const WEIGH_AGAIN_MS: u64 = 300;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,14 +42,38 @@ pub enum BasketEvent {
     LineVoided {
         line: LineNo,
     },
+    /// Staff set another price for the line; the catalogue's stands in [`Line::overridden`] from then on.
+    PriceOverridden {
+        line: LineNo,
+        unit_price: Money,
+        staff: StaffId,
+        role: Role,
+        reason: String,
+    },
+    /// A remark of staff on a line or, without one, on the basket; an empty one takes it back.
+    Noted {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<LineNo>,
+        text: String,
+        staff: StaffId,
+    },
     /// All savings of the basket; replaces the earlier ones.
     SavingsSet {
         savings: Vec<LineSaving>,
     },
     Voided {
         transaction: TransactionId,
+        /// Where it was staff, and why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<VoidedBy>,
     },
     Completed(Sale),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoidedBy {
+    pub staff: StaffId,
+    pub reason: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +85,15 @@ pub enum LineRefusal {
     Paying,
     NoScale,
     NoWeight,
+    /// The scale named another price than the one it was given.
+    ScalePrice,
     Full,
     /// A coupon, badge, receipt, exit pass or order where this lane takes none.
     NotTaken,
+    /// Each piece of these goods has a number, and this code shows none.
+    NoSerial,
+    /// The piece with that number is in a basket or was sold here.
+    SerialSold,
 }
 
 /// What a line is to the sale; money of a bottle return or returned goods goes to the shopper.
@@ -119,16 +146,47 @@ pub struct Line {
     pub offer: Option<Offer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_price: Option<Money>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// Packing already taken off `weight_g`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tare_g: u32,
+    /// What the scale itself computed: where it is approved for that, its amount is the legal one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_total: Option<Money>,
+    /// Number of this single piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// What one piece should weigh in the bag, by the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piece_g: Option<u32>,
+    /// The catalogue's reason why it should not be sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<PriceOverride>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub voided: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saving: Option<LineSaving>,
 }
 
+/// A price that staff set. No promotion touches such a line, and headquarters sees both prices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceOverride {
+    /// What the price book says.
+    pub list_price: Money,
+    pub staff: StaffId,
+    pub role: Role,
+    pub reason: String,
+}
+
 impl Line {
     #[must_use]
     pub fn gross(&self) -> Money {
-        let amount = price::extended(self.unit_price, self.quantity, self.weight_g);
+        let amount = self.scale_total.unwrap_or_else(|| price::extended(self.unit_price, self.quantity, self.weight_g));
         if self.kind.is_negative() { Money::ZERO.minus(amount) } else { amount }
     }
 
@@ -154,6 +212,8 @@ pub struct Transaction {
     pub member: Option<Identified>,
     pub tenders: Vec<Tender>,
     pub interventions: Vec<Intervention>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// A completed sale: what the box computed is the record; HQ verifies it and never recomputes silently.
@@ -168,6 +228,8 @@ pub struct Sale {
     pub tenders: Vec<SaleTender>,
     pub change: Money,
     pub member: Option<MemberId>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
     pub lines: Vec<SaleLine>,
 }
 
@@ -198,11 +260,26 @@ pub struct SaleLine {
     pub offer: Option<LineSaving>,
     pub total: Money,
     pub price_book: PriceBook,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tare_g: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<PriceOverride>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 impl Transaction {
     pub(crate) const fn new(id: TransactionId) -> Self {
-        Self { id, lines: Vec::new(), member: None, tenders: Vec::new(), interventions: Vec::new() }
+        Self {
+            id,
+            lines: Vec::new(),
+            member: None,
+            tenders: Vec::new(),
+            interventions: Vec::new(),
+            note: String::new(),
+        }
     }
 
     /// Lines that count.
@@ -248,6 +325,17 @@ impl Transaction {
                     line.voided = true;
                 }
             }
+            BasketEvent::PriceOverridden { line, unit_price, staff, role, reason } => {
+                if let Some(line) = self.line_mut(*line) {
+                    line.set_price(*unit_price, staff, *role, reason);
+                }
+            }
+            BasketEvent::Noted { line: Some(line), text, .. } => {
+                if let Some(line) = self.line_mut(*line) {
+                    line.note.clone_from(text);
+                }
+            }
+            BasketEvent::Noted { line: None, text, .. } => self.note.clone_from(text),
             BasketEvent::SavingsSet { savings } => {
                 for line in &mut self.lines {
                     line.saving = savings.iter().find(|saving| saving.line == line.no).cloned();
@@ -281,6 +369,7 @@ impl Transaction {
             tenders: self.tenders.iter().filter(|tender| tender.state == TenderState::Approved).map(tender).collect(),
             change,
             member: self.member.as_ref().map(|member| member.member.clone()),
+            note: self.note.clone(),
             lines: self.live_lines().map(sale_line).collect(),
         }
     }
@@ -309,6 +398,10 @@ fn sale_line(line: &Line) -> SaleLine {
         offer: line.saving.clone(),
         total: line.total(),
         price_book: line.price_book.clone(),
+        tare_g: line.tare_g,
+        serial: line.serial.clone(),
+        overridden: line.overridden.clone(),
+        note: line.note.clone(),
     }
 }
 
@@ -325,56 +418,86 @@ impl Turn<'_> {
         if self.open(lane).is_some_and(|open| open.lines.len() >= LINES_MAX) {
             return self.refuse_line(lane, LineRefusal::Full, Some(code.key.clone()));
         }
+        let serial = code.serial.clone();
+        if let Err(reason) = self.check_serial(&item, serial.as_deref()) {
+            return self.refuse_line(lane, reason, Some(code.key.clone()));
+        }
         self.live.lane(lane).weighing = None;
         // A label that says zero grams wants to be weighed here.
         match (item.by_weight, code.weight_g.filter(|grams| *grams > 0)) {
             (true, None) if code.price.is_none() => self.weigh(lane, item),
             (_, weight_g) => {
-                let price = code.price.unwrap_or(item.price);
+                let unit_price = code.price.unwrap_or(item.price);
                 let weight_g = weight_g.filter(|_| item.by_weight && code.price.is_none());
-                self.add_line(lane, item, price, weight_g);
+                self.add_line(lane, item, Piece { weight_g, serial, ..Piece::at(unit_price) });
             }
         }
     }
 
-    fn add_line(&mut self, lane: LaneId, item: Item, unit_price: Money, weight_g: Option<u32>) {
-        self.begin(lane);
-        let same = |line: &&Line| {
-            line.key == item.key
-                && line.unit_price == unit_price
-                && line.weight_g.is_none()
-                && line.quantity < QUANTITY_MAX
+    pub(crate) fn add_line(&mut self, lane: LaneId, item: Item, piece: Piece) {
+        let Some(children) = self.linked(&item) else {
+            return self.refuse_line(lane, LineRefusal::UnknownItem, Some(item.key));
         };
+        self.begin(lane);
+        let same = |line: &&Line| line.is_one_more(&item, &piece);
         let repeated =
             self.open(lane).and_then(|open| open.live_lines().find(same)).map(|line| (line.no, line.quantity));
-        let event = match repeated {
-            Some((line, quantity)) if weight_g.is_none() => {
-                BasketEvent::QuantityChanged { line, quantity: quantity.saturating_add(1) }
+        match repeated {
+            Some((line, quantity)) => self.change_quantity(lane, line, quantity.saturating_add(1)),
+            None => {
+                let line = self.line(lane, item, piece, None);
+                let parent = line.no;
+                self.record(Some(lane), Event::Basket(BasketEvent::LineAdded(line)));
+                for child in children {
+                    let piece = Piece::at(child.price);
+                    let line = self.line(lane, child, piece, Some(parent));
+                    self.record(Some(lane), Event::Basket(BasketEvent::LineAdded(line)));
+                }
             }
-            _ => BasketEvent::LineAdded(self.line(lane, item, unit_price, weight_g)),
-        };
-        self.record(Some(lane), Event::Basket(event));
+        }
         self.beep(lane, Beep::Good);
+        self.basket_changed(lane);
+    }
+
+    /// What has to follow every change of a basket.
+    pub(crate) fn basket_changed(&mut self, lane: LaneId) {
         self.reprice(lane);
         self.raise_age_check(lane);
     }
 
-    fn line(&self, lane: LaneId, item: Item, unit_price: Money, weight_g: Option<u32>) -> Line {
+    /// What comes with `item`; `None` where the catalogue does not know a part of it, so that no deposit is forgotten.
+    fn linked(&self, item: &Item) -> Option<Vec<Item>> {
+        let linked: Vec<Item> = item.linked.iter().map(|key| self.catalog.item(key)).collect::<Option<_>>()?;
+        let deposits = linked.iter().filter_map(|linked| linked.deposit.as_ref()).chain(&item.deposit);
+        let deposits: Vec<Item> = deposits.map(|key| self.catalog.item(key)).collect::<Option<_>>()?;
+        Some(linked.into_iter().chain(deposits).collect())
+    }
+
+    fn line(&self, lane: LaneId, item: Item, piece: Piece, parent: Option<LineNo>) -> Line {
         let count = self.open(lane).map_or(0, |open| open.lines.len());
+        let goods = item.kind.is_goods();
         Line {
             no: LineNo(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1)),
-            kind: LineKind::Goods,
-            parent: None,
+            kind: item.kind,
+            parent,
             key: item.key,
             name: item.name,
             quantity: 1,
-            weight_g,
-            unit_price,
+            weight_g: piece.weight_g,
+            unit_price: piece.unit_price,
             tax_bp: item.tax_bp,
             price_book: self.catalog.price_book(),
             min_age: item.min_age,
-            offer: item.offer,
-            member_price: item.member_price,
+            offer: item.offer.filter(|_| goods),
+            member_price: item.member_price.filter(|_| goods),
+            group: item.group,
+            tare_g: piece.tare_g,
+            scale_total: piece.scale_total,
+            serial: piece.serial,
+            piece_g: item.piece_g,
+            blocked: item.blocked,
+            overridden: None,
+            note: String::new(),
             voided: false,
             saving: None,
         }
@@ -416,103 +539,48 @@ impl Turn<'_> {
     }
 }
 
-/// Weighing.
-impl Turn<'_> {
-    fn weigh(&mut self, lane: LaneId, item: Item) {
-        let Some(scale) = self.config.lane(lane).and_then(|lane| lane.scale.clone()) else {
-            return self.refuse_line(lane, LineRefusal::NoScale, Some(item.key));
-        };
-        if !self.live.device(&scale).up {
-            return self.refuse_line(lane, LineRefusal::NoScale, Some(item.key));
-        }
-        self.begin(lane);
-        self.live.lane(lane).weighing = Some((item, self.now.mono.plus_ms(WEIGH_MS)));
-        self.out.effects.push(Effect::Device { device: scale, command: DeviceCommand::ReadWeight });
-    }
-
-    pub(crate) fn weight(&mut self, scale: &DeviceId, weight: Weight) {
-        let Some(lane) = self.config.lanes_of(scale).into_iter().find(|lane| self.live.lane(*lane).weighing.is_some())
-        else {
-            return;
-        };
-        match weight {
-            Weight::Stable(grams) if grams.0 > 0 => {
-                let Some((item, _)) = self.live.lane(lane).weighing.take() else {
-                    return;
-                };
-                let price = item.price;
-                self.add_line(lane, item, price, Some(grams.0));
-            }
-            // The weighing screen says what to do; a notice would only repeat it.
-            Weight::Stable(_) | Weight::Fault(ScaleFault::Empty | ScaleFault::Moving) => self.weigh_later(lane, scale),
-            Weight::Fault(ScaleFault::Over) => {
-                self.weigh_again(lane, scale, ("超过秤的称量", "Too heavy for this scale"))
-            }
-            Weight::Fault(ScaleFault::Negative | ScaleFault::Attention) => {
-                self.weigh_again(lane, scale, ("秤需要店员处理", "The scale needs an assistant"));
-            }
-        }
-    }
-
-    fn weigh_again(&mut self, lane: LaneId, scale: &DeviceId, text: (&str, &str)) {
-        self.notice_once(lane, false, text);
-        self.weigh_later(lane, scale);
-    }
-
-    fn weigh_later(&mut self, lane: LaneId, scale: &DeviceId) {
-        let due = self.now.mono.plus_ms(WEIGH_AGAIN_MS);
-        self.live.lane(lane).weigh_again = Some((scale.clone(), due));
-    }
-
-    pub(crate) fn scale_down(&mut self, lane: LaneId, device: &DeviceId) {
-        let is_scale = self.config.lane(lane).is_some_and(|lane| lane.scale.as_ref() == Some(device));
-        if is_scale {
-            self.give_up_weighing(lane);
-        }
-    }
-
-    pub(crate) fn weigh_tick(&mut self, lane: LaneId) {
-        let now = self.now.mono;
-        let live = self.live.lane(lane);
-        if let Some((device, _)) = live.weigh_again.take_if(|(_, due)| *due <= now)
-            && live.weighing.is_some()
-        {
-            self.out.effects.push(Effect::Device { device, command: DeviceCommand::ReadWeight });
-        }
-        if self.live.lane(lane).weighing.as_ref().is_some_and(|(_, until)| *until <= self.now.mono) {
-            self.give_up_weighing(lane);
-        }
-    }
-
-    fn give_up_weighing(&mut self, lane: LaneId) {
-        if let Some((item, _)) = self.live.lane(lane).weighing.take() {
-            self.refuse_line(lane, LineRefusal::NoWeight, Some(item.key));
-        }
-    }
-}
-
 /// Changing and ending a basket.
 impl Turn<'_> {
     pub(crate) fn set_quantity(&mut self, lane: LaneId, no: LineNo, quantity: u32) -> Result<(), Refused> {
         let line = self.editable_line(lane, no)?;
-        if quantity == 0 || quantity > QUANTITY_MAX || line.weight_g.is_some() {
+        if quantity == 0 || quantity > QUANTITY_MAX || line.weight_g.is_some() || line.serial.is_some() {
             return Err(Refused::BadQuantity);
         }
-        self.record(Some(lane), Event::Basket(BasketEvent::QuantityChanged { line: no, quantity }));
-        self.reprice(lane);
+        self.change_quantity(lane, no, quantity);
+        self.basket_changed(lane);
         Ok(())
     }
 
     pub(crate) fn void_line(&mut self, lane: LaneId, no: LineNo) -> Result<(), Refused> {
         self.editable_line(lane, no)?;
-        self.record(Some(lane), Event::Basket(BasketEvent::LineVoided { line: no }));
-        self.reprice(lane);
+        self.take_out(lane, no);
+        self.basket_changed(lane);
         Ok(())
     }
 
-    fn editable_line(&self, lane: LaneId, no: LineNo) -> Result<&Line, Refused> {
+    pub(crate) fn change_quantity(&mut self, lane: LaneId, no: LineNo, quantity: u32) {
+        for line in self.family(lane, no) {
+            self.record(Some(lane), Event::Basket(BasketEvent::QuantityChanged { line, quantity }));
+        }
+    }
+
+    pub(crate) fn take_out(&mut self, lane: LaneId, no: LineNo) {
+        for line in self.family(lane, no) {
+            self.record(Some(lane), Event::Basket(BasketEvent::LineVoided { line }));
+        }
+    }
+
+    /// A line and what came with it.
+    fn family(&self, lane: LaneId, no: LineNo) -> Vec<LineNo> {
+        let Some(open) = self.open(lane) else { return Vec::new() };
+        open.live_lines().filter(|line| line.no == no || line.parent == Some(no)).map(|line| line.no).collect()
+    }
+
+    /// A line that can be changed by itself.
+    pub(crate) fn editable_line(&self, lane: LaneId, no: LineNo) -> Result<&Line, Refused> {
         let open = self.editable(lane)?;
-        open.live_lines().find(|line| line.no == no).ok_or(Refused::NoSuchLine)
+        let line = open.live_lines().find(|line| line.no == no).ok_or(Refused::NoSuchLine)?;
+        if line.parent.is_some() { Err(Refused::ComesWithLine) } else { Ok(line) }
     }
 
     /// The open basket, where nothing of it is being paid and nothing was.
@@ -522,9 +590,9 @@ impl Turn<'_> {
         if paying { Err(Refused::Paying) } else { Ok(open) }
     }
 
-    pub(crate) fn void_transaction(&mut self, lane: LaneId) -> Result<(), Refused> {
+    pub(crate) fn void_transaction(&mut self, lane: LaneId, by: Option<VoidedBy>) -> Result<(), Refused> {
         let transaction = self.editable(lane)?.id.clone();
-        self.record(Some(lane), Event::Basket(BasketEvent::Voided { transaction }));
+        self.record(Some(lane), Event::Basket(BasketEvent::Voided { transaction, by }));
         self.live.lane(lane).clear();
         Ok(())
     }
@@ -564,7 +632,12 @@ impl LineRefusal {
             Self::Paying => ("正在付款，暂不能扫商品", "A payment is under way: goods cannot be scanned"),
             Self::NoScale => ("秤暂不可用，请找店员", "The scale is not available, please ask an assistant"),
             Self::NoWeight => ("没有称到重量，请重新扫码", "No weight was read, please scan it again"),
+            Self::ScalePrice => ("秤上的单价不对，请找店员", "The scale shows another price, please ask an assistant"),
             Self::Full => ("购物篮已满", "The basket is full"),
+            Self::NoSerial => {
+                ("请扫这件商品上带序列号的码", "Please scan the code with the serial number on this piece")
+            }
+            Self::SerialSold => ("这一件已在购物篮或已售出", "This very piece is in a basket or was sold"),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Reference data the store decides with: goods and members. Rows come from HQ as datasets; the box looks them up through [`Catalog`].
 
+use crate::basket::LineKind;
 use crate::words::{ItemKey, MemberId, Money, Name, PriceBook};
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What `step` may look up. Two implementations: SQLite on the box, a map in tests and simulations.
@@ -14,7 +16,7 @@ pub trait Catalog {
 }
 
 /// One row of the dataset `catalogue`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     pub key: ItemKey,
     pub name: Name,
@@ -30,9 +32,35 @@ pub struct Item {
     pub offer: Option<Offer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_price: Option<Money>,
-    /// For pages that group goods.
+    /// What pages group goods by, and what limits, restricted hours and point rules are said of.
     #[serde(default)]
     pub group: String,
+    /// What a line of it is: goods, a deposit, or an empty brought back.
+    #[serde(default, skip_serializing_if = "LineKind::is_goods")]
+    pub kind: LineKind,
+    /// Comes into the basket with it, changes and leaves with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposit: Option<ItemKey>,
+    /// As the deposit, but goods of their own: the charger of a device, the bag of a bunch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linked: Vec<ItemKey>,
+    /// Packing that is taken off a weight.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tare_g: u32,
+    /// What one piece weighs as it is put into a bag, before the store has learned it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piece_g: Option<u32>,
+    /// Not to be sold just now, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Name>,
+    /// Each piece carries a serial number and is sold once.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub serialised: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+pub(crate) const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// A promotion on one item. Baskets of many items are the promotion engine's.

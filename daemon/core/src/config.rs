@@ -1,6 +1,7 @@
 //! What the configuration file says of the store, as the core needs it.
 
 use crate::receipt::Currency;
+use crate::rules::FloorRules;
 use crate::scan::ScanRules;
 use crate::view::LaneKind;
 use crate::words::{DeviceId, LaneId, Name};
@@ -17,6 +18,8 @@ pub struct StoreConfig {
     /// Minutes east of UTC the store's clock shows.
     pub utc_offset_min: i32,
     pub scan: ScanRules,
+    #[serde(default)]
+    pub floor: FloorRules,
     pub lanes: Vec<LaneConfig>,
 }
 

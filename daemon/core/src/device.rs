@@ -66,11 +66,17 @@ pub enum Beep {
     Bad,
 }
 
-/// A scale's answer. Only [`Weight::Stable`] can price anything.
+/// A scale's answer. Only a stable weight can price anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Weight {
     Stable(Grams),
+    /// A scale that is approved to compute prices did so: net of its own tare.
+    Priced {
+        net: Grams,
+        unit_price: Money,
+        total: Money,
+    },
     Fault(ScaleFault),
 }
 

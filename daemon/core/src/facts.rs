@@ -1,9 +1,11 @@
 //! The fold of the journal: what survives a power cut. [`Facts::apply`] is the only place where it changes, and it is total.
 
-use crate::basket::{BasketEvent, Sale, Transaction};
+use crate::basket::{BasketEvent, LineKind, Sale, Transaction};
 use crate::device::CardOutcome;
 use crate::event::{Event, Record};
 use crate::lane::LaneEvent;
+use crate::line::serial_id;
+use crate::recent::Recent;
 use crate::store::{DayTotals, StoreEvent};
 use crate::tender::TenderEvent;
 use crate::words::{DeviceId, LaneId, Money, Utc};
@@ -28,6 +30,9 @@ pub struct Facts {
     pub day: DayTotals,
     /// Sum of all sales since the journal began; never reset.
     pub perpetual_total: Money,
+    /// Pieces with a number of their own that were sold here and have not come back.
+    #[serde(default)]
+    pub serials: Recent,
     /// The latest time any event carries: the floor for a clock that fell back.
     pub latest: Utc,
 }
@@ -130,6 +135,8 @@ impl Facts {
             | BasketEvent::LineRefused { .. }
             | BasketEvent::QuantityChanged { .. }
             | BasketEvent::LineVoided { .. }
+            | BasketEvent::PriceOverridden { .. }
+            | BasketEvent::Noted { .. }
             | BasketEvent::SavingsSet { .. } => {
                 if let Some(open) = self.lane(lane).open.as_mut() {
                     open.apply(event);
@@ -144,6 +151,11 @@ impl Facts {
         self.day.members = self.day.members.saturating_add(u64::from(sale.member.is_some()));
         for tender in &sale.tenders {
             self.day.take(tender.kind, tender.amount);
+        }
+        for line in &sale.lines {
+            let Some(serial) = &line.serial else { continue };
+            let id = serial_id(&line.key, serial);
+            if line.kind == LineKind::Returned { self.serials.forget(&id) } else { self.serials.remember(id) }
         }
         self.perpetual_total = self.perpetual_total.plus(sale.total);
         let facts = self.lane(lane);

@@ -129,9 +129,9 @@ impl Turn<'_> {
         let restricted: Vec<LineNo> =
             open.live_lines().filter(|line| line.min_age.is_some_and(|age| age >= years)).map(|line| line.no).collect();
         for line in restricted {
-            self.record(Some(lane), Event::Basket(crate::basket::BasketEvent::LineVoided { line }));
+            self.take_out(lane, line);
         }
-        self.reprice(lane);
+        self.basket_changed(lane);
     }
 
     pub(crate) fn call_help(&mut self, lane: LaneId) {

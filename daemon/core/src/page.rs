@@ -81,6 +81,26 @@ pub enum StaffRequest {
         given: Money,
     },
     Reprint {},
+    /// Another price for a line; how far below the price book depends on the role.
+    OverridePrice {
+        line: LineNo,
+        unit_price: Money,
+        reason: String,
+    },
+    /// A remark on a line or, without one, on the basket; nothing about a person.
+    Note {
+        #[serde(default)]
+        line: Option<LineNo>,
+        text: String,
+    },
+    /// As the shopper's, with a reason.
+    VoidTransaction {
+        reason: String,
+    },
+    /// The packing of what is being weighed.
+    SetTare {
+        tare_g: u32,
+    },
     EndHelp {},
     /// Close the business day of the store; refused while a basket is open.
     DayClose {},
@@ -120,6 +140,12 @@ pub enum Refused {
     BadQuantity,
     StaffOnly,
     RoleTooLow,
+    ComesWithLine,
+    BadPrice,
+    BadWeight,
+    NeedsReason,
+    TooLong,
+    PersonalData,
 }
 
 impl Refused {
@@ -147,6 +173,14 @@ impl Refused {
             Self::BasketOpen => ("还有未完成的购物篮", "A basket is still open"),
             Self::BadQuantity => ("数量应在 1 到 999 之间", "Quantity must be between 1 and 999"),
             Self::StaffOnly => ("需要店员操作", "An assistant has to do this"),
+            Self::ComesWithLine => ("这一行随商品一起增减", "This line comes and goes with its goods"),
+            Self::BadPrice => ("这个价格不能用", "That price cannot be set"),
+            Self::BadWeight => ("这个重量不能用", "That weight cannot be set"),
+            Self::NeedsReason => ("请写明原因", "Please give a reason"),
+            Self::TooLong => ("文字太长", "That text is too long"),
+            Self::PersonalData => {
+                ("请不要写电话、卡号等个人信息", "Please leave out telephone, card and other numbers of people")
+            }
             Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
         };
         Name { zh: zh.into(), en: en.into() }

@@ -59,10 +59,11 @@ impl Store {
                 hint: face.hint,
                 outcome: face.outcome,
             }),
-            weighing: live
-                .weighing
-                .as_ref()
-                .map(|(item, _)| WeighingView { name: item.name.clone(), unit_price: item.price }),
+            weighing: live.weighing.as_ref().map(|it| WeighingView {
+                name: it.item.name.clone(),
+                unit_price: it.item.price,
+                tare_g: it.tare_g,
+            }),
             tender: tender_view(basket, tender, live),
             interventions: interventions(basket),
             help_since: facts.and_then(|facts| facts.help_since),

@@ -1,7 +1,7 @@
 //! One input's way through the store: what it may read, what it records, what it asks for.
 
 use crate::basket::{LineRefusal, Transaction};
-use crate::catalog::{Catalog, Item};
+use crate::catalog::Catalog;
 use crate::config::StoreConfig;
 use crate::device::{DeviceEvent, FaceHint};
 use crate::event::{Event, Record};
@@ -10,6 +10,7 @@ use crate::page::{Attendant, PageRequest, Refused, StaffRequest};
 use crate::scan::{Code, Refusal, classify};
 use crate::store::{HqInput, PortStatus};
 use crate::view::{FaceEnd, Notice};
+use crate::weigh::Weighing;
 use crate::wire::Question;
 use crate::words::{Attempt, DeviceId, LaneId, Language, Mono, Name, Now, RequestId, Role, Utc};
 use alloc::collections::BTreeMap;
@@ -78,7 +79,7 @@ pub(crate) struct LaneLive {
     /// The thank-you screen.
     pub(crate) done: bool,
     pub(crate) wants_wallet_code: bool,
-    pub(crate) weighing: Option<(Item, Mono)>,
+    pub(crate) weighing: Option<Weighing>,
     pub(crate) weigh_again: Option<(DeviceId, Mono)>,
     pub(crate) face: Option<FaceLive>,
     pub(crate) notice: Option<Notice>,
@@ -115,7 +116,7 @@ impl LaneLive {
 
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (Mono, &'static str)> {
         let face = self.face.as_ref().filter(|face| face.outcome.is_none()).map(|face| face.until);
-        let weighing = self.weighing.as_ref().map(|(_, until)| *until);
+        let weighing = self.weighing.as_ref().map(|weighing| weighing.until);
         let weigh_again = self.weigh_again.as_ref().map(|(_, due)| *due);
         [
             (weigh_again, "an empty plate"),
@@ -222,7 +223,7 @@ impl Turn<'_> {
             }
             PageRequest::SetQuantity { line, quantity } => self.set_quantity(lane, line, quantity),
             PageRequest::VoidLine { line } => self.void_line(lane, line),
-            PageRequest::VoidTransaction {} => self.void_transaction(lane),
+            PageRequest::VoidTransaction {} => self.void_transaction(lane, None),
             PageRequest::Recognise { consent } => self.recognise(lane, consent),
             PageRequest::CancelRecognise { attempt } => self.cancel_recognise(lane, attempt),
             PageRequest::RemoveMember {} => self.remove_member(lane),
@@ -262,6 +263,12 @@ impl Turn<'_> {
                 self.print_last(lane, true, false);
                 Ok(())
             }
+            StaffRequest::OverridePrice { line, unit_price, reason } => {
+                self.override_price(lane, line, unit_price, by, &reason)
+            }
+            StaffRequest::Note { line, text } => self.note(lane, line, &text, by),
+            StaffRequest::VoidTransaction { reason } => self.void_by_staff(lane, by, &reason),
+            StaffRequest::SetTare { tare_g } => self.set_tare(lane, tare_g),
             StaffRequest::EndHelp {} => self.end_help(lane, by.staff),
             StaffRequest::DayClose {} => by.at_least(Role::Supervisor).and_then(|()| self.day_close()),
         }

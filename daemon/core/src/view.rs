@@ -145,6 +145,8 @@ pub struct WeighingView {
     pub name: Name,
     /// Per kilogram.
     pub unit_price: Money,
+    /// Packing that will be taken off.
+    pub tare_g: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

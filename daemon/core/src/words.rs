@@ -95,7 +95,7 @@ impl Now {
 macro_rules! text_id {
     ($(#[$doc:meta] $name:ident;)*) => {$(
         #[$doc]
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub String);
 
@@ -216,6 +216,13 @@ pub enum Role {
     Cashier,
     Supervisor,
     Manager,
+}
+
+impl Role {
+    #[must_use]
+    pub fn is_cashier(&self) -> bool {
+        *self == Self::Cashier
+    }
 }
 
 /// What a page or receipt is written in.

@@ -1,19 +1,33 @@
 //! A small store and a catalogue in a map, shared by the tests of the core.
 
-use checkout::Input;
+use checkout::basket::LineKind;
 use checkout::catalog::{Catalog, Item, Member, Offer, OfferRule};
 use checkout::config::{LaneConfig, StoreConfig};
 use checkout::device::{DeviceEvent, Scan};
+use checkout::event::Event;
+use checkout::page::{PageRequest, Refused, StaffRequest};
 use checkout::receipt::Currency;
+use checkout::rules::FloorRules;
 use checkout::scan::ScanRules;
-use checkout::view::LaneKind;
-use checkout::words::{DeviceId, ItemKey, LaneId, MemberId, Money, Name, PriceBook};
+use checkout::store::PortStatus;
+use checkout::view::{LaneKind, LaneView};
+use checkout::words::{
+    DeviceId, ItemKey, LaneId, MemberId, Money, Mono, Name, Now, PriceBook, RequestId, Role, StaffId, Utc,
+};
+use checkout::{Effect, Input, Step, Store};
 use std::collections::BTreeMap;
 
 pub const COLA: &str = "6901234567892";
 pub const NOODLES: &str = "6920000000005";
 pub const SPIRITS: &str = "6930000000004";
 pub const PEARS: &str = "6940000000003";
+/// A bottle with a deposit, its deposit, and the empty brought back.
+pub const WATER: &str = "6950000000002";
+pub const DEPOSIT: &str = "2500001";
+pub const EMPTY: &str = "2900000000001";
+/// Each piece has a number, and a charger comes with it.
+pub const PHONE: &str = "6960000000001";
+pub const CHARGER: &str = "2500003";
 pub const MEMBER: &str = "M1234567897";
 
 #[derive(Clone)]
@@ -46,17 +60,7 @@ fn name(zh: &str, en: &str) -> Name {
 }
 
 fn item(key: &str, zh: &str, en: &str, price: i64) -> Item {
-    Item {
-        key: key.into(),
-        name: name(zh, en),
-        price: Money(price),
-        by_weight: false,
-        tax_bp: 1300,
-        min_age: None,
-        offer: None,
-        member_price: None,
-        group: String::new(),
-    }
+    Item { key: key.into(), name: name(zh, en), price: Money(price), tax_bp: 1300, ..Item::default() }
 }
 
 pub fn shelf() -> Shelf {
@@ -69,6 +73,16 @@ pub fn shelf() -> Shelf {
         item(COLA, "可乐", "Cola", 350),
         Item { offer: Some(offer), member_price: Some(Money(280)), ..item(NOODLES, "方便面", "Noodles", 300) },
         Item { min_age: Some(18), ..item(SPIRITS, "白酒", "Spirits", 12_800) },
+        Item {
+            deposit: Some(DEPOSIT.into()),
+            group: "drinks".into(),
+            piece_g: Some(520),
+            ..item(WATER, "水", "Water", 200)
+        },
+        Item { kind: LineKind::Deposit, ..item(DEPOSIT, "押金", "Deposit", 25) },
+        Item { kind: LineKind::BottleReturn, ..item(EMPTY, "退瓶", "Empty bottle", 25) },
+        Item { serialised: true, linked: vec![CHARGER.into()], ..item(PHONE, "手机", "Phone", 99_900) },
+        item(CHARGER, "充电器", "Charger", 5_900),
         Item { by_weight: true, tax_bp: 900, ..item(PEARS, "梨", "Pears", 798) },
     ];
     Shelf {
@@ -94,6 +108,7 @@ pub fn config() -> StoreConfig {
         currency: yuan(),
         utc_offset_min: 480,
         scan: ScanRules { templates: vec!["21IIIIIWWWWWC".into()], currency: Some(yuan()) },
+        floor: FloorRules::default(),
         lanes: vec![lane(1, LaneKind::Kiosk), lane(2, LaneKind::Staffed)],
     }
 }
@@ -105,4 +120,63 @@ pub fn scan(lane: u16, code: &str) -> Input {
 
 fn yuan() -> Currency {
     Currency { code: "CNY".into(), numeric: 156, sign: "￥".into(), digits: 2 }
+}
+
+/// Two lanes with all devices up, at an easy hour.
+#[derive(Clone)]
+pub struct Till {
+    pub store: Store,
+    pub shelf: Shelf,
+    pub clock: u64,
+    pub last: Step,
+}
+
+impl Till {
+    pub fn open() -> Self {
+        Self::with(config())
+    }
+
+    pub fn with(config: StoreConfig) -> Self {
+        let mut till = Self { store: Store::new(config), shelf: shelf(), clock: 0, last: Step::default() };
+        till.take(Input::Boot { version: "test".into(), nonce: 1 });
+        for device in
+            ["scanner-1", "scale-1", "terminal-1", "printer-1", "scanner-2", "terminal-2", "printer-2", "vision"]
+        {
+            till.take(Input::Port { device: device.into(), status: PortStatus::Up });
+        }
+        till
+    }
+
+    pub fn take(&mut self, input: Input) -> &Step {
+        self.clock += 10;
+        self.last = Step::default();
+        let now = Now { mono: Mono(self.clock), utc: Utc(1_790_000_000_000), offset_min: 480 };
+        self.store.step(now, input, &self.shelf, &mut self.last);
+        &self.last
+    }
+
+    pub fn press(&mut self, lane: u16, what: PageRequest) -> Result<(), Refused> {
+        let step = self.take(Input::Page { lane: LaneId(lane), request: RequestId(1), what });
+        let reply = step.effects.iter().find_map(|effect| match effect {
+            Effect::Reply { result, .. } => Some(*result),
+            Effect::Device { .. } | Effect::Ask { .. } => None,
+        });
+        reply.expect("every press is answered")
+    }
+
+    pub fn staff(&mut self, lane: u16, request: StaffRequest) -> Result<(), Refused> {
+        self.staff_as(Role::Cashier, lane, request)
+    }
+
+    pub fn staff_as(&mut self, role: Role, lane: u16, request: StaffRequest) -> Result<(), Refused> {
+        self.press(lane, PageRequest::Staff { staff: StaffId("s-1".into()), role, request })
+    }
+
+    pub fn lane(&self, lane: u16) -> LaneView {
+        self.store.view(&self.shelf).lanes.into_iter().find(|view| view.lane.0 == lane).expect("the lane is configured")
+    }
+
+    pub fn said(&self, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.last.events.iter().any(|record| wanted(&record.event))
+    }
 }

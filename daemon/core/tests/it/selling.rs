@@ -1,6 +1,6 @@
 //! A lane sells: each test is a sentence a cashier would say.
 
-use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Shelf, config, scan, shelf};
+use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Till, config, scan};
 use checkout::basket::{BasketEvent, LineRefusal};
 use checkout::device::{
     CardOutcome, DeviceCommand, DeviceEvent, FaceEvent, FaceOutcome, TerminalCommand, TerminalEvent, Weight,
@@ -8,68 +8,9 @@ use checkout::device::{
 use checkout::event::Event;
 use checkout::page::{Method, PageRequest, Refused, StaffRequest};
 use checkout::store::PortStatus;
-use checkout::view::{FaceEnd, LaneView, Phase};
-use checkout::words::{Attempt, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, Role, StaffId, Utc};
+use checkout::view::{FaceEnd, Phase};
+use checkout::words::{Attempt, Grams, LineNo, Money};
 use checkout::{Effect, Input, Step, Store};
-
-/// Two lanes with all devices up, at an easy hour.
-#[derive(Clone)]
-struct Till {
-    store: Store,
-    shelf: Shelf,
-    clock: u64,
-    last: Step,
-}
-
-impl Till {
-    fn open() -> Self {
-        Self::with(config())
-    }
-
-    fn with(config: checkout::config::StoreConfig) -> Self {
-        let mut till = Self { store: Store::new(config), shelf: shelf(), clock: 0, last: Step::default() };
-        till.take(Input::Boot { version: "test".into(), nonce: 1 });
-        for device in
-            ["scanner-1", "scale-1", "terminal-1", "printer-1", "scanner-2", "terminal-2", "printer-2", "vision"]
-        {
-            till.take(Input::Port { device: device.into(), status: PortStatus::Up });
-        }
-        till
-    }
-
-    fn take(&mut self, input: Input) -> &Step {
-        self.clock += 10;
-        self.last = Step::default();
-        let now = Now { mono: Mono(self.clock), utc: Utc(1_790_000_000_000), offset_min: 480 };
-        self.store.step(now, input, &self.shelf, &mut self.last);
-        &self.last
-    }
-
-    fn press(&mut self, lane: u16, what: PageRequest) -> Result<(), Refused> {
-        let step = self.take(Input::Page { lane: LaneId(lane), request: RequestId(1), what });
-        let reply = step.effects.iter().find_map(|effect| match effect {
-            Effect::Reply { result, .. } => Some(*result),
-            Effect::Device { .. } | Effect::Ask { .. } => None,
-        });
-        reply.expect("every press is answered")
-    }
-
-    fn staff(&mut self, lane: u16, request: StaffRequest) -> Result<(), Refused> {
-        self.staff_as(Role::Cashier, lane, request)
-    }
-
-    fn staff_as(&mut self, role: Role, lane: u16, request: StaffRequest) -> Result<(), Refused> {
-        self.press(lane, PageRequest::Staff { staff: StaffId("s-1".into()), role, request })
-    }
-
-    fn lane(&self, lane: u16) -> LaneView {
-        self.store.view(&self.shelf).lanes.into_iter().find(|view| view.lane.0 == lane).expect("the lane is configured")
-    }
-
-    fn said(&self, wanted: impl Fn(&Event) -> bool) -> bool {
-        self.last.events.iter().any(|record| wanted(&record.event))
-    }
-}
 
 #[test]
 fn three_packets_cost_eight_and_a_member_pays_the_better_of_two_prices() {
@@ -106,7 +47,7 @@ fn goods_by_weight_wait_for_a_stable_weight_and_nothing_else_prices_them() {
             .count()
     };
     assert_eq!(reads(&till.last), 0, "an empty or moving plate is not asked without a pause");
-    till.clock += checkout::basket::WEIGH_AGAIN_MS;
+    till.clock += checkout::weigh::WEIGH_AGAIN_MS;
     assert_eq!(reads(till.take(Input::Tick)), 1);
     let stable = DeviceEvent::Weight(Weight::Stable(Grams(455)));
     till.take(Input::Device { device: "scale-1".into(), event: stable });

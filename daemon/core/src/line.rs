@@ -1,0 +1,148 @@
+//! One line: what makes it one more of the same, and what staff may change about it, by role and with a reason.
+
+use crate::basket::{BasketEvent, Line, LineRefusal, PriceOverride, QUANTITY_MAX, VoidedBy};
+use crate::catalog::Item;
+use crate::event::Event;
+use crate::page::{Attendant, Refused};
+use crate::turn::Turn;
+use crate::words::{LaneId, LineNo, Money, Role, StaffId};
+use alloc::string::String;
+
+pub const NOTE_MAX: usize = 80;
+pub const REASON_MAX: usize = 200;
+/// Telephone and card numbers are at least this long; article numbers of a shop's own are shorter.
+const DIGITS_MAX: usize = 6;
+
+/// What code and scale said about a piece besides its key.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub(crate) unit_price: Money,
+    pub(crate) weight_g: Option<u32>,
+    pub(crate) tare_g: u32,
+    pub(crate) scale_total: Option<Money>,
+    pub(crate) serial: Option<String>,
+}
+
+impl Piece {
+    pub(crate) const fn at(unit_price: Money) -> Self {
+        Self { unit_price, weight_g: None, tare_g: 0, scale_total: None, serial: None }
+    }
+}
+
+impl Line {
+    /// Scanning `item` again counts this line up. What staff changed by hand stays a line of its own.
+    pub(crate) fn is_one_more(&self, item: &Item, piece: &Piece) -> bool {
+        self.key == item.key
+            && self.unit_price == piece.unit_price
+            && self.parent.is_none()
+            && (self.weight_g.is_none() && piece.weight_g.is_none())
+            && (self.serial.is_none() && piece.serial.is_none())
+            && self.overridden.is_none()
+            && self.note.is_empty()
+            && self.quantity < QUANTITY_MAX
+    }
+
+    pub(crate) fn set_price(&mut self, unit_price: Money, staff: &StaffId, role: Role, reason: &str) {
+        let list_price = self.overridden.as_ref().map_or(self.unit_price, |earlier| earlier.list_price);
+        self.overridden = Some(PriceOverride { list_price, staff: staff.clone(), role, reason: reason.into() });
+        self.unit_price = unit_price;
+        self.scale_total = None;
+        self.offer = None;
+        self.member_price = None;
+    }
+}
+
+impl Turn<'_> {
+    /// A piece with a number of its own is sold once.
+    pub(crate) fn check_serial(&self, item: &Item, serial: Option<&str>) -> Result<(), LineRefusal> {
+        let Some(serial) = serial else {
+            return if item.serialised { Err(LineRefusal::NoSerial) } else { Ok(()) };
+        };
+        let in_a_basket =
+            self.facts.lanes.values().filter_map(|lane| lane.open.as_ref()).any(|open| {
+                open.live_lines().any(|line| line.key == item.key && line.serial.as_deref() == Some(serial))
+            });
+        let taken = in_a_basket || self.facts.serials.knows(&serial_id(&item.key, serial));
+        if taken { Err(LineRefusal::SerialSold) } else { Ok(()) }
+    }
+
+    pub(crate) fn override_price(
+        &mut self,
+        lane: LaneId,
+        no: LineNo,
+        unit_price: Money,
+        by: Attendant,
+        reason: &str,
+    ) -> Result<(), Refused> {
+        let line = self.editable_line(lane, no)?;
+        let list_price = line.overridden.as_ref().map_or(line.unit_price, |earlier| earlier.list_price);
+        if unit_price < Money::ZERO || !line.kind.is_goods() {
+            return Err(Refused::BadPrice);
+        }
+        let reason = spoken(reason)?;
+        if unit_price < self.config.floor.lowest_price(by.role, list_price) {
+            return Err(Refused::RoleTooLow);
+        }
+        // A higher price than the shelf's needs somebody who answers for the shelf.
+        if unit_price > list_price {
+            by.at_least(Role::Manager)?;
+        }
+        let event = BasketEvent::PriceOverridden { line: no, unit_price, staff: by.staff, role: by.role, reason };
+        self.record(Some(lane), Event::Basket(event));
+        self.basket_changed(lane);
+        Ok(())
+    }
+
+    pub(crate) fn note(
+        &mut self,
+        lane: LaneId,
+        line: Option<LineNo>,
+        text: &str,
+        by: Attendant,
+    ) -> Result<(), Refused> {
+        match line {
+            Some(no) => drop(self.editable_line(lane, no)?),
+            None => drop(self.editable(lane)?),
+        }
+        let text = impersonal(text, NOTE_MAX)?;
+        self.record(Some(lane), Event::Basket(BasketEvent::Noted { line, text, staff: by.staff }));
+        Ok(())
+    }
+
+    pub(crate) fn void_by_staff(&mut self, lane: LaneId, by: Attendant, reason: &str) -> Result<(), Refused> {
+        let reason = spoken(reason)?;
+        self.void_transaction(lane, Some(VoidedBy { staff: by.staff, reason }))
+    }
+}
+
+pub(crate) fn serial_id(key: &crate::words::ItemKey, serial: &str) -> String {
+    alloc::format!("{key}/{serial}")
+}
+
+/// A reason a person gave: something, not too long, and nothing about anybody.
+pub(crate) fn spoken(reason: &str) -> Result<String, Refused> {
+    if reason.trim().is_empty() {
+        return Err(Refused::NeedsReason);
+    }
+    impersonal(reason, REASON_MAX)
+}
+
+/// The journal holds no telephone and no card number, whoever typed it.
+fn impersonal(text: &str, most: usize) -> Result<String, Refused> {
+    let text = text.trim();
+    if text.chars().count() > most {
+        return Err(Refused::TooLong);
+    }
+    let mut run = 0_usize;
+    for c in text.chars() {
+        run = match c {
+            c if c.is_ascii_digit() => run.saturating_add(1),
+            ' ' | '-' | '.' => run,
+            _ => 0,
+        };
+        if run > DIGITS_MAX {
+            return Err(Refused::PersonalData);
+        }
+    }
+    Ok(text.into())
+}
