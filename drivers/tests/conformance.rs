@@ -122,6 +122,7 @@ fn told(event: &DeviceEvent) -> String {
             format!("scan {}{}", aim.unwrap_or_default(), scan.data.escape_ascii())
         }
         DeviceEvent::Weight(Weight::Stable(grams)) => format!("weight {} g", grams.0),
+        DeviceEvent::Weight(Weight::Priced { net, total, .. }) => format!("weight {} g for {}", net.0, total.0),
         DeviceEvent::Weight(Weight::Fault(fault)) => format!("weight fault {fault:?}"),
         DeviceEvent::Terminal(event) => format!("terminal {}", terminal(event)),
         DeviceEvent::Printer(event) => format!("printer {event:?}"),

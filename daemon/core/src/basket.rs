@@ -16,6 +16,7 @@ use crate::view::TenderKind;
 use crate::words::{
     ItemKey, LaneId, LineNo, MemberId, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId, TransactionId,
 };
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ pub enum BasketEvent {
     Started {
         transaction: TransactionId,
     },
-    LineAdded(Line),
+    LineAdded(Box<Line>),
     /// An unknown code is not an error. `key` only where the code was one of goods.
     LineRefused {
         reason: LineRefusal,
@@ -314,7 +315,7 @@ impl Transaction {
 
     pub(crate) fn apply(&mut self, event: &BasketEvent) {
         match event {
-            BasketEvent::LineAdded(line) => self.lines.push(line.clone()),
+            BasketEvent::LineAdded(line) => self.lines.push(Line::clone(line)),
             BasketEvent::QuantityChanged { line, quantity } => {
                 if let Some(line) = self.line_mut(*line) {
                     line.quantity = *quantity;
@@ -447,11 +448,11 @@ impl Turn<'_> {
             None => {
                 let line = self.line(lane, item, piece, None);
                 let parent = line.no;
-                self.record(Some(lane), Event::Basket(BasketEvent::LineAdded(line)));
+                self.record(Some(lane), Event::Basket(BasketEvent::LineAdded(Box::new(line))));
                 for child in children {
                     let piece = Piece::at(child.price);
                     let line = self.line(lane, child, piece, Some(parent));
-                    self.record(Some(lane), Event::Basket(BasketEvent::LineAdded(line)));
+                    self.record(Some(lane), Event::Basket(BasketEvent::LineAdded(Box::new(line))));
                 }
             }
         }

@@ -58,7 +58,7 @@ pub struct Item {
     pub serialised: bool,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 pub(crate) const fn is_zero(n: &u32) -> bool {
     *n == 0
 }

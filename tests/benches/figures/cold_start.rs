@@ -12,7 +12,7 @@ use aisled::journal::Journal;
 use anyhow::{Result, ensure};
 use checkout::device::{DeviceEvent, Scan};
 use checkout::page::{PageRequest, StaffRequest};
-use checkout::words::{LaneId, Money, Mono, Now, RequestId, StaffId};
+use checkout::words::{LaneId, Money, Mono, Now, RequestId, Role, StaffId};
 use checkout::{Input, Step};
 use serde_json::json;
 use std::net::SocketAddr;
@@ -116,7 +116,7 @@ const TURN: usize = 1000;
 fn input(lane: u16, nth: u64) -> Input {
     if nth % (BASKET + 1) == BASKET {
         let request = StaffRequest::TakeCash { given: Money(10_000_000) };
-        let what = PageRequest::Staff { staff: StaffId("s-01".into()), request };
+        let what = PageRequest::Staff { staff: StaffId("s-01".into()), role: Role::Manager, request };
         return Input::Page { lane: LaneId(lane), request: RequestId(0), what };
     }
     let data = GOODS.key((nth * 4 + u64::from(lane)) * 7_919 % GOODS.items).into_bytes();
