@@ -67,6 +67,13 @@ impl SqliteCatalog {
         }
     }
 
+    /// Name and version of every dataset there is.
+    pub fn in_force(&self) -> impl Iterator<Item = (&'static str, u64, &str)> {
+        [("catalogue", &self.goods), ("members", &self.members)]
+            .into_iter()
+            .filter_map(|(dataset, open)| open.as_ref().map(|open| (dataset, open.version, open.name.as_str())))
+    }
+
     /// Version in force; 0: none.
     #[must_use]
     pub fn version(&self, dataset: &str) -> u64 {

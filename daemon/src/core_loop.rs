@@ -124,7 +124,12 @@ impl CoreLoop {
     /// The journal cannot be written: the process must end, a lane that cannot record must not sell.
     pub async fn run(mut self) -> Result<()> {
         let boot = Input::Boot { version: env!("CARGO_PKG_VERSION").into(), nonce: nonce()? };
-        self.turn(vec![ToCore::Input(boot)])?;
+        let in_force = self.catalog.in_force().map(|(dataset, version, name)| {
+            let (dataset, name) = (dataset.into(), name.into());
+            ToCore::Input(Input::Hq(HqInput::Dataset { dataset, version, name }))
+        });
+        let first = std::iter::once(ToCore::Input(boot)).chain(in_force).collect();
+        self.turn(first)?;
         self.notify.send("READY=1");
         let heartbeat = Notify::heartbeat();
         loop {

@@ -2,6 +2,7 @@
 //!
 //! Rows carry a hash chain: `hash = SHA-256(previous hash ‖ seq ‖ body)`. UPDATE and DELETE are refused by triggers.
 
+mod replay;
 mod snapshot;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -136,22 +137,12 @@ impl Journal {
         Ok(latest)
     }
 
-    /// Calls `each` with every record after `after`, in order.
+    /// Calls `each` with every record after `after`, in order; returns how many there were.
     ///
     /// # Errors
     /// A row that is no record of ours: says which.
-    pub fn replay(&self, after: u64, mut each: impl FnMut(&Record)) -> Result<u64> {
-        let mut rows = self.db.prepare("SELECT seq, body FROM event WHERE seq > ?1 ORDER BY seq")?;
-        let mut rows = rows.query([after])?;
-        let mut count = 0;
-        while let Some(row) = rows.next()? {
-            let seq: u64 = row.get(0)?;
-            let record: Record = serde_json::from_str(row.get_ref(1)?.as_str()?)
-                .with_context(|| format!("journal {}: row {seq} cannot be read", self.path.display()))?;
-            each(&record);
-            count += 1;
-        }
-        Ok(count)
+    pub fn replay(&self, after: u64, each: impl FnMut(&Record)) -> Result<u64> {
+        replay::replay(&self.db, after, each).with_context(|| format!("journal {}", self.path.display()))
     }
 
     /// # Errors
@@ -326,6 +317,24 @@ mod tests {
         journal.replay(1, |_| boots += 1).unwrap();
         assert_eq!(boots, 2);
         assert_eq!(Reader::open(&path).unwrap().verify().unwrap(), 3);
+    }
+
+    #[test]
+    fn every_row_is_replayed_in_order_and_one_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let mut journal = Journal::open(&path).unwrap();
+        let records: Vec<Record> = (1..=5000).map(record).collect();
+        journal.commit(&records, None, None).unwrap();
+        for after in [0, 1, 4487, 4999, 5000] {
+            let mut seen = Vec::new();
+            assert_eq!(journal.replay(after, |record| seen.push(record.utc.0)).unwrap(), 5000 - after);
+            assert!(seen.into_iter().eq(i64::try_from(after).unwrap() + 1..=5000));
+        }
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch("INSERT INTO event VALUES (5001, '{}', zeroblob(32))").unwrap();
+        let error = format!("{:#}", journal.replay(0, |_| {}).unwrap_err());
+        assert!(error.contains("row 5001 cannot be read"), "{error}");
     }
 
     #[test]

@@ -10,8 +10,12 @@ use crate::store::{DayTotals, StoreEvent};
 use crate::tender::TenderEvent;
 use crate::words::{DeviceId, LaneId, Money, Utc};
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+
+/// Names this very fold: facts kept under another name were folded by other code and are folded again from the journal.
+pub const FOLD: &str = env!("AISLE_FOLD");
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -33,8 +37,18 @@ pub struct Facts {
     /// Pieces with a number of their own that were sold here and have not come back.
     #[serde(default)]
     pub serials: Recent,
+    /// Datasets in force, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub datasets: BTreeMap<String, InForce>,
     /// The latest time any event carries: the floor for a clock that fell back.
     pub latest: Utc,
+}
+
+/// A version of a dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InForce {
+    pub version: u64,
+    pub name: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +107,11 @@ impl Facts {
                 self.day_number = day.saturating_add(1);
                 self.day = DayTotals::default();
             }
-            StoreEvent::DeviceUp { .. } | StoreEvent::DeviceDown { .. } | StoreEvent::DatasetActivated { .. } => {}
+            StoreEvent::DatasetActivated { dataset, version, name } => {
+                let in_force = InForce { version: *version, name: name.clone() };
+                self.datasets.insert(dataset.clone(), in_force);
+            }
+            StoreEvent::DeviceUp { .. } | StoreEvent::DeviceDown { .. } => {}
         }
     }
 

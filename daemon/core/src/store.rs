@@ -81,8 +81,16 @@ pub enum PortStatus {
 pub enum HqInput {
     Online(bool),
     Answer(crate::wire::Answer),
-    Dataset { dataset: String, version: u64, name: String },
-    NewEpoch { epoch: u64, reason: String },
+    /// This version is in force; told after it was switched and at every start, since power may have failed in between.
+    Dataset {
+        dataset: String,
+        version: u64,
+        name: String,
+    },
+    NewEpoch {
+        epoch: u64,
+        reason: String,
+    },
 }
 
 impl Turn<'_> {
@@ -154,6 +162,10 @@ impl Turn<'_> {
             }
             HqInput::Answer(crate::wire::Answer::Wallet { tender, outcome }) => self.wallet_answer(&tender, outcome),
             HqInput::Dataset { dataset, version, name } => {
+                let known = self.facts.datasets.get(&dataset);
+                if known.is_some_and(|known| (known.version, &known.name) == (version, &name)) {
+                    return;
+                }
                 self.record(None, Event::Store(StoreEvent::DatasetActivated { dataset, version, name }));
             }
             HqInput::NewEpoch { epoch, reason } => {

@@ -6,7 +6,7 @@
 use super::Hash;
 use crate::jws::hex;
 use anyhow::Result;
-use checkout::facts::Facts;
+use checkout::facts::{FOLD, Facts};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sha2::{Digest, Sha256};
 
@@ -14,8 +14,6 @@ use sha2::{Digest, Sha256};
 pub(super) const EVERY: u64 = 20_000;
 /// The latest, and the one before for the day the latest is damaged.
 const KEPT: u64 = 2;
-/// Of the code that folds.
-const FOLD: &str = env!("AISLE_FOLD");
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS snapshot (

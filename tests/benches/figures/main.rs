@@ -20,14 +20,25 @@ fn main() -> Result<()> {
     let begun = Instant::now();
     let place = Place::find()?;
     let mut figures: Vec<Figure> = Vec::new();
-    let scans = scan::measure(&place)?;
-    plot::keep(&place.out.join("scan_to_page.svg"), &scans.plot())?;
-    figures.push(scans.figure());
-    let rounds = events::measure(&place)?;
-    plot::keep(&place.out.join("events_per_second.svg"), &rounds.plot())?;
-    figures.push(rounds.figure());
-    figures.extend(cold_start::measure(&place)?);
-    figures.extend(catalogue::measure(&place)?);
+    // `cargo bench … -- start` measures one part of it.
+    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| asked.is_empty() || asked.iter().any(|name| name == part);
+    if wanted("scan") {
+        let scans = scan::measure(&place)?;
+        plot::keep(&place.out.join("scan_to_page.svg"), &scans.plot())?;
+        figures.push(scans.figure());
+    }
+    if wanted("events") {
+        let rounds = events::measure(&place)?;
+        plot::keep(&place.out.join("events_per_second.svg"), &rounds.plot())?;
+        figures.push(rounds.figure());
+    }
+    if wanted("start") {
+        figures.extend(cold_start::measure(&place)?);
+    }
+    if wanted("catalogue") {
+        figures.extend(catalogue::measure(&place)?);
+    }
     report::keep(&place.out.join("report.json"), &figures)?;
     report::tell(&place.out, &figures, begun.elapsed());
     Ok(())
