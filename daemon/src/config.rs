@@ -2,7 +2,7 @@
 
 use crate::clock::Zone;
 use anyhow::{Context, Result, bail, ensure};
-use checkout::config::{LaneConfig, StoreConfig};
+use checkout::config::{LaneConfig, PriceRules, StoreConfig};
 use checkout::receipt::Currency;
 use checkout::rules::FloorRules;
 use checkout::scan::ScanRules;
@@ -49,6 +49,29 @@ pub struct Store {
     /// In-store codes, such as `21IIIIIWWWWWC`.
     #[serde(default)]
     pub codes: Vec<String>,
+    /// ISO 3166-1 code: how tax, prices and cash are rounded there.
+    pub country: Option<String>,
+    /// What of it this store does otherwise.
+    #[serde(default)]
+    pub price: toml::Table,
+}
+
+impl Store {
+    /// The country's rules with this store's own over them.
+    fn price_rules(&self) -> Result<PriceRules> {
+        let known = PriceRules::COUNTRIES.join(", ");
+        let country = self.country.as_deref().map(|country| {
+            PriceRules::of(country).with_context(|| format!("country {country:?} is not known; there are {known}"))
+        });
+        let mut fields = toml::Table::try_from(country.transpose()?.unwrap_or_default())?;
+        for (name, value) in &self.price {
+            match (fields.get_mut(name), value) {
+                (Some(toml::Value::Table(fields)), toml::Value::Table(own)) => fields.extend(own.clone()),
+                _ => drop(fields.insert(name.clone(), value.clone())),
+            }
+        }
+        fields.try_into().context("store.price")
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -215,7 +238,7 @@ impl Config {
     /// The part the core decides with.
     ///
     /// # Errors
-    /// An unknown currency.
+    /// An unknown currency or country, rules of prices that are none.
     pub fn store(&self) -> Result<StoreConfig> {
         let currency = currency(&self.store.currency)?;
         Ok(StoreConfig {
@@ -225,6 +248,7 @@ impl Config {
             utc_offset_min: self.zone()?.at(crate::clock::utc()).0,
             scan: ScanRules { templates: self.store.codes.clone(), currency: Some(currency) },
             floor: self.floor.clone(),
+            price: self.store.price_rules()?,
             lanes: self.lanes.iter().map(|lane| self.lane(lane)).collect(),
         })
     }

@@ -119,6 +119,7 @@ const TEXTS = {
   status_printer: ["打印机未连接", "Printer away"],
   status_vision: ["人脸识别暂停", "Face recognition away"],
   subtotal: ["小计", "Subtotal"],
+  tax_added: ["税", "Tax"],
   there_title: ["您还在吗？", "Are you still there?"],
   there_text: ["{n} 秒后将清空购物篮。", "The basket will be given up in {n} s."],
   there_yes: ["我还在", "I am here"],

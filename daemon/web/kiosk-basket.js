@@ -25,7 +25,7 @@ function row(m, line) {
   return h(
     "li",
     { class: m.ui.fresh === line.no ? "line fresh" : "line", key: `${m.view.transaction}-${line.no}` },
-    h("div", { class: "what" }, h("p", { class: "name" }, name, age(line)), h("p", { class: "quiet amount" }, measure(m, line)), saving(m, line)),
+    h("div", { class: "what" }, h("p", { class: "name" }, name, age(line)), h("p", { class: "quiet amount" }, measure(m, line)), savings(m, line)),
     line.weight_g === null ? stepper(m, line, name) : h("span", { class: "stepper-none" }),
     h("p", { class: "sum amount" }, before(m, line), m.amount(line.total)),
     h("button", { type: "button", class: "plain remove", "aria-label": t("line_void", { name }), onclick: () => m.ask({ void_line: { line: line.no } }) }, icon("remove")),
@@ -36,17 +36,26 @@ function age(line) {
   return line.min_age === null ? null : h("span", { class: "badge" }, `${line.min_age}+`);
 }
 
+/** How many at what price, and what the usual measure of it costs. */
 export function measure(m, line) {
   if (line.weight_g !== null) return `${kilograms(line.weight_g)} × ${m.amount(line.unit_price)}/kg`;
-  return line.quantity === 1 ? m.amount(line.unit_price) : `${line.quantity} × ${m.amount(line.unit_price)}`;
+  const price = line.quantity === 1 ? m.amount(line.unit_price) : `${line.quantity} × ${m.amount(line.unit_price)}`;
+  return line.per_content === null ? price : `${price} · ${m.amount(line.per_content.price)}/${content(line.per_content.of)}`;
 }
 
-function saving(m, line) {
-  return line.saving === null ? null : h("p", { class: "saving" }, say(line.saving.name), " ", h("span", { class: "amount" }, m.amount(-line.saving.amount)));
+function content(of) {
+  const [[unit, many]] = Object.entries(of);
+  if (many === 1000) return unit === "g" ? "kg" : "L";
+  return `${many} ${unit === "g" ? "g" : "ml"}`;
+}
+
+/** Why a line costs less, each reason with its amount. */
+export function savings(m, line) {
+  return line.savings.map((saving) => h("p", { class: "saving" }, h("span", { class: "why" }, say(saving.name)), h("span", { class: "amount" }, m.amount(-saving.amount))));
 }
 
 function before(m, line) {
-  return line.saving === null ? null : h("s", { class: "quiet" }, m.amount(line.total + line.saving.amount));
+  return line.savings.length === 0 ? null : h("s", { class: "quiet" }, m.amount(line.gross));
 }
 
 export function stepper(m, line, name) {
@@ -110,12 +119,14 @@ function levelName(level) {
 function sums(m) {
   const { view } = m;
   const sum = (label, amount, kind = "") => h("div", { class: `row ${kind}`.trim() }, h("dt", {}, label), h("dd", { class: "amount" }, m.amount(amount)));
+  const added = view.taxes.filter((tax) => tax.added).reduce((all, tax) => all + tax.tax, 0);
   const pieces = view.pieces === 1 ? t("pieces_one") : t("pieces", { n: view.pieces });
   return h(
     "dl",
     { class: "sums" },
     sum(`${t("subtotal")} · ${pieces}`, view.subtotal),
     view.discount === 0 ? null : sum(t("saving"), -Math.abs(view.discount), "saving"),
+    added === 0 ? null : sum(t("tax_added"), added),
     view.paid === 0 ? null : sum(t("paid"), -view.paid),
     sum(t("amount_due"), view.due, "due"),
   );

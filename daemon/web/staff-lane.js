@@ -4,7 +4,7 @@ import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { keypad } from "/web/keypad.js";
 import { say, t } from "/web/i18n.js";
-import { measure, memberChip, stepper } from "/web/kiosk-basket.js";
+import { measure, memberChip, savings, stepper } from "/web/kiosk-basket.js";
 import { askFirst } from "/web/staff-confirm.js";
 import { needs, pieces, waited } from "/web/staff-lanes.js";
 import { tenders } from "/web/staff-tender.js";
@@ -121,7 +121,7 @@ function row(m, line) {
   return h(
     "li",
     { class: "line", key: `${m.view.transaction}-${line.no}` },
-    h("div", {}, h("p", { class: "name" }, name, line.min_age === null ? null : h("span", { class: "badge" }, `${line.min_age}+`)), h("p", { class: "quiet amount" }, measure(m, line)), line.saving ? h("p", { class: "saving" }, say(line.saving.name), " ", h("span", { class: "amount" }, m.amount(-line.saving.amount))) : null),
+    h("div", {}, h("p", { class: "name" }, name, line.min_age === null ? null : h("span", { class: "badge" }, `${line.min_age}+`)), h("p", { class: "quiet amount" }, measure(m, line)), savings(m, line)),
     open && line.weight_g === null ? stepper(m, line, name) : h("span", {}),
     h("strong", { class: "amount" }, m.amount(line.total)),
     open ? h("button", { type: "button", class: "plain remove", "aria-label": t("line_void", { name }), onclick: () => m.ask({ void_line: { line: line.no } }) }, icon("remove")) : h("span", {}),

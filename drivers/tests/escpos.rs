@@ -65,12 +65,12 @@ fn name(zh: &str, en: &str) -> Name {
 }
 
 fn line(name: Name, quantity: u32, weight_g: Option<u32>, unit: i64, total: i64) -> ReceiptLine {
-    ReceiptLine { name, quantity, weight_g, unit_price: Money(unit), total: Money(total), saving: None }
+    ReceiptLine { name, quantity, weight_g, unit_price: Money(unit), total: Money(total), savings: Vec::new() }
 }
 
 fn receipt(language: Language) -> Receipt {
     let mut cola = line(name("可口可乐 330ml", "Cola 330 ml"), 3, None, 350, 1050);
-    cola.saving = Some((name("第二件半价", "Second half price"), Money(175)));
+    cola.savings = vec![(name("第二件半价", "Second half price"), Money(175))];
     Receipt {
         store: name("爱丽思便利店", "Aisle Corner Store"),
         lane: LaneId(2),
@@ -88,7 +88,7 @@ fn receipt(language: Language) -> Receipt {
         ],
         discount: Money(175),
         total: Money(8495),
-        taxes: vec![TaxLine { rate_bp: 1300, net: Money(7518), tax: Money(977) }],
+        taxes: vec![TaxLine { rate_bp: 1300, net: Money(7518), tax: Money(977), added: false }],
         tenders: vec![ReceiptTender {
             kind: name("银联卡", "UnionPay"),
             amount: Money(8495),

@@ -1,25 +1,28 @@
 //! Transactions and their lines, from the first scan to the receipt number.
 
-use crate::catalog::{Item, Offer, is_zero};
+use crate::catalog::{Content, Item, Offer, QuantityBreak, is_zero};
+use crate::config::StoreConfig;
 use crate::device::{Beep, DeviceCommand};
 use crate::event::Event;
 use crate::lane::Intervention;
 use crate::line::Piece;
 use crate::member::Identified;
 use crate::page::Refused;
-use crate::price;
+use crate::price::{self, MemberTerms, Terms};
 use crate::receipt::TaxLine;
 use crate::scan::{ItemCode, Refusal};
 use crate::tender::{Tender, TenderState};
 use crate::turn::{Effect, Turn};
 use crate::view::TenderKind;
 use crate::words::{
-    ItemKey, LaneId, LineNo, MemberId, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId, TransactionId,
+    ItemKey, LaneId, LineNo, LocalMinute, MemberId, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId,
+    TransactionId,
 };
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub const QUANTITY_MAX: u32 = 999;
 pub const LINES_MAX: usize = 500;
@@ -58,9 +61,18 @@ pub enum BasketEvent {
         text: String,
         staff: StaffId,
     },
-    /// All savings of the basket; replaces the earlier ones.
+    /// What promotions and tax rules make of the basket; replaces the earlier ones.
     SavingsSet {
         savings: Vec<LineSaving>,
+        /// How often promotions with a limit per member were used.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        uses: Vec<PromotionUse>,
+        /// What the shopper brought to it, so that headquarters can work out the same.
+        #[serde(default, skip_serializing_if = "Terms::is_plain")]
+        terms: Terms,
+        /// Tax that comes on top of the prices.
+        #[serde(default, skip_serializing_if = "Money::is_zero")]
+        added_tax: Money,
     },
     Voided {
         transaction: TransactionId,
@@ -168,10 +180,19 @@ pub struct Line {
     pub overridden: Option<PriceOverride>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<String, Money>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaks: Vec<QuantityBreak>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    /// The minute that priced it and that promotions judge it by; prices and windows lock at the scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priced_at: Option<LocalMinute>,
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub voided: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub saving: Option<LineSaving>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub savings: Vec<LineSaving>,
 }
 
 /// A price that staff set. No promotion touches such a line, and headquarters sees both prices.
@@ -193,23 +214,55 @@ impl Line {
 
     #[must_use]
     pub fn total(&self) -> Money {
-        self.gross().minus(self.saving.as_ref().map_or(Money::ZERO, |saving| saving.amount))
+        self.gross().minus(self.discount())
+    }
+
+    #[must_use]
+    pub fn discount(&self) -> Money {
+        self.savings.iter().map(|saving| saving.amount).sum()
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineSaving {
     pub line: LineNo,
-    /// Offer id, or `member`.
+    /// Promotion id, `member` for a member price, `quantity` for a price by quantity.
     pub offer: String,
     pub name: Name,
     pub amount: Money,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromotionUse {
+    pub promotion: String,
+    pub times: u32,
+}
+
+/// Earlier journals held at most one saving a line, under another name.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineSaving>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Savings {
+        Many(Vec<LineSaving>),
+        One(LineSaving),
+    }
+    Ok(match Savings::deserialize(deserializer)? {
+        Savings::Many(savings) => savings,
+        Savings::One(saving) => alloc::vec![saving],
+    })
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     pub id: TransactionId,
     pub lines: Vec<Line>,
+    /// Under what the savings were worked out.
+    #[serde(default, skip_serializing_if = "Terms::is_plain")]
+    pub terms: Terms,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<PromotionUse>,
+    #[serde(default, skip_serializing_if = "Money::is_zero")]
+    pub added_tax: Money,
     pub member: Option<Identified>,
     pub tenders: Vec<Tender>,
     pub interventions: Vec<Intervention>,
@@ -231,6 +284,8 @@ pub struct Sale {
     pub member: Option<MemberId>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<PromotionUse>,
     pub lines: Vec<SaleLine>,
 }
 
@@ -257,8 +312,8 @@ pub struct SaleLine {
     pub weight_g: Option<u32>,
     pub unit_price: Money,
     pub discount: Money,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offer: Option<LineSaving>,
+    #[serde(default, alias = "offer", deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub savings: Vec<LineSaving>,
     pub total: Money,
     pub price_book: PriceBook,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -272,10 +327,13 @@ pub struct SaleLine {
 }
 
 impl Transaction {
-    pub(crate) const fn new(id: TransactionId) -> Self {
+    pub(crate) fn new(id: TransactionId) -> Self {
         Self {
             id,
             lines: Vec::new(),
+            terms: Terms::default(),
+            uses: Vec::new(),
+            added_tax: Money::ZERO,
             member: None,
             tenders: Vec::new(),
             interventions: Vec::new(),
@@ -299,8 +357,13 @@ impl Transaction {
     }
 
     #[must_use]
+    pub fn discount(&self) -> Money {
+        self.live_lines().map(Line::discount).sum()
+    }
+
+    #[must_use]
     pub fn total(&self) -> Money {
-        self.live_lines().map(Line::total).sum()
+        self.subtotal().minus(self.discount()).plus(self.added_tax)
     }
 
     #[must_use]
@@ -337,10 +400,13 @@ impl Transaction {
                 }
             }
             BasketEvent::Noted { line: None, text, .. } => self.note.clone_from(text),
-            BasketEvent::SavingsSet { savings } => {
+            BasketEvent::SavingsSet { savings, uses, terms, added_tax } => {
                 for line in &mut self.lines {
-                    line.saving = savings.iter().find(|saving| saving.line == line.no).cloned();
+                    line.savings = savings.iter().filter(|saving| saving.line == line.no).cloned().collect();
                 }
+                self.uses.clone_from(uses);
+                self.terms = terms.clone();
+                self.added_tax = *added_tax;
             }
             BasketEvent::Started { .. }
             | BasketEvent::LineRefused { .. }
@@ -353,7 +419,7 @@ impl Transaction {
         self.lines.iter_mut().find(|line| line.no == no)
     }
 
-    fn sale(&self, receipt: ReceiptNo, currency: &str, change: Money) -> Sale {
+    fn sale(&self, receipt: ReceiptNo, config: &StoreConfig, change: Money) -> Sale {
         let tender = |tender: &Tender| SaleTender {
             tender: tender.id.clone(),
             kind: tender.kind,
@@ -363,14 +429,15 @@ impl Transaction {
         Sale {
             transaction: self.id.clone(),
             receipt,
-            currency: currency.into(),
+            currency: config.currency.code.clone(),
             total: self.total(),
-            discount: self.subtotal().minus(self.total()),
-            taxes: price::taxes(self.live_lines()),
+            discount: self.discount(),
+            taxes: price::taxes(self.live_lines(), &config.price),
             tenders: self.tenders.iter().filter(|tender| tender.state == TenderState::Approved).map(tender).collect(),
             change,
             member: self.member.as_ref().map(|member| member.member.clone()),
             note: self.note.clone(),
+            uses: self.uses.clone(),
             lines: self.live_lines().map(sale_line).collect(),
         }
     }
@@ -395,8 +462,8 @@ fn sale_line(line: &Line) -> SaleLine {
         quantity: line.quantity,
         weight_g: line.weight_g,
         unit_price: line.unit_price,
-        discount: line.gross().minus(line.total()),
-        offer: line.saving.clone(),
+        discount: line.discount(),
+        savings: line.savings.clone(),
         total: line.total(),
         price_book: line.price_book.clone(),
         tare_g: line.tare_g,
@@ -419,6 +486,7 @@ impl Turn<'_> {
         if self.open(lane).is_some_and(|open| open.lines.len() >= LINES_MAX) {
             return self.refuse_line(lane, LineRefusal::Full, Some(code.key.clone()));
         }
+        let item = item.priced(self.now.local());
         let serial = code.serial.clone();
         if let Err(reason) = self.check_serial(&item, serial.as_deref()) {
             return self.refuse_line(lane, reason, Some(code.key.clone()));
@@ -440,13 +508,14 @@ impl Turn<'_> {
             return self.refuse_line(lane, LineRefusal::UnknownItem, Some(item.key));
         };
         self.begin(lane);
-        let same = |line: &&Line| line.is_one_more(&item, &piece);
+        let line = self.line(lane, item, piece, None);
+        let book = self.catalog.promotions();
+        let same = |old: &&Line| old.is_one_more(&line) && price::alike(old, &line, book);
         let repeated =
             self.open(lane).and_then(|open| open.live_lines().find(same)).map(|line| (line.no, line.quantity));
         match repeated {
             Some((line, quantity)) => self.change_quantity(lane, line, quantity.saturating_add(1)),
             None => {
-                let line = self.line(lane, item, piece, None);
                 let parent = line.no;
                 self.record(Some(lane), Event::Basket(BasketEvent::LineAdded(Box::new(line))));
                 for child in children {
@@ -468,15 +537,18 @@ impl Turn<'_> {
 
     /// What comes with `item`; `None` where the catalogue does not know a part of it, so that no deposit is forgotten.
     fn linked(&self, item: &Item) -> Option<Vec<Item>> {
-        let linked: Vec<Item> = item.linked.iter().map(|key| self.catalog.item(key)).collect::<Option<_>>()?;
+        let find = |key| self.catalog.item(key).map(|item| item.priced(self.now.local()));
+        let linked: Vec<Item> = item.linked.iter().map(find).collect::<Option<_>>()?;
         let deposits = linked.iter().filter_map(|linked| linked.deposit.as_ref()).chain(&item.deposit);
-        let deposits: Vec<Item> = deposits.map(|key| self.catalog.item(key)).collect::<Option<_>>()?;
+        let deposits: Vec<Item> = deposits.map(find).collect::<Option<_>>()?;
         Some(linked.into_iter().chain(deposits).collect())
     }
 
     fn line(&self, lane: LaneId, item: Item, piece: Piece, parent: Option<LineNo>) -> Line {
         let count = self.open(lane).map_or(0, |open| open.lines.len());
         let goods = item.kind.is_goods();
+        // A label that carries its price has no other.
+        let listed = goods && piece.unit_price == item.price;
         Line {
             no: LineNo(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1)),
             kind: item.kind,
@@ -490,8 +562,12 @@ impl Turn<'_> {
             price_book: self.catalog.price_book(),
             min_age: item.min_age,
             offer: item.offer.filter(|_| goods),
-            member_price: item.member_price.filter(|_| goods),
+            member_price: item.member_price.filter(|_| listed),
+            levels: if listed { item.levels } else { BTreeMap::new() },
+            breaks: if listed { item.breaks } else { Vec::new() },
             group: item.group,
+            content: item.content,
+            priced_at: Some(self.now.local()),
             tare_g: piece.tare_g,
             scale_total: piece.scale_total,
             serial: piece.serial,
@@ -500,7 +576,7 @@ impl Turn<'_> {
             overridden: None,
             note: String::new(),
             voided: false,
-            saving: None,
+            savings: Vec::new(),
         }
     }
 
@@ -523,13 +599,30 @@ impl Turn<'_> {
         self.notice(lane, false, reason.text());
     }
 
-    /// Recomputes all savings and records them where they changed.
+    /// Works the basket out again and records what changed.
     pub(crate) fn reprice(&mut self, lane: LaneId) {
         let Some(open) = self.open(lane) else { return };
-        let savings = price::savings(open.live_lines(), open.member.is_some());
-        let current: Vec<LineSaving> = open.live_lines().filter_map(|line| line.saving.clone()).collect();
-        if savings != current {
-            self.record(Some(lane), Event::Basket(BasketEvent::SavingsSet { savings }));
+        let terms = self.terms(open);
+        let lines: Vec<&Line> = open.live_lines().collect();
+        let priced = price::price(&lines, &terms, self.now.local(), &self.config.price, self.catalog.promotions());
+        let current: Vec<&LineSaving> = open.live_lines().flat_map(|line| &line.savings).collect();
+        let same = priced.savings.iter().eq(current) && priced.uses == open.uses && priced.added_tax == open.added_tax;
+        let nobody = priced.savings.is_empty() && terms.is_plain() && open.terms.is_plain();
+        if same && (nobody || terms == open.terms) {
+            return;
+        }
+        let (savings, uses, added_tax) = (priced.savings, priced.uses, priced.added_tax);
+        self.record(Some(lane), Event::Basket(BasketEvent::SavingsSet { savings, uses, terms, added_tax }));
+    }
+
+    fn terms(&self, open: &Transaction) -> Terms {
+        let member = open.member.as_ref().map(|identified| self.catalog.member_by_id(&identified.member));
+        Terms {
+            member: member
+                .map(|member| member.map(|member| (member.level, member.used)).unwrap_or_default())
+                .map(|(level, used)| MemberTerms { level, used }),
+            coupons: Vec::new(),
+            online: self.live.online,
         }
     }
 
@@ -605,7 +698,7 @@ impl Turn<'_> {
             return;
         }
         let receipt = ReceiptNo(self.facts.lanes.get(&lane).map_or(0, |facts| facts.receipts).saturating_add(1));
-        let sale = open.sale(receipt, &self.config.currency.code, change);
+        let sale = open.sale(receipt, self.config, change);
         let cash = sale.tenders.iter().any(|tender| tender.kind == TenderKind::Cash);
         self.record(Some(lane), Event::Basket(BasketEvent::Completed(sale)));
         self.live.lane(lane).clear();

@@ -1,7 +1,15 @@
 //! Reference data the store decides with: goods and members. Rows come from HQ as datasets; the box looks them up through [`Catalog`].
 
+mod book;
+mod promotion;
+
+pub use book::{NO_PROMOTIONS, PromotionBook};
+pub use promotion::{Give, Goods, Limit, Members, Offline, Part, Promotion, PromotionRule, Stacking, Threshold, When};
+
 use crate::basket::LineKind;
-use crate::words::{ItemKey, MemberId, Money, Name, PriceBook};
+use crate::calendar;
+use crate::words::{ItemKey, LocalMinute, MemberId, Money, Name, PriceBook};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -13,6 +21,10 @@ pub trait Catalog {
     fn member_by_id(&self, id: &MemberId) -> Option<Member>;
     /// The price book in force.
     fn price_book(&self) -> PriceBook;
+    /// The promotions in force, kept ready: a basket is priced again after every scan.
+    fn promotions(&self) -> &PromotionBook {
+        &NO_PROMOTIONS
+    }
 }
 
 /// One row of the dataset `catalogue`.
@@ -20,19 +32,33 @@ pub trait Catalog {
 pub struct Item {
     pub key: ItemKey,
     pub name: Name,
-    /// Per piece, or per kilogram for goods sold by weight; tax included.
+    /// Per piece, or per kilogram for goods sold by weight.
     pub price: Money,
     #[serde(default)]
     pub by_weight: bool,
-    /// Tax included in the price, basis points.
+    /// Basis points: 1300 is 13 %. The store's rules say whether prices include it.
     pub tax_bp: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_age: Option<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer: Option<Offer>,
+    /// For any member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_price: Option<Money>,
-    /// What pages group goods by, and what limits, restricted hours and point rules are said of.
+    /// For members of a level, where it differs from `member_price`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<String, Money>,
+    /// From so many pieces on, each costs less.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaks: Vec<QuantityBreak>,
+    /// Prices to come, and prices for a time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scheduled: Vec<ScheduledPrice>,
+    /// What one piece holds: for the price per 100 g or litre beside the price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    /// What pages group goods by, and what promotions, limits, restricted hours and point rules are said of;
+    /// `dairy/yoghurt` lies under `dairy`.
     #[serde(default)]
     pub group: String,
     /// What a line of it is: goods, a deposit, or an empty brought back.
@@ -63,7 +89,56 @@ pub(crate) const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-/// A promotion on one item. Baskets of many items are the promotion engine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuantityBreak {
+    pub from: u32,
+    pub price: Money,
+}
+
+/// What of an item's prices changes at a minute of the store's clock. Of those that hold, the one that began last counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduledPrice {
+    #[serde(with = "calendar::minute")]
+    pub from: LocalMinute,
+    /// The first minute it does not hold; left out: until the next.
+    #[serde(default, with = "calendar::minute_if", skip_serializing_if = "Option::is_none")]
+    pub until: Option<LocalMinute>,
+    pub price: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_price: Option<Money>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<String, Money>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaks: Vec<QuantityBreak>,
+}
+
+/// Net content of one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    G(u32),
+    Ml(u32),
+}
+
+impl Item {
+    /// The item as it is priced at that minute: a change lands with all its prices or not at all.
+    #[must_use]
+    pub fn priced(mut self, at: LocalMinute) -> Self {
+        let holds = |change: &&ScheduledPrice| change.from <= at && change.until.is_none_or(|until| at < until);
+        let Some(change) = self.scheduled.iter().filter(holds).max_by_key(|change| change.from).cloned() else {
+            return self;
+        };
+        self.price = change.price;
+        self.member_price = change.member_price;
+        self.levels = change.levels;
+        self.breaks = change.breaks;
+        self
+    }
+}
+
+/// A promotion on one item, written in its row: short for a [`Promotion`] of this key alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     pub id: String,
@@ -90,6 +165,9 @@ pub struct Member {
     pub name: String,
     #[serde(default)]
     pub level: String,
+    /// How often promotions with a limit per member were used, as headquarters counts them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub used: BTreeMap<String, u32>,
 }
 
 impl Member {

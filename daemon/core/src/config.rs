@@ -1,5 +1,7 @@
 //! What the configuration file says of the store, as the core needs it.
 
+mod rules;
+
 use crate::receipt::Currency;
 use crate::rules::FloorRules;
 use crate::scan::ScanRules;
@@ -7,6 +9,7 @@ use crate::view::LaneKind;
 use crate::words::{DeviceId, LaneId, Name};
 use alloc::string::String;
 use alloc::vec::Vec;
+pub use rules::{CashStep, PriceRules, Rounding, TaxMode, TaxRounding};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,8 @@ pub struct StoreConfig {
     pub scan: ScanRules,
     #[serde(default)]
     pub floor: FloorRules,
+    #[serde(default)]
+    pub price: PriceRules,
     pub lanes: Vec<LaneConfig>,
 }
 

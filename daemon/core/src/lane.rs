@@ -239,7 +239,7 @@ pub(crate) fn receipt(
         weight_g: line.weight_g,
         unit_price: line.unit_price,
         total: line.total,
-        saving: line.offer.as_ref().map(|saving| (saving.name.clone(), saving.amount)),
+        savings: line.savings.iter().map(|saving| (saving.name.clone(), saving.amount)).collect(),
     };
     let tender = |tender: &SaleTender| ReceiptTender {
         kind: tender.kind.name(),

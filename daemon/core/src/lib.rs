@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod basket;
+pub mod calendar;
 pub mod catalog;
 pub mod config;
 pub mod device;

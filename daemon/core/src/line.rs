@@ -30,13 +30,12 @@ impl Piece {
 }
 
 impl Line {
-    /// Scanning `item` again counts this line up. What staff changed by hand stays a line of its own.
-    pub(crate) fn is_one_more(&self, item: &Item, piece: &Piece) -> bool {
-        self.key == item.key
-            && self.unit_price == piece.unit_price
+    /// Scanning `more` counts this line up, where it is priced alike too. What staff changed by hand stays a line of its own.
+    pub(crate) fn is_one_more(&self, more: &Self) -> bool {
+        self.key == more.key
             && self.parent.is_none()
-            && (self.weight_g.is_none() && piece.weight_g.is_none())
-            && (self.serial.is_none() && piece.serial.is_none())
+            && (self.weight_g.is_none() && more.weight_g.is_none())
+            && (self.serial.is_none() && more.serial.is_none())
             && self.overridden.is_none()
             && self.note.is_empty()
             && self.quantity < QUANTITY_MAX
@@ -49,6 +48,8 @@ impl Line {
         self.scale_total = None;
         self.offer = None;
         self.member_price = None;
+        self.levels.clear();
+        self.breaks.clear();
     }
 }
 

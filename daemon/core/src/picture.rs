@@ -1,17 +1,17 @@
 //! Draws the [`View`] from facts and live state.
 
 use crate::Store;
-use crate::basket::{Line, Transaction};
+use crate::basket::{Line, LineSaving, Transaction};
 use crate::catalog::Catalog;
-use crate::config::LaneConfig;
+use crate::config::{LaneConfig, PriceRules};
 use crate::lane::receipt;
 use crate::member::IdentifiedBy;
 use crate::price;
 use crate::tender::{Tender, TenderState};
 use crate::turn::{LaneLive, Live};
 use crate::view::{
-    DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, Phase, ReceiptView, SavingView, TenderKind,
-    TenderView, View, WeighingView,
+    DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, PerContentView, Phase, ReceiptView,
+    SavingView, TenderKind, TenderView, View, WeighingView,
 };
 use crate::words::{DeviceId, Money, Name};
 use alloc::vec::Vec;
@@ -45,12 +45,12 @@ impl Store {
             language: live.language,
             phase: phase(open, tender, live),
             transaction: open.map(|open| open.id.clone()),
-            lines: basket.live_lines().map(line_view).collect(),
+            lines: basket.live_lines().map(|line| line_view(line, &self.config.price)).collect(),
             pieces: basket.pieces(),
             subtotal: basket.subtotal(),
-            discount: basket.subtotal().minus(basket.total()),
+            discount: basket.discount(),
             total: basket.total(),
-            taxes: price::taxes(basket.live_lines()),
+            taxes: price::taxes(basket.live_lines(), &self.config.price),
             paid: basket.paid(),
             due: basket.due().max(Money::ZERO),
             member: member_view(basket, catalog),
@@ -96,14 +96,20 @@ fn phase(open: Option<&Transaction>, tender: Option<&Tender>, live: &LaneLive) -
     }
 }
 
-fn line_view(line: &Line) -> LineView {
+fn line_view(line: &Line, rules: &PriceRules) -> LineView {
+    let saving = |saving: &LineSaving| SavingView { name: saving.name.clone(), amount: saving.amount };
     LineView {
         no: line.no,
         name: line.name.clone(),
         quantity: line.quantity,
         weight_g: line.weight_g,
         unit_price: line.unit_price,
-        saving: line.saving.as_ref().map(|saving| SavingView { name: saving.name.clone(), amount: saving.amount }),
+        per_content: line
+            .content
+            .and_then(|content| price::per_content(line.unit_price, content, rules))
+            .map(|(price, of)| PerContentView { price, of }),
+        gross: line.gross(),
+        savings: line.savings.iter().map(saving).collect(),
         total: line.total(),
         min_age: line.min_age,
     }

@@ -38,16 +38,19 @@ pub struct ReceiptLine {
     pub unit_price: Money,
     pub total: Money,
     /// Positive: what was taken off, and why.
-    pub saving: Option<(Name, Money)>,
+    pub savings: Vec<(Name, Money)>,
 }
 
-/// Tax included in the total, for one rate.
+/// Tax of one rate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaxLine {
     /// Basis points: 1300 is 13 %.
     pub rate_bp: u32,
     pub net: Money,
     pub tax: Money,
+    /// Came on top of the prices.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub added: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

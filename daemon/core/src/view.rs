@@ -1,5 +1,6 @@
 //! The picture others may read: pages, command line, metrics. Derived, never stored, holds no member's name unmasked.
 
+use crate::catalog::Content;
 use crate::device::{FaceHint, FaceOutcome};
 use crate::receipt::{Currency, Receipt, TaxLine};
 use crate::store::DayTotals;
@@ -86,10 +87,20 @@ pub struct LineView {
     pub weight_g: Option<u32>,
     /// Per piece, or per kilogram where it was weighed.
     pub unit_price: Money,
-    pub saving: Option<SavingView>,
-    /// After the saving.
+    /// What a kilogram, 100 g or a litre of it costs, where the content is known.
+    pub per_content: Option<PerContentView>,
+    /// Before savings.
+    pub gross: Money,
+    pub savings: Vec<SavingView>,
+    /// After savings.
     pub total: Money,
     pub min_age: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerContentView {
+    pub price: Money,
+    pub of: Content,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

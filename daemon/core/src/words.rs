@@ -12,6 +12,11 @@ pub struct Money(pub i64);
 impl Money {
     pub const ZERO: Self = Self(0);
 
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// Sum that stops at the end of the scale: no input a shop can produce reaches it, and a wrapped total would be a wrong price.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

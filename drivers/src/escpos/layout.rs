@@ -76,7 +76,7 @@ impl Page<'_> {
             }
             self.pair(&many, &total);
         }
-        if let Some((why, saving)) = &line.saving {
+        for (why, saving) in &line.savings {
             let why = format!("  {}", self.name(why));
             let saving = self.money(Money::ZERO.minus(*saving));
             self.pair(&why, &saving);
@@ -118,7 +118,8 @@ impl Page<'_> {
         }
         self.rule();
         for tax in &self.receipt.taxes {
-            let (included, on) = (self.say("含税", "Tax"), self.say("净额", "on"));
+            let included = if tax.added { self.say("加税", "Plus tax") } else { self.say("含税", "Tax") };
+            let on = self.say("净额", "on");
             let rate = percent(tax.rate_bp);
             let net = self.money(tax.net);
             let label = format!("{included} {rate} ({on} {net})");

@@ -2,7 +2,7 @@
 
 use checkout::basket::LineKind;
 use checkout::catalog::{Catalog, Item, Member, Offer, OfferRule};
-use checkout::config::{LaneConfig, StoreConfig};
+use checkout::config::{LaneConfig, PriceRules, StoreConfig};
 use checkout::device::{DeviceEvent, Scan};
 use checkout::event::Event;
 use checkout::page::{PageRequest, Refused, StaffRequest};
@@ -87,7 +87,13 @@ pub fn shelf() -> Shelf {
     ];
     Shelf {
         items: items.into_iter().map(|item| (item.key.clone(), item)).collect(),
-        members: vec![Member { id: "m-1".into(), code: MEMBER.into(), name: "王小明".into(), level: "gold".into() }],
+        members: vec![Member {
+            id: "m-1".into(),
+            code: MEMBER.into(),
+            name: "王小明".into(),
+            level: "gold".into(),
+            used: BTreeMap::new(),
+        }],
         book: "pb-1".into(),
     }
 }
@@ -107,6 +113,7 @@ pub fn config() -> StoreConfig {
         store: name("示范店", "Demo store"),
         currency: yuan(),
         utc_offset_min: 480,
+        price: PriceRules::default(),
         scan: ScanRules { templates: vec!["21IIIIIWWWWWC".into()], currency: Some(yuan()) },
         floor: FloorRules::default(),
         lanes: vec![lane(1, LaneKind::Kiosk), lane(2, LaneKind::Staffed)],

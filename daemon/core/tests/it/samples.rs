@@ -1,5 +1,6 @@
 //! The journal's format is read for ever: each variant has a sample here that today's code must still read, and only additions are allowed.
 
+use checkout::basket::SaleLine;
 use checkout::event::Record;
 
 const SAMPLES: &str = include_str!("samples.ndjson");
@@ -54,4 +55,17 @@ fn every_variant_has_a_sample() {
     ] {
         assert!(SAMPLES.contains(variant), "{variant} has no sample");
     }
+}
+
+/// Before a line could have several savings it had one, under another name.
+#[test]
+fn a_sale_of_an_older_journal_keeps_its_saving() {
+    let one = r#"{"line":1,"offer":"member","name":{"zh":"会员价","en":"Member price"},"amount":20}"#;
+    let old = format!(
+        r#"{{"no":1,"key":"1","name":{{"zh":"梨","en":"Pears"}},"quantity":1,"weight_g":null,"unit_price":100,"discount":20,"offer":{one},"total":80,"price_book":"pb-1"}}"#
+    );
+    let line: SaleLine = serde_json::from_str(&old).unwrap();
+    assert_eq!(line.savings, [serde_json::from_str(one).unwrap()]);
+    let again: SaleLine = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
+    assert_eq!(again, line);
 }

@@ -1,0 +1,285 @@
+//! Which deals, and in which order: the best for the shopper that a bounded search finds.
+//!
+//! Goods deals that want the same rows form a group; groups do not touch each other. In a group every order is tried as far as
+//! it can still beat the best one found, [`TRIES`] applications at most; beyond that the best found so far counts. It begins
+//! with the deal that gives most, so that no single promotion would have been better.
+//! Then come deals that add to others, then basket deals, whose orders are searched alike; where a basket deal would be
+//! worth more without a group, the group gives way. Same basket, same terms, same book: same result.
+
+use super::board::{Applied, State};
+use super::rules::Table;
+use crate::catalog::Stacking;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Applications of deals tried for one group of deals that want the same goods.
+pub const TRIES: u32 = 600;
+/// Orders tried before the search proper: each of the strongest deals first. The very strongest alone is already as good as any single one.
+const SEEDS: usize = 8;
+/// Choices between promotions that exclude each other across kinds.
+const CHOICES: usize = 16;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) off: i64,
+    pub(super) applied: Vec<Applied>,
+}
+
+impl Outcome {
+    fn better_of(self, other: Self) -> Self {
+        if other.off > self.off { other } else { self }
+    }
+
+    fn push(&mut self, applied: Applied) {
+        self.off = self.off.saturating_add(applied.off);
+        self.applied.push(applied);
+    }
+}
+
+impl Table<'_> {
+    /// The best for the shopper.
+    pub(super) fn best(&self) -> Outcome {
+        let (lonely, social): (Vec<usize>, Vec<usize>) =
+            (0..self.deals.len()).partition(|deal| self.word(*deal) == Some("*"));
+        let choices = self.choices(&social);
+        let together = choices.iter().map(|choice| self.solve(choice));
+        let alone = lonely.iter().map(|deal| self.solve(&[*deal]));
+        together.chain(alone).fold(Outcome::default(), Outcome::better_of)
+    }
+
+    fn word(&self, deal: usize) -> Option<&str> {
+        self.deals.get(deal)?.word()
+    }
+
+    /// Where a word binds deals of different kinds, one list for each deal it may be, of all words together at most [`CHOICES`];
+    /// beyond that one list for each such deal with the best of the other words.
+    fn choices(&self, deals: &[usize]) -> Vec<Vec<usize>> {
+        let mut words: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for &deal in deals {
+            if let Some(word) = self.word(deal) {
+                words.entry(word).or_default().push(deal);
+            }
+        }
+        words.retain(|_, bound| bound.len() > 1 && !self.of_one_kind(bound));
+        let bound: Vec<usize> = words.values().flatten().copied().collect();
+        let free: Vec<usize> = deals.iter().copied().filter(|deal| !bound.contains(deal)).collect();
+        let count = words.values().map(Vec::len).try_fold(1_usize, usize::checked_mul).unwrap_or(usize::MAX);
+        let picks: Vec<Vec<usize>> = if count <= CHOICES {
+            words.values().fold(alloc::vec![Vec::new()], |picks: Vec<Vec<usize>>, bound| {
+                let with = |pick: &Vec<usize>| {
+                    let pick = pick.clone();
+                    bound.iter().map(move |deal| [pick.as_slice(), &[*deal]].concat()).collect::<Vec<_>>()
+                };
+                picks.iter().flat_map(with).collect()
+            })
+        } else {
+            let state = State::new(&self.rows);
+            let worth = |deal: &usize| self.apply(*deal, &state).map_or(0, |applied| applied.off);
+            let best = |bound: &Vec<usize>| bound.iter().copied().rev().max_by_key(worth);
+            let with = |deal: &usize| {
+                let others = words.values().filter(|bound| !bound.contains(deal)).filter_map(best);
+                others.chain([*deal]).collect::<Vec<_>>()
+            };
+            bound.iter().map(with).collect()
+        };
+        let whole = |pick: Vec<usize>| {
+            let mut list = [free.as_slice(), pick.as_slice()].concat();
+            list.sort_unstable();
+            list
+        };
+        picks.into_iter().map(whole).collect()
+    }
+
+    /// Words among goods deals, or among basket deals, are minded where those are searched.
+    fn of_one_kind(&self, bound: &[usize]) -> bool {
+        let kind = |deal: &usize| self.deals.get(*deal).map(|deal| (deal.stacking, deal.is_basket()));
+        bound.iter().all(|deal| matches!(kind(deal), Some((Stacking::Alone, false))))
+            || bound.iter().all(|deal| matches!(kind(deal), Some((_, true))))
+    }
+
+    fn solve(&self, deals: &[usize]) -> Outcome {
+        let is = |deal: &usize, stacking: Stacking, basket: bool| {
+            self.deals
+                .get(*deal)
+                .is_some_and(|deal| deal.is_basket() == basket && (basket || deal.stacking == stacking))
+        };
+        let goods: Vec<usize> = deals.iter().copied().filter(|deal| is(deal, Stacking::Alone, false)).collect();
+        let adds: Vec<usize> = deals.iter().copied().filter(|deal| is(deal, Stacking::Adds, false)).collect();
+        let baskets: Vec<usize> = deals.iter().copied().filter(|deal| is(deal, Stacking::Adds, true)).collect();
+        let mut state = State::new(&self.rows);
+        let groups: Vec<Vec<Applied>> = self
+            .groups(&goods)
+            .iter()
+            .map(|group| self.order(group, &mut state).applied)
+            .filter(|applied| !applied.is_empty())
+            .collect();
+        let all = alloc::vec![true; groups.len()];
+        let mut best = self.finish(&groups, &all, &adds, &baskets);
+        // One alone may be worth more than it and the others of its kind.
+        for add in &adds {
+            best = best.better_of(self.finish(&groups, &all, core::slice::from_ref(add), &[]));
+        }
+        if baskets.is_empty() {
+            return best;
+        }
+        let none = alloc::vec![false; groups.len()];
+        let (mut on, without) = (all.clone(), self.finish(&groups, &none, &adds, &baskets));
+        if without.off > best.off {
+            (best, on) = (without, none.clone());
+        }
+        best = best.better_of(self.finish(&groups, &all, &[], &baskets));
+        best = best.better_of(self.finish(&groups, &none, &[], &baskets));
+        self.give_way(&groups, on, [&adds, &baskets], best)
+    }
+
+    /// Each group in turn with and without, where the change is for the better.
+    fn give_way(
+        &self,
+        groups: &[Vec<Applied>],
+        mut on: Vec<bool>,
+        [adds, baskets]: [&[usize]; 2],
+        mut best: Outcome,
+    ) -> Outcome {
+        for group in 0..groups.len() {
+            let mut other = on.clone();
+            if let Some(switch) = other.get_mut(group) {
+                *switch = !*switch;
+            }
+            let outcome = self.finish(groups, &other, adds, baskets);
+            if outcome.off > best.off {
+                (best, on) = (outcome, other);
+            }
+        }
+        best
+    }
+
+    /// What the groups that are on, then the adding deals, then the basket deals come to.
+    fn finish(&self, groups: &[Vec<Applied>], on: &[bool], adds: &[usize], baskets: &[usize]) -> Outcome {
+        let mut state = State::new(&self.rows);
+        let mut outcome = Outcome::default();
+        for applied in groups.iter().zip(on).filter(|(_, on)| **on).flat_map(|(group, _)| group) {
+            state.take(applied);
+            outcome.push(applied.clone());
+        }
+        for deal in adds {
+            if let Some(applied) = self.apply(*deal, &state) {
+                state.take(&applied);
+                outcome.push(applied);
+            }
+        }
+        for applied in self.order(baskets, &mut state).applied {
+            outcome.push(applied);
+        }
+        outcome
+    }
+
+    /// Deals that share a row or a word, joined.
+    fn groups(&self, deals: &[usize]) -> Vec<Vec<usize>> {
+        let mut group_of: Vec<usize> = (0..deals.len()).collect();
+        let mut rows: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut words: BTreeMap<&str, usize> = BTreeMap::new();
+        for (place, deal) in deals.iter().enumerate() {
+            let Some(deal) = self.deals.get(*deal) else { continue };
+            for row in deal.rows() {
+                let first = *rows.entry(row).or_insert(place);
+                join(&mut group_of, first, place);
+            }
+            if let Some(word) = deal.word() {
+                let first = *words.entry(word).or_insert(place);
+                join(&mut group_of, first, place);
+            }
+        }
+        let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (place, deal) in deals.iter().enumerate() {
+            groups.entry(root(&group_of, place)).or_default().push(*deal);
+        }
+        groups.into_values().collect()
+    }
+
+    /// The best order of `deals` on `state`, which is left as it was found.
+    fn order(&self, deals: &[usize], state: &mut State) -> Outcome {
+        // What a deal gives on untouched goods is the most it can give after others.
+        let mut ranked: Vec<(i64, usize)> =
+            deals.iter().filter_map(|deal| self.apply(*deal, state).map(|applied| (applied.off, *deal))).collect();
+        ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut best = Outcome::default();
+        for first in 0..ranked.len().min(SEEDS) {
+            let mut order = ranked.clone();
+            order.get_mut(..=first).unwrap_or(&mut []).rotate_right(1);
+            best = best.better_of(self.run(&order, state));
+        }
+        let mut walk = Walk { table: self, ranked: &ranked, best, path: Outcome::default(), tries: TRIES };
+        walk.down(state);
+        walk.best
+    }
+
+    fn run(&self, order: &[(i64, usize)], state: &mut State) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (_, deal) in order {
+            if self.excluded(*deal, &outcome.applied) {
+                continue;
+            }
+            if let Some(applied) = self.apply(*deal, state) {
+                state.take(&applied);
+                outcome.push(applied);
+            }
+        }
+        outcome.applied.iter().for_each(|applied| state.give_back(applied));
+        outcome
+    }
+
+    fn excluded(&self, deal: usize, applied: &[Applied]) -> bool {
+        let word = self.word(deal);
+        word.is_some() && applied.iter().any(|applied| self.word(applied.deal) == word)
+    }
+}
+
+struct Walk<'a> {
+    table: &'a Table<'a>,
+    ranked: &'a [(i64, usize)],
+    best: Outcome,
+    path: Outcome,
+    tries: u32,
+}
+
+impl Walk<'_> {
+    fn down(&mut self, state: &mut State) {
+        if self.path.off > self.best.off {
+            self.best = self.path.clone();
+        }
+        for &(_, deal) in self.ranked {
+            let taken = |deal: usize| self.path.applied.iter().any(|applied| applied.deal == deal);
+            let rest = self.ranked.iter().filter(|(_, deal)| !taken(*deal)).map(|(most, _)| *most);
+            let most = self.path.off.saturating_add(rest.fold(0, i64::saturating_add));
+            if most <= self.best.off || self.tries == 0 {
+                return;
+            }
+            if taken(deal) || self.table.excluded(deal, &self.path.applied) {
+                continue;
+            }
+            self.tries = self.tries.saturating_sub(1);
+            let Some(applied) = self.table.apply(deal, state) else { continue };
+            state.take(&applied);
+            self.path.push(applied);
+            self.down(state);
+            if let Some(applied) = self.path.applied.pop() {
+                self.path.off = self.path.off.saturating_sub(applied.off);
+                state.give_back(&applied);
+            }
+        }
+    }
+}
+
+fn root(group_of: &[usize], mut place: usize) -> usize {
+    while let Some(&up) = group_of.get(place).filter(|up| **up != place) {
+        place = up;
+    }
+    place
+}
+
+fn join(group_of: &mut [usize], a: usize, b: usize) {
+    let (a, b) = (root(group_of, a), root(group_of, b));
+    if let Some(up) = group_of.get_mut(a.max(b)) {
+        *up = a.min(b);
+    }
+}
