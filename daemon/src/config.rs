@@ -122,6 +122,8 @@ pub struct Lane {
     pub terminal: Option<DeviceId>,
     pub printer: Option<DeviceId>,
     pub vision: Option<DeviceId>,
+    pub display: Option<DeviceId>,
+    pub light: Option<DeviceId>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -216,6 +218,8 @@ impl Config {
             terminal: lane.terminal.clone(),
             printer: lane.printer.clone(),
             vision: lane.vision.clone(),
+            display: lane.display.clone(),
+            light: lane.light.clone(),
         }
     }
 

@@ -88,6 +88,10 @@ pub enum Kind {
     Terminal,
     Printer,
     Vision,
+    /// Shows the shopper line and total.
+    Display,
+    /// Stands above the lane.
+    Light,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -125,12 +125,15 @@ impl Driver for Scale {
         match input {
             In::Opened => self.frame = None,
             In::Bytes(bytes) => bytes.iter().for_each(|byte| self.byte(now, *byte, out)),
-            In::Command(DeviceCommand::ReadWeight) => {
+            In::Command(DeviceCommand::ReadWeight { .. }) => {
                 self.asking = Some(Asking { until: now.plus_ms(self.options.patience_ms), next: now, unanswered: 0 });
                 self.ask(now, out);
             }
             In::Command(
                 DeviceCommand::Beep(_)
+                | DeviceCommand::Trigger(_)
+                | DeviceCommand::Show(_)
+                | DeviceCommand::Light(_)
                 | DeviceCommand::Terminal(_)
                 | DeviceCommand::Print(_)
                 | DeviceCommand::Recognise { .. }
@@ -316,11 +319,14 @@ impl Sim for ScaleSim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use checkout::words::Money;
+
+    const ASK: DeviceCommand = DeviceCommand::ReadWeight { unit_price: Money::ZERO, tare: Grams(0) };
 
     fn weigh(frame: &[u8]) -> Vec<DeviceEvent> {
         let mut driver = (SPEC.build)(&Value::Null).expect("options");
         let mut out = Out::default();
-        driver.handle(Mono(0), In::Command(&DeviceCommand::ReadWeight), &mut out);
+        driver.handle(Mono(0), In::Command(&ASK), &mut out);
         assert_eq!(out.bytes, b"W");
         driver.handle(Mono(4_000), In::Bytes(frame), &mut out);
         out.events
@@ -357,7 +363,7 @@ mod tests {
     fn read(driver: &mut dyn Driver, sim: &mut dyn Sim, mut change: impl FnMut(u64, &mut dyn Sim)) -> (u64, Out) {
         let mut now = 0;
         let mut out = Out::default();
-        driver.handle(Mono(now), In::Command(&DeviceCommand::ReadWeight), &mut out);
+        driver.handle(Mono(now), In::Command(&ASK), &mut out);
         loop {
             let mut reply = Out::default();
             sim.handle(Mono(now), SimIn::Bytes(&out.bytes), &mut reply);

@@ -190,7 +190,10 @@ impl Driver for Scanner {
             }
             In::Command(DeviceCommand::Beep(beep)) => self.beep(*beep, out),
             In::Command(
-                DeviceCommand::ReadWeight
+                DeviceCommand::Trigger(_)
+                | DeviceCommand::Show(_)
+                | DeviceCommand::Light(_)
+                | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Terminal(_)
                 | DeviceCommand::Print(_)
                 | DeviceCommand::Recognise { .. }

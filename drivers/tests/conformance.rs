@@ -6,7 +6,7 @@
 use checkout::device::{
     Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent, Weight,
 };
-use checkout::words::{Attempt, Money, Mono};
+use checkout::words::{Attempt, Grams, Money, Mono};
 use drivers::sim::{SIMS, SimIn};
 use drivers::{DRIVERS, Driver, In, Kind, Out, Spec};
 use serde_json::{Value, json};
@@ -101,7 +101,7 @@ fn command(text: &str) -> DeviceCommand {
     let words: Vec<&str> = text.split(' ').collect();
     let tender = || words[1].into();
     match words[0] {
-        "weigh" => DeviceCommand::ReadWeight,
+        "weigh" => DeviceCommand::ReadWeight { unit_price: Money::ZERO, tare: Grams(0) },
         "beep" if words[1] == "good" => DeviceCommand::Beep(Beep::Good),
         "beep" => DeviceCommand::Beep(Beep::Bad),
         "authorise" => DeviceCommand::Terminal(TerminalCommand::Authorise {
@@ -122,6 +122,9 @@ fn told(event: &DeviceEvent) -> String {
             format!("scan {}{}", aim.unwrap_or_default(), scan.data.escape_ascii())
         }
         DeviceEvent::Weight(Weight::Stable(grams)) => format!("weight {} g", grams.0),
+        DeviceEvent::Weight(Weight::Priced { net, unit_price, total }) => {
+            format!("weight {} g at {} is {}", net.0, unit_price.0, total.0)
+        }
         DeviceEvent::Weight(Weight::Priced { net, total, .. }) => format!("weight {} g for {}", net.0, total.0),
         DeviceEvent::Weight(Weight::Fault(fault)) => format!("weight fault {fault:?}"),
         DeviceEvent::Terminal(event) => format!("terminal {}", terminal(event)),

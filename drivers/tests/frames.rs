@@ -3,7 +3,7 @@
 mod vectors;
 
 use checkout::device::{DeviceCommand, DeviceEvent, ScaleFault, Weight};
-use checkout::words::{Grams, Mono};
+use checkout::words::{Grams, Money, Mono};
 use drivers::{Driver, In, Out, scale_8217, scanner_line};
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ fn toledo_8217() {
     let mut agreed = 0;
     for case in vectors::list(&file["mettler_8217"]["cases"]) {
         let mut driver = (scale_8217::SPEC.build)(&Value::Null).expect("options");
-        let ask = In::Command(&DeviceCommand::ReadWeight);
+        let ask = In::Command(&DeviceCommand::ReadWeight { unit_price: Money::ZERO, tare: Grams(0) });
         driver.handle(Mono(0), ask, &mut Out::default());
         let frame = bytes(case["hex"].as_str().expect("hex"));
         let mut out = Out::default();

@@ -37,6 +37,11 @@ pub struct LaneConfig {
     pub terminal: Option<DeviceId>,
     pub printer: Option<DeviceId>,
     pub vision: Option<DeviceId>,
+    /// Shows the shopper line and total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<DeviceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub light: Option<DeviceId>,
 }
 
 impl StoreConfig {
@@ -60,6 +65,8 @@ impl LaneConfig {
             ("terminal", &self.terminal),
             ("printer", &self.printer),
             ("vision", &self.vision),
+            ("display", &self.display),
+            ("light", &self.light),
         ];
         let scanners = self.scanners.iter().map(|device| ("scanner", device));
         scanners.chain(single.into_iter().filter_map(|(kind, device)| device.as_ref().map(|device| (kind, device))))

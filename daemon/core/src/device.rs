@@ -1,7 +1,7 @@
 //! What devices say and are told, in the shop's words; `drivers` turns these into bytes.
 
-use crate::receipt::Receipt;
-use crate::words::{Attempt, Grams, MemberId, Money, Name, TenderId, TransactionId, TruncatedPan};
+use crate::receipt::{Currency, Receipt};
+use crate::words::{Attempt, Grams, Language, MemberId, Money, Name, TenderId, TransactionId, TruncatedPan};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,8 +30,17 @@ pub enum DeviceEvent {
 pub enum DeviceCommand {
     /// Sound and light of the scanner.
     Beep(Beep),
-    /// Answer with the next stable weight, or the reason there is none.
-    ReadWeight,
+    /// Whether a scanner that is triggered by its host looks for symbols.
+    Trigger(Trigger),
+    /// What the customer display shows.
+    Show(Box<Show>),
+    Light(LaneLight),
+    /// Answer with the next stable weight, or the reason there is none. A scale that computes prices does so
+    /// from price per kilogram and tare; the others weigh what is on the plate.
+    ReadWeight {
+        unit_price: Money,
+        tare: Grams,
+    },
     Terminal(TerminalCommand),
     Print(Box<PrintJob>),
     /// Open the camera, recognise whoever stands before it, close it.
@@ -64,6 +73,49 @@ impl core::fmt::Debug for Scan {
 pub enum Beep {
     Good,
     Bad,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    On,
+    Off,
+}
+
+/// The light above a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaneLight {
+    Free,
+    Busy,
+    /// A person of the staff is wanted.
+    Attention,
+}
+
+/// One picture of a customer display.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Show {
+    pub language: Language,
+    pub currency: Currency,
+    pub what: Shown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Welcome {
+        store: Name,
+    },
+    /// The last line of the basket, and what the basket comes to.
+    Line {
+        name: Name,
+        price: Money,
+        total: Money,
+    },
+    /// What is left to pay.
+    Due {
+        due: Money,
+    },
+    Paid {
+        change: Money,
+    },
 }
 
 /// A scale's answer. Only a stable weight can price anything.

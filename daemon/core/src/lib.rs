@@ -27,6 +27,7 @@ pub mod receipt;
 pub mod recent;
 pub mod rules;
 pub mod scan;
+mod sign;
 pub mod store;
 pub mod tender;
 mod turn;

@@ -4,6 +4,7 @@ use crate::Store;
 use crate::basket::{Line, LineSaving, Transaction};
 use crate::catalog::Catalog;
 use crate::config::{LaneConfig, PriceRules};
+use crate::facts::Facts;
 use crate::lane::receipt;
 use crate::member::IdentifiedBy;
 use crate::price;
@@ -13,7 +14,7 @@ use crate::view::{
     DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, PerContentView, Phase, ReceiptView,
     SavingView, TenderKind, TenderView, View, WeighingView,
 };
-use crate::words::{DeviceId, Money, Name};
+use crate::words::{DeviceId, LaneId, Money, Name};
 use alloc::vec::Vec;
 
 impl Store {
@@ -37,8 +38,7 @@ impl Store {
         let nothing = Transaction::new("".into());
         let open = facts.and_then(|facts| facts.open.as_ref());
         let basket = open.unwrap_or(&nothing);
-        let tender =
-            basket.tenders.iter().find(|tender| !matches!(tender.state, TenderState::Approved | TenderState::Declined));
+        let tender = unsettled(basket);
         LaneView {
             lane: config.lane,
             kind: config.kind,
@@ -79,6 +79,17 @@ impl Store {
         let receipt = receipt(&self.config, catalog, language, config.lane, last, last.prints > 1);
         Some(ReceiptView { receipt, printed: last.printed })
     }
+}
+
+pub(crate) fn phase_of(facts: &Facts, live: &Live, lane: LaneId) -> Phase {
+    let idle = LaneLive::default();
+    let open = facts.lanes.get(&lane).and_then(|facts| facts.open.as_ref());
+    phase(open, open.and_then(unsettled), live.lanes.get(&lane).unwrap_or(&idle))
+}
+
+/// The payment under way.
+fn unsettled(basket: &Transaction) -> Option<&Tender> {
+    basket.tenders.iter().find(|tender| !matches!(tender.state, TenderState::Approved | TenderState::Declined))
 }
 
 fn phase(open: Option<&Transaction>, tender: Option<&Tender>, live: &LaneLive) -> Phase {

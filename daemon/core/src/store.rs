@@ -119,6 +119,7 @@ impl Turn<'_> {
             return;
         }
         self.live.device(&device).up = true;
+        self.live.device(&device).sign = None;
         self.live.device(&device).detail = None;
         self.record(None, Event::Store(StoreEvent::DeviceUp { device: device.clone() }));
         self.terminal_up(&device);

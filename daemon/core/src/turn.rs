@@ -71,6 +71,8 @@ pub(crate) struct Live {
 pub(crate) struct DeviceLive {
     pub(crate) up: bool,
     pub(crate) detail: Option<Name>,
+    /// What it was told to show since it came up.
+    pub(crate) sign: Option<crate::device::DeviceCommand>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -153,6 +155,7 @@ impl Turn<'_> {
             Input::Hq(input) => self.hq(input),
             Input::Tick => self.tick(),
         }
+        self.signs();
     }
 
     /// The only way a fact comes into being: applied and queued as one.

@@ -225,7 +225,7 @@ pub struct ReceiptView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceView {
     pub name: DeviceId,
-    /// `scanner`, `scale`, `terminal`, `printer`, `vision`.
+    /// `scanner`, `scale`, `terminal`, `printer`, `vision`, `display`, `light`.
     pub kind: String,
     pub up: bool,
     /// Why it is down, or what it wants: “paper out”.

@@ -24,6 +24,12 @@ pub(crate) struct Weighing {
     pub(crate) until: Mono,
 }
 
+impl Weighing {
+    const fn ask(&self) -> DeviceCommand {
+        DeviceCommand::ReadWeight { unit_price: self.item.price, tare: Grams(self.tare_g) }
+    }
+}
+
 impl Turn<'_> {
     pub(crate) fn weigh(&mut self, lane: LaneId, item: Item) {
         let Some(scale) = self.config.lane(lane).and_then(|lane| lane.scale.clone()) else {
@@ -35,8 +41,9 @@ impl Turn<'_> {
         self.begin(lane);
         let tare_g = item.tare_g;
         let until = self.now.mono.plus_ms(WEIGH_MS);
-        self.live.lane(lane).weighing = Some(Weighing { item, tare_g, until });
-        self.out.effects.push(Effect::Device { device: scale, command: DeviceCommand::ReadWeight });
+        let weighing = Weighing { item, tare_g, until };
+        self.out.effects.push(Effect::Device { device: scale, command: weighing.ask() });
+        self.live.lane(lane).weighing = Some(weighing);
     }
 
     /// Staff says what the packing on the scale weighs.
@@ -46,6 +53,11 @@ impl Turn<'_> {
             return Err(Refused::BadWeight);
         }
         weighing.tare_g = tare_g;
+        // A scale that computes prices has to know it, too.
+        let command = weighing.ask();
+        if let Some(device) = self.config.lane(lane).and_then(|lane| lane.scale.clone()) {
+            self.out.effects.push(Effect::Device { device, command });
+        }
         Ok(())
     }
 
@@ -118,9 +130,9 @@ impl Turn<'_> {
         let now = self.now.mono;
         let live = self.live.lane(lane);
         if let Some((device, _)) = live.weigh_again.take_if(|(_, due)| *due <= now)
-            && live.weighing.is_some()
+            && let Some(weighing) = &live.weighing
         {
-            self.out.effects.push(Effect::Device { device, command: DeviceCommand::ReadWeight });
+            self.out.effects.push(Effect::Device { device, command: weighing.ask() });
         }
         if self.live.lane(lane).weighing.as_ref().is_some_and(|weighing| weighing.until <= self.now.mono) {
             self.give_up_weighing(lane);

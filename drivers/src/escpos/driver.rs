@@ -238,7 +238,10 @@ impl Driver for Printer {
             }
             In::Command(
                 DeviceCommand::Beep(_)
-                | DeviceCommand::ReadWeight
+                | DeviceCommand::Trigger(_)
+                | DeviceCommand::Show(_)
+                | DeviceCommand::Light(_)
+                | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Terminal(_)
                 | DeviceCommand::Recognise { .. }
                 | DeviceCommand::CancelRecognise { .. },

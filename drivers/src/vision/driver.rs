@@ -60,7 +60,13 @@ fn tell(command: &DeviceCommand, out: &mut Out) {
             send(&Request::Recognise { attempt: attempt.0, deadline_ms: *deadline_ms }, out);
         }
         DeviceCommand::CancelRecognise { attempt } => send(&Request::Cancel { attempt: attempt.0 }, out),
-        DeviceCommand::Beep(_) | DeviceCommand::ReadWeight | DeviceCommand::Terminal(_) | DeviceCommand::Print(_) => {}
+        DeviceCommand::Beep(_)
+        | DeviceCommand::Trigger(_)
+        | DeviceCommand::Show(_)
+        | DeviceCommand::Light(_)
+        | DeviceCommand::ReadWeight { .. }
+        | DeviceCommand::Terminal(_)
+        | DeviceCommand::Print(_) => {}
     }
 }
 

@@ -444,7 +444,10 @@ impl Driver for Terminal {
             In::Command(DeviceCommand::Terminal(command)) => self.command(now, command, out),
             In::Command(
                 DeviceCommand::Beep(_)
-                | DeviceCommand::ReadWeight
+                | DeviceCommand::Trigger(_)
+                | DeviceCommand::Show(_)
+                | DeviceCommand::Light(_)
+                | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Print(_)
                 | DeviceCommand::Recognise { .. }
                 | DeviceCommand::CancelRecognise { .. },

@@ -106,6 +106,8 @@ pub fn config() -> StoreConfig {
         scale: Some(DeviceId(format!("scale-{lane}"))),
         terminal: Some(DeviceId(format!("terminal-{lane}"))),
         printer: Some(DeviceId(format!("printer-{lane}"))),
+        display: Some(DeviceId(format!("display-{lane}"))),
+        light: Some(DeviceId(format!("light-{lane}"))),
         vision: Some("vision".into()),
     };
     StoreConfig {

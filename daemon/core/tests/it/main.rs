@@ -4,3 +4,4 @@ mod lines;
 mod power_cuts;
 mod samples;
 mod selling;
+mod signs;

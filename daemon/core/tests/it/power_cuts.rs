@@ -226,7 +226,7 @@ impl World {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Device { device, command: DeviceCommand::Terminal(command) } => self.terminal(&device, command),
-            Effect::Device { device, command: DeviceCommand::ReadWeight } => {
+            Effect::Device { device, command: DeviceCommand::ReadWeight { .. } } => {
                 let grams = Grams(100 + u32::try_from(self.random.below(2_000)).unwrap_or(0));
                 self.later(300, Input::Device { device, event: DeviceEvent::Weight(Weight::Stable(grams)) });
             }
@@ -239,7 +239,12 @@ impl World {
             }
             Effect::Device {
                 command:
-                    DeviceCommand::Beep(_) | DeviceCommand::Recognise { .. } | DeviceCommand::CancelRecognise { .. },
+                    DeviceCommand::Beep(_)
+                    | DeviceCommand::Trigger(_)
+                    | DeviceCommand::Show(_)
+                    | DeviceCommand::Light(_)
+                    | DeviceCommand::Recognise { .. }
+                    | DeviceCommand::CancelRecognise { .. },
                 ..
             }
             | Effect::Reply { .. } => {}

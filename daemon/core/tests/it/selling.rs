@@ -34,7 +34,9 @@ fn goods_by_weight_wait_for_a_stable_weight_and_nothing_else_prices_them() {
     let mut till = Till::open();
     let step = till.take(scan(1, PEARS));
     assert!(
-        step.effects.iter().any(|effect| matches!(effect, Effect::Device { command: DeviceCommand::ReadWeight, .. }))
+        step.effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Device { command: DeviceCommand::ReadWeight { .. }, .. }))
     );
     assert_eq!(till.lane(1).phase, Phase::Weighing);
     let fault = DeviceEvent::Weight(Weight::Fault(checkout::device::ScaleFault::Moving));
@@ -43,7 +45,7 @@ fn goods_by_weight_wait_for_a_stable_weight_and_nothing_else_prices_them() {
     let reads = |step: &Step| {
         step.effects
             .iter()
-            .filter(|effect| matches!(effect, Effect::Device { command: DeviceCommand::ReadWeight, .. }))
+            .filter(|effect| matches!(effect, Effect::Device { command: DeviceCommand::ReadWeight { .. }, .. }))
             .count()
     };
     assert_eq!(reads(&till.last), 0, "an empty or moving plate is not asked without a pause");
