@@ -10,6 +10,8 @@ pub const SPEC: Spec = Spec {
     name: "blueprint",
     kind: Kind::Scanner,
     links: &[LinkKind::Serial, LinkKind::Tcp],
+    caps: &[],
+    quirks: &[],
     example: "name = \"scanner-1\"\ndriver = \"blueprint\"\nlink = \"serial:/dev/ttyACM0?baud=9600\"",
     build: |options| {
         let Options {} = options::parse(options)?;

@@ -75,6 +75,10 @@ pub struct Spec {
     pub name: &'static str,
     pub kind: Kind,
     pub links: &'static [LinkKind],
+    /// What the device can do, for configuration checks and pages.
+    pub caps: &'static [Cap],
+    /// Models that want other defaults.
+    pub quirks: &'static [Quirk],
     /// A `[[device]]` table that parses; shown by `aisled drivers` and the docs.
     pub example: &'static str,
     /// Builds the driver from the device's `options`; the error says which option is wrong and what it may be.
@@ -92,6 +96,58 @@ pub enum Kind {
     Display,
     /// Stands above the lane.
     Light,
+}
+
+/// One ability of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cap {
+    Beep,
+    /// Looks for symbols only when told to.
+    Trigger,
+    /// Says by itself which symbology it read.
+    Symbology,
+    /// Computes prices, and is asked with one.
+    Price,
+    Cut,
+    Drawer,
+    /// Tells how it is: paper, cover.
+    Status,
+    /// Confirms that a job is done.
+    Confirm,
+    /// Takes money from cards: its line is never recorded.
+    Cards,
+    /// Gives money back.
+    Refund,
+    /// Says what its last payment was.
+    LastPayment,
+    /// Shows letters, not only digits.
+    Text,
+    Sound,
+}
+
+/// A model that wants other defaults than its driver has.
+#[derive(Clone, Copy, Debug)]
+pub struct Quirk {
+    /// USB vendor and product such as `0c2e:0b6a`, or how the model's name begins.
+    pub model: &'static str,
+    /// Options as JSON; what the configuration says goes before them.
+    pub options: &'static str,
+    pub why: &'static str,
+}
+
+impl Spec {
+    /// `options` of the configuration over what is known of `model`.
+    #[must_use]
+    pub fn options_for(&self, model: Option<&str>, options: &serde_json::Value) -> serde_json::Value {
+        let model = model.map(str::to_ascii_lowercase);
+        let known = |quirk: &&Quirk| model.as_deref().is_some_and(|model| model.starts_with(quirk.model));
+        let Some(quirk) = self.quirks.iter().find(known) else { return options.clone() };
+        let mut merged: serde_json::Value = serde_json::from_str(quirk.options).unwrap_or_default();
+        if let (Some(into), Some(said)) = (merged.as_object_mut(), options.as_object()) {
+            into.extend(said.clone());
+        }
+        merged
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

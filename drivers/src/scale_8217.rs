@@ -12,6 +12,8 @@ pub const SPEC: Spec = Spec {
     name: "scale-8217",
     kind: Kind::Scale,
     links: &[LinkKind::Serial, LinkKind::Tcp],
+    caps: &[],
+    quirks: &[],
     example: "name = \"scale-1\"\ndriver = \"scale-8217\"\nlink = \"serial:/dev/ttyUSB0?baud=9600&mode=7E1\"",
     build: |options| {
         let options = options::parse(options)?;

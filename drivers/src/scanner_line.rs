@@ -2,7 +2,7 @@
 
 use crate::options;
 use crate::sim::{Sim, SimIn};
-use crate::{Driver, In, Kind, LinkKind, Out, Spec};
+use crate::{Cap, Driver, In, Kind, LinkKind, Out, Spec};
 use checkout::device::{Beep, DeviceCommand, DeviceEvent, Scan};
 use checkout::words::Mono;
 use serde::Deserialize;
@@ -12,6 +12,8 @@ pub const SPEC: Spec = Spec {
     name: "scanner-line",
     kind: Kind::Scanner,
     links: &[LinkKind::Serial, LinkKind::Tcp],
+    caps: &[Cap::Beep],
+    quirks: &[],
     example: "name = \"scanner-1\"\ndriver = \"scanner-line\"\nlink = \"serial:/dev/ttyACM0?baud=9600\"\noptions = { beep = \"bel\" }",
     build: |options| Ok(Box::new(Scanner::new(options::parse(options)?)?)),
 };

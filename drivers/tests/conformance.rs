@@ -125,7 +125,6 @@ fn told(event: &DeviceEvent) -> String {
         DeviceEvent::Weight(Weight::Priced { net, unit_price, total }) => {
             format!("weight {} g at {} is {}", net.0, unit_price.0, total.0)
         }
-        DeviceEvent::Weight(Weight::Priced { net, total, .. }) => format!("weight {} g for {}", net.0, total.0),
         DeviceEvent::Weight(Weight::Fault(fault)) => format!("weight fault {fault:?}"),
         DeviceEvent::Terminal(event) => format!("terminal {}", terminal(event)),
         DeviceEvent::Printer(event) => format!("printer {event:?}"),

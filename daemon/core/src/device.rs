@@ -141,6 +141,12 @@ pub enum ScaleFault {
     Negative,
     /// Nothing on the plate.
     Empty,
+    /// Less on the plate than the scale may weigh.
+    TooLight,
+    /// What lies there was weighed already: the plate has to be cleared first.
+    Unmoved,
+    /// The scale says that it is broken or not calibrated.
+    Defect,
     /// The scale wants its operator (outside zero, needs calibration, refused).
     Attention,
 }

@@ -70,13 +70,22 @@ impl Turn<'_> {
             Weight::Stable(gross) if gross.0 > 0 => self.net(lane, scale, gross),
             Weight::Priced { net, unit_price, total } if net.0 > 0 => self.priced(lane, net, unit_price, total),
             // The weighing screen says what to do; a notice would only repeat it.
-            Weight::Stable(_) | Weight::Priced { .. } | Weight::Fault(ScaleFault::Empty | ScaleFault::Moving) => {
+            Weight::Stable(_)
+            | Weight::Priced { .. }
+            | Weight::Fault(ScaleFault::Empty | ScaleFault::Moving | ScaleFault::TooLight) => {
                 self.weigh_later(lane, scale);
             }
             Weight::Fault(ScaleFault::Over) => {
                 self.weigh_again(lane, scale, ("超过秤的称量", "Too heavy for this scale"))
             }
-            Weight::Fault(ScaleFault::Negative | ScaleFault::Attention) => {
+            Weight::Fault(ScaleFault::Unmoved) => {
+                self.weigh_again(
+                    lane,
+                    scale,
+                    ("请先取下商品再重新放上", "Please lift the goods off and put them back"),
+                );
+            }
+            Weight::Fault(ScaleFault::Negative | ScaleFault::Attention | ScaleFault::Defect) => {
                 self.weigh_again(lane, scale, ("秤需要店员处理", "The scale needs an assistant"));
             }
         }

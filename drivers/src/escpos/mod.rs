@@ -10,12 +10,14 @@ pub use encode::{Align, Cut, Encoder, Size, Weight, columns};
 pub use sim::PrinterSim;
 
 use crate::options;
-use crate::{Kind, LinkKind, Spec};
+use crate::{Cap, Kind, LinkKind, Spec};
 
 pub const SPEC: Spec = Spec {
     name: "escpos",
     kind: Kind::Printer,
     links: &[LinkKind::Serial, LinkKind::Tcp, LinkKind::File],
+    caps: &[Cap::Cut, Cap::Drawer, Cap::Status, Cap::Confirm],
+    quirks: &[],
     example: "name = \"printer-1\"\ndriver = \"escpos\"\nlink = \"tcp:192.0.2.30:9100\"\noptions = { columns = 48 }",
     build: |options| Ok(Box::new(driver::Printer::new(options::parse(options)?)?)),
 };

@@ -9,6 +9,8 @@ pub const SPEC: Spec = Spec {
     name: "vision",
     kind: Kind::Vision,
     links: &[LinkKind::Unix],
+    caps: &[],
+    quirks: &[],
     example: "name = \"vision\"\ndriver = \"vision\"\nlink = \"unix:/run/aisle/vision.sock\"",
     build: |_| Ok(Box::new(Vision::default())),
 };

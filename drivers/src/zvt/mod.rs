@@ -12,12 +12,14 @@ pub use codec::{Context, Fault, Head, Message, block_lines, decode, split};
 pub use sim::TerminalSim;
 
 use crate::options;
-use crate::{Kind, LinkKind, Spec};
+use crate::{Cap, Kind, LinkKind, Spec};
 
 pub const SPEC: Spec = Spec {
     name: "zvt",
     kind: Kind::Terminal,
     links: &[LinkKind::TcpPerCommand],
+    caps: &[Cap::Cards, Cap::LastPayment],
+    quirks: &[],
     example: "name = \"terminal-1\"\ndriver = \"zvt\"\nlink = \"tcp:192.0.2.20:20007\"\noptions = { password = \"000000\", currency = 156 }",
     build: |options| Ok(Box::new(driver::Terminal::new(&options::parse(options)?)?)),
 };

@@ -22,9 +22,9 @@ fn signs(store: &mut Store, input: Input) -> Vec<DeviceCommand> {
 }
 
 fn shown(commands: &[DeviceCommand]) -> Option<Shown> {
-    commands.iter().find_map(|command| match command {
-        DeviceCommand::Show(show) => Some(show.what.clone()),
-        _ => None,
+    commands.iter().find_map(|command| {
+        let DeviceCommand::Show(show) = command else { return None };
+        Some(show.what.clone())
     })
 }
 
