@@ -6,6 +6,8 @@ use checkout::config::{LaneConfig, PriceRules, StoreConfig};
 use checkout::receipt::Currency;
 use checkout::rules::FloorRules;
 use checkout::scan::ScanRules;
+use checkout::scan::freshness::FreshnessRules;
+use checkout::scan::link::LinkRules;
 use checkout::view::LaneKind;
 use checkout::words::{DeviceId, LaneId, Name, Role};
 use serde::Deserialize;
@@ -54,6 +56,12 @@ pub struct Store {
     /// What of it this store does otherwise.
     #[serde(default)]
     pub price: toml::Table,
+    /// Goods are refused this many days after their best-before date; without it they are sold on.
+    #[serde(default)]
+    pub best_before_grace_days: Option<u16>,
+    /// Older forms of Digital Links the store still reads.
+    #[serde(default)]
+    pub links: LinkRules,
 }
 
 impl Store {
@@ -250,7 +258,12 @@ impl Config {
             store: self.store.name.clone(),
             currency: currency.clone(),
             utc_offset_min: self.zone()?.at(crate::clock::utc()).0,
-            scan: ScanRules { templates: self.store.codes.clone(), currency: Some(currency) },
+            scan: ScanRules {
+                templates: self.store.codes.clone(),
+                currency: Some(currency),
+                links: self.store.links,
+                freshness: FreshnessRules { best_before_grace_days: self.store.best_before_grace_days },
+            },
             floor: self.floor.clone(),
             price: self.store.price_rules()?,
             lanes: self.lanes.iter().map(|lane| self.lane(lane)).collect(),

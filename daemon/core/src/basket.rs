@@ -10,6 +10,7 @@ use crate::member::Identified;
 use crate::page::Refused;
 use crate::price::{self, MemberTerms, Terms};
 use crate::receipt::TaxLine;
+use crate::scan::freshness::unsaleable;
 use crate::scan::{ItemCode, Refusal};
 use crate::tender::{Tender, TenderState};
 use crate::turn::{Effect, Turn};
@@ -101,6 +102,12 @@ pub enum LineRefusal {
     /// The scale named another price than the one it was given.
     ScalePrice,
     Full,
+    /// Behind the expiration date of its lot.
+    Expired,
+    PastSellBy,
+    /// Behind the best-before date, and the store sells no such goods.
+    PastBestBefore,
+    Recalled,
     /// A coupon, badge, receipt, exit pass or order where this lane takes none.
     NotTaken,
     /// Each piece of these goods has a number, and this code shows none.
@@ -483,6 +490,10 @@ impl Turn<'_> {
         let Some(item) = self.catalog.item(&code.key) else {
             return self.refuse_line(lane, LineRefusal::UnknownItem, Some(code.key.clone()));
         };
+        let unsaleable = unsaleable(code, self.config.scan.freshness, self.now.local(), self.catalog);
+        if let Some((reason, told)) = unsaleable {
+            return self.refuse_lot(lane, reason, told, &code.key);
+        }
         if self.open(lane).is_some_and(|open| open.lines.len() >= LINES_MAX) {
             return self.refuse_line(lane, LineRefusal::Full, Some(code.key.clone()));
         }
@@ -597,6 +608,15 @@ impl Turn<'_> {
         self.record(Some(lane), Event::Basket(BasketEvent::LineRefused { reason, key }));
         self.beep(lane, Beep::Bad);
         self.notice(lane, false, reason.text());
+    }
+
+    /// As any refused line, and with it what the recall says.
+    fn refuse_lot(&mut self, lane: LaneId, reason: LineRefusal, told: Option<Name>, key: &ItemKey) {
+        self.refuse_line(lane, reason, Some(key.clone()));
+        if let Some(told) = told {
+            let (zh, en) = reason.text();
+            self.notice(lane, false, (&alloc::format!("{zh}：{}", told.zh), &alloc::format!("{en}: {}", told.en)));
+        }
     }
 
     /// Works the basket out again and records what changed.
@@ -715,6 +735,18 @@ impl LineRefusal {
                 ("这是付款码，请先点“付款”", "That is a payment code: please press “Pay” first")
             }
             Self::Code(Refusal::NotGoods) => ("这不是商品的条码", "This is not the code of goods"),
+            Self::Expired => {
+                ("这批商品已过有效期，不能出售", "This lot is past its expiration date and cannot be sold")
+            }
+            Self::PastSellBy => {
+                ("这批商品已过销售期限，不能出售", "This lot is past its sell-by date and cannot be sold")
+            }
+            Self::PastBestBefore => {
+                ("这批商品已过最佳食用期，本店不出售", "This lot is past its best-before date and is not sold here")
+            }
+            Self::Recalled => {
+                ("这批商品已召回，请交给店员", "This lot has been recalled, please hand it to an assistant")
+            }
             Self::NotTaken => {
                 ("这里不收这种码，请找店员", "Codes of this kind are not taken here, please ask an assistant")
             }

@@ -25,6 +25,12 @@ pub trait Catalog {
     fn promotions(&self) -> &PromotionBook {
         &NO_PROMOTIONS
     }
+
+    /// Why this lot (empty: unknown) or this single piece of `key` was recalled; `None`: it was not.
+    fn recalled(&self, key: &ItemKey, lot: &str, serial: Option<&str>) -> Option<Name> {
+        let _ = (key, lot, serial);
+        None
+    }
 }
 
 /// One row of the dataset `catalogue`.

@@ -1,8 +1,15 @@
 //! From a decoded symbol to what it means in a shop.
 
 mod ais;
+mod coupon;
+mod dates;
+mod dictionary;
 mod digits;
-mod gs1;
+pub mod freshness;
+pub mod gs1;
+pub mod link;
+pub mod lint;
+mod lists;
 mod printed;
 
 pub use digits::member_check_digit;
@@ -11,9 +18,11 @@ pub use printed::Printed;
 use crate::device::Scan;
 use crate::receipt::Currency;
 use crate::words::{ItemKey, Money, Private};
-use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use freshness::FreshnessRules;
+use gs1::{Ais, Elements, Fault, Why};
+use link::LinkRules;
 use serde::{Deserialize, Serialize};
 
 /// What a scan turned out to be.
@@ -32,7 +41,7 @@ pub enum Code {
     /// An order to hand over, or to pick.
     Order(String),
     /// A GS1 symbol in good order that names neither goods nor a coupon: a pallet, a place, an asset.
-    Gs1(BTreeMap<String, String>),
+    Gs1(Ais),
     /// A wallet's one-time payment code: only while a tender waits for one, never journaled.
     Wallet {
         provider: WalletProvider,
@@ -78,7 +87,7 @@ pub struct ItemCode {
     /// Serial number of this single piece: AI 21 of an element string or a Digital Link.
     pub serial: Option<String>,
     /// All application identifiers of a GS1 symbol.
-    pub ais: BTreeMap<String, String>,
+    pub ais: Ais,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,33 +124,99 @@ pub struct ScanRules {
     /// What prices in GS1 symbols are in; without it they are not read.
     #[serde(default)]
     pub currency: Option<Currency>,
+    #[serde(default)]
+    pub links: LinkRules,
+    #[serde(default)]
+    pub freshness: FreshnessRules,
 }
+
+/// Separates a linear symbol from the composite component above it.
+const COMPOSITE: &str = "|]e0";
 
 /// Decides what `scan` is. `paying`: a tender waits for a wallet code.
 #[must_use]
 pub fn classify(scan: &Scan, rules: &ScanRules, paying: bool) -> Code {
-    let Ok(text) = core::str::from_utf8(&scan.data) else {
+    let Some(text) = text(scan) else {
         return Code::Refused(Refusal::Unrecognised);
     };
-    let text = text.trim_matches(' ');
     if text.is_empty() {
         return Code::Refused(Refusal::Empty);
     }
     match scan.aim.as_ref() {
-        Some(b"C1" | b"e0" | b"d2" | b"Q3" | b"J1") => element_string(text, rules),
-        Some(b"E0") => retail(linear_part(text), Some(13), rules),
+        Some(b"E0") => linear(text, 13, rules),
         // Behind the EAN-13 stands an add-on of two or five digits (of a newspaper), which prices nothing here.
         Some(b"E3") => retail(text.get(..13).unwrap_or(text), Some(13), rules),
-        Some(b"E4") => retail(linear_part(text), Some(8), rules),
-        Some(_) | None => unmarked(text, rules, paying),
+        Some(b"E4") => linear(text, 8, rules),
+        Some(_) | None => match elements(scan, rules) {
+            Some(read) => gs1_code(read, rules),
+            None => unmarked(text, rules, paying),
+        },
     }
 }
 
-/// A scan whose symbology identifier settles nothing, or that has none.
-fn unmarked(text: &str, rules: &ScanRules, paying: bool) -> Code {
-    if let Some(link) = gs1::digital_link(text) {
-        return gs1_item(link, rules);
+/// The GS1 elements of `scan`, or what is wrong with them; `None`: it is no GS1 element string and no Digital Link.
+#[must_use]
+pub fn elements(scan: &Scan, rules: &ScanRules) -> Option<Result<Elements, Fault>> {
+    let text = text(scan)?;
+    let read = match scan.aim.as_ref() {
+        Some(b"C1" | b"e0" | b"d2" | b"Q3" | b"J1") => gs1::parse(text),
+        Some(b"E0" | b"E3" | b"E4") => {
+            let (linear, composite) = text.split_once(COMPOSITE)?;
+            composite_elements(linear, composite)
+        }
+        Some(_) => plain_elements(text, rules)?,
+        None => match text.as_bytes().first()? {
+            b'^' => gs1::parse_unbracketed(text),
+            b'(' => gs1::parse_bracketed(text),
+            _ => plain_elements(text, rules)?,
+        },
+    };
+    Some(read.and_then(|elements| elements.associated().map(|()| elements)))
+}
+
+fn text(scan: &Scan) -> Option<&str> {
+    Some(core::str::from_utf8(&scan.data).ok()?.trim_matches(' '))
+}
+
+/// In a symbol that does not say it holds GS1 data: a Digital Link, or what begins as goods do.
+fn plain_elements(text: &str, rules: &ScanRules) -> Option<Result<Elements, Fault>> {
+    let begins_with_gtin = || text.starts_with("01") && text.get(2..16).is_some_and(digits::checked);
+    match link::parse(text, rules.links) {
+        Err(Fault { why: Why::NoLink, .. }) if text.contains(gs1::SEPARATOR) || begins_with_gtin() => {
+            Some(gs1::parse(text))
+        }
+        Err(Fault { why: Why::NoLink, .. }) => None,
+        read => Some(read),
     }
+}
+
+/// The GTIN of an EAN symbol counts as AI 01 of the composite component above it.
+fn composite_elements(linear: &str, composite: &str) -> Result<Elements, Fault> {
+    let mut found = gs1::parse(&alloc::format!("01{linear:0>14}"))?;
+    found.0.extend(gs1::parse(composite)?.0);
+    Ok(found)
+}
+
+/// An EAN symbol of `length` digits, perhaps below a composite component.
+fn linear(text: &str, length: usize, rules: &ScanRules) -> Code {
+    let Some((linear, composite)) = text.split_once(COMPOSITE) else {
+        return retail(text, Some(length), rules);
+    };
+    let code = retail(linear, Some(length), rules);
+    let Code::Item(item) = code else { return code };
+    let read = composite_elements(linear, composite).and_then(|found| found.associated().map(|()| found));
+    let above = gs1_code(read, rules);
+    let Code::Item(with) = above else { return above };
+    Code::Item(ItemCode {
+        key: item.key,
+        weight_g: item.weight_g.or(with.weight_g),
+        price: item.price.or(with.price),
+        ..with
+    })
+}
+
+/// A scan that is no GS1 data, and whose symbology identifier settles nothing.
+fn unmarked(text: &str, rules: &ScanRules, paying: bool) -> Code {
     if let Some(number) = text.strip_prefix('M').filter(|n| n.len() == 10) {
         return member(text, number);
     }
@@ -155,26 +230,14 @@ fn unmarked(text: &str, rules: &ScanRules, paying: bool) -> Code {
             _ => Code::Refused(Refusal::WalletNotNow),
         };
     }
-    if text.len() >= 16 && text.starts_with("01") && text.get(2..16).is_some_and(digits::checked) {
-        return element_string(text, rules);
-    }
     retail(text, None, rules)
 }
 
-/// What precedes the composite component of a linear symbol.
-fn linear_part(text: &str) -> &str {
-    text.split("|]e0").next().unwrap_or(text)
-}
-
-fn element_string(text: &str, rules: &ScanRules) -> Code {
-    gs1_item(gs1::parse(text), rules)
-}
-
-fn gs1_item(parsed: Result<gs1::Ais, gs1::Fault>, rules: &ScanRules) -> Code {
-    let ais = match parsed {
-        Ok(ais) => ais,
-        Err(gs1::Fault::CheckDigit) => return Code::Refused(Refusal::CheckDigit),
-        Err(gs1::Fault::Syntax) => return Code::Refused(Refusal::Gs1Syntax),
+fn gs1_code(read: Result<Elements, Fault>, rules: &ScanRules) -> Code {
+    let ais = match read {
+        Ok(elements) => elements.into_ais(),
+        Err(Fault { why: Why::CheckDigit, .. }) => return Code::Refused(Refusal::CheckDigit),
+        Err(_) => return Code::Refused(Refusal::Gs1Syntax),
     };
     let Some(key) = ais.get("01").and_then(|gtin| gtin_key(gtin)) else {
         return gs1_coupon(&ais).map_or(Code::Gs1(ais), Code::Coupon);
@@ -188,7 +251,7 @@ fn gs1_item(parsed: Result<gs1::Ais, gs1::Fault>, rules: &ScanRules) -> Code {
     })
 }
 
-fn gs1_coupon(ais: &gs1::Ais) -> Option<CouponCode> {
+fn gs1_coupon(ais: &Ais) -> Option<CouponCode> {
     [("255", CouponScheme::Gcn), ("8110", CouponScheme::NorthAmerican), ("8112", CouponScheme::PositiveOffer)]
         .into_iter()
         .find_map(|(ai, scheme)| Some(CouponCode { scheme, code: ais.get(ai)?.clone() }))
@@ -245,8 +308,12 @@ fn member(text: &str, number: &str) -> Code {
     }
 }
 
-/// The wallets' own rules: `1[0-5]` and 18 digits, `2[5-9]` or `30` and 16 to 24 digits, `62` and 19 digits.
+/// The wallets' own rules: `1[0-5]` and 18 digits, `2[5-9]` or `30` and 16 to 24 digits, `62` and 19 digits;
+/// `fp` begins what Alipay's face recognition hands out.
 fn wallet(text: &str) -> Option<WalletProvider> {
+    if text.len() >= 16 && text.starts_with("fp") && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Some(WalletProvider::Alipay);
+    }
     let prefix: u32 = text.get(..2).filter(|_| digits::all_digits(text))?.parse().ok()?;
     match (prefix, text.len()) {
         (10..=15, 18) => Some(WalletProvider::Wechat),
@@ -277,7 +344,7 @@ fn retail(text: &str, marked: Option<usize>, rules: &ScanRules) -> Code {
         return Code::Coupon(coupon);
     }
     gtin_key(&gtin).map_or(Code::Refused(Refusal::Unrecognised), |key| {
-        Code::Item(ItemCode { key, weight_g: None, price: None, serial: None, ais: BTreeMap::new() })
+        Code::Item(ItemCode { key, weight_g: None, price: None, serial: None, ais: Ais::new() })
     })
 }
 
@@ -313,7 +380,7 @@ fn in_store(text: &str, rules: &ScanRules) -> Option<Result<ItemCode, Refusal>> 
         weight_g: weight.parse().ok(),
         price: price.parse().ok().map(Money),
         serial: None,
-        ais: BTreeMap::new(),
+        ais: Ais::new(),
     }))
 }
 

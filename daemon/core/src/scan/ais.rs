@@ -1,145 +1,97 @@
-//! GS1 application identifiers as data: format of each, in the notation of the GS1 Barcode Syntax Dictionary.
+//! One row of the GS1 Barcode Syntax Dictionary and what it says.
 
+use super::dictionary::DICTIONARY;
 use super::digits;
-use super::gs1::Fault;
+use super::gs1::Why;
+use super::lint;
 
 /// `first` to `last` share one format: components `N6`, `X..20`, `[N..4]` (optional), each with its checks after commas.
+#[derive(Debug)]
 pub(crate) struct Ai {
     pub(crate) first: &'static str,
     last: &'static str,
+    /// `*`: no separator needed behind it, `?`: may stand in the query of a Digital Link.
+    flags: &'static str,
     format: &'static str,
+    /// `req=`: one of these besides it, `ex=`: none of these besides it, `dlpkey`: begins a Digital Link, with its qualifiers.
+    rules: &'static str,
 }
 
-const fn ai(first: &'static str, last: &'static str, format: &'static str) -> Ai {
-    Ai { first, last, format }
+pub(crate) const fn row(
+    first: &'static str,
+    last: &'static str,
+    flags: &'static str,
+    format: &'static str,
+    rules: &'static str,
+) -> Ai {
+    Ai { first, last, flags, format, rules }
 }
 
-/// Two first digits whose length is predefined: no separator needed behind them (GS1 General Specifications 7.8.5-2).
-pub(crate) const PREDEFINED: &[&str] = &[
-    "00", "01", "02", "03", "04", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "31", "32", "33", "34",
-    "35", "36", "41",
-];
-
-const AIS: &[Ai] = &[
-    ai("00", "00", "N18,csum"),
-    ai("01", "03", "N14,csum"),
-    ai("10", "10", "X..20"),
-    ai("11", "13", "N6,yymmd0"),
-    ai("15", "17", "N6,yymmd0"),
-    ai("20", "20", "N2"),
-    ai("21", "22", "X..20"),
-    ai("235", "235", "X..28"),
-    ai("240", "241", "X..30"),
-    ai("242", "242", "N..6"),
-    ai("243", "243", "X..20"),
-    ai("250", "251", "X..30"),
-    ai("253", "253", "N13,csum [X..17]"),
-    ai("254", "254", "X..20"),
-    ai("255", "255", "N13,csum [N..12]"),
-    ai("30", "30", "N..8"),
-    ai("37", "37", "N..8"),
-    ai("3900", "3909", "N..15"),
-    ai("3910", "3919", "N3 N..15"),
-    ai("3920", "3929", "N..15"),
-    ai("3930", "3939", "N3 N..15"),
-    ai("3940", "3943", "N4"),
-    ai("3950", "3955", "N6"),
-    ai("400", "401", "X..30"),
-    ai("402", "402", "N17,csum"),
-    ai("403", "403", "X..30"),
-    ai("410", "417", "N13,csum"),
-    ai("420", "420", "X..20"),
-    ai("421", "421", "N3 X..9"),
-    ai("422", "422", "N3"),
-    ai("423", "423", "N3 [N3] [N3] [N3] [N3]"),
-    ai("424", "424", "N3"),
-    ai("425", "425", "N3 [N3] [N3] [N3] [N3]"),
-    ai("426", "426", "N3"),
-    ai("427", "427", "X..3"),
-    ai("7001", "7001", "N13"),
-    ai("7002", "7002", "X..30"),
-    ai("7003", "7003", "N6,yymmdd N4,hhmi"),
-    ai("7004", "7004", "N..4"),
-    ai("7005", "7005", "X..12"),
-    ai("7006", "7006", "N6,yymmdd"),
-    ai("7007", "7007", "N6,yymmdd [N6],yymmdd"),
-    ai("7008", "7008", "X..3"),
-    ai("7009", "7009", "X..10"),
-    ai("7010", "7010", "X..2"),
-    ai("7020", "7022", "X..20"),
-    ai("7030", "7039", "N3 X..27"),
-    ai("710", "717", "X..20"),
-    ai("7230", "7239", "X2 X..28"),
-    ai("7240", "7240", "X..20"),
-    ai("8001", "8001", "N4,nonzero N5,nonzero N3,nonzero N1 N1"),
-    ai("8002", "8002", "X..20"),
-    ai("8003", "8003", "N1,zero N13,csum [X..16]"),
-    ai("8004", "8004", "X..30"),
-    ai("8005", "8005", "N6"),
-    ai("8006", "8006", "N14,csum N4"),
-    ai("8007", "8007", "X..34"),
-    ai("8008", "8008", "N6,yymmdd N2,hh [N2],mi [N2],mi"),
-    ai("8009", "8009", "X..50"),
-    ai("8010", "8010", "Y..30"),
-    ai("8011", "8011", "N..12"),
-    ai("8012", "8012", "X..20"),
-    ai("8013", "8014", "X..25"),
-    ai("8017", "8018", "N18,csum"),
-    ai("8019", "8019", "N..10"),
-    ai("8020", "8020", "X..25"),
-    ai("8026", "8026", "N14,csum N4"),
-    ai("8110", "8110", "X..70"),
-    ai("8111", "8111", "N4"),
-    ai("8112", "8112", "X..70"),
-    ai("8200", "8200", "X..70"),
-    ai("90", "90", "X..30"),
-    ai("91", "99", "X..90"),
-];
-
-/// Measures: four digits, the last (0 to 5) says how many decimals.
-const MEASURES: &[(u32, u32)] = &[(310, 316), (320, 337), (340, 357), (360, 369)];
-const MEASURE: Ai = ai("310n", "369n", "N6");
-
-/// The application identifier `text` starts with, and how many digits name it.
+/// The application identifier `text` starts with, and how many digits name it; none is the beginning of another.
 pub(crate) fn find(text: &str) -> Option<(&'static Ai, usize)> {
-    if let Some(code) = text.get(..4)
-        && digits::all_digits(code)
-        && let Ok(number) = code.parse::<u32>()
-        && number % 10 <= 5
-        && MEASURES.iter().any(|(from, to)| (*from..=*to).contains(&(number / 10)))
-    {
-        return Some((&MEASURE, 4));
-    }
-    AIS.iter().find_map(|row| {
-        let code = text.get(..row.first.len())?;
-        (digits::all_digits(code) && (row.first..=row.last).contains(&code)).then_some((row, code.len()))
-    })
+    (2..=4).find_map(|width| Some((named(text.get(..width)?)?, width)))
+}
+
+/// The application identifier that `code` is, whole.
+pub(crate) fn named(code: &str) -> Option<&'static Ai> {
+    let after = DICTIONARY.partition_point(|row| row.first <= code);
+    let row = DICTIONARY.get(after.checked_sub(1)?)?;
+    (row.first.len() == code.len() && code <= row.last && digits::all_digits(code)).then_some(row)
 }
 
 impl Ai {
-    /// Length where it is predefined or every component is of fixed length.
-    pub(crate) fn fixed_length(&self) -> Option<usize> {
-        components(self.format)
-            .try_fold(0, |sum, part| (!part.optional && part.min == part.max).then_some(sum + part.max))
+    /// Its values have a predefined length: the next identifier follows at once (GS1 General Specifications 7.8.5).
+    pub(crate) fn is_predefined(&self) -> bool {
+        self.flags.contains('*')
     }
 
-    pub(crate) fn check(&self, value: &str) -> Result<(), Fault> {
+    pub(crate) fn is_link_attribute(&self) -> bool {
+        self.flags.contains('?')
+    }
+
+    /// It names goods or a load of them: the keys whose company prefix stands behind an indicator or extension digit.
+    pub(crate) fn names_goods(&self) -> bool {
+        self.format.contains(",gcppos2")
+    }
+
+    /// The values of all rules of this name, such as `01,02` of `req=01,02`.
+    pub(crate) fn rules(&self, name: &str) -> impl Iterator<Item = &'static str> {
+        self.rules.split(' ').filter_map(move |rule| rule.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// Sequences of qualifiers that may follow it in the path of a Digital Link; `None`: it begins none.
+    pub(crate) fn link_qualifiers(&self) -> Option<impl Iterator<Item = &'static str>> {
+        let rule = self.rules.split(' ').find(|rule| rule.split('=').next() == Some("dlpkey"))?;
+        Some(rule.split_once('=').map_or("", |(_, sequences)| sequences).split('|'))
+    }
+
+    /// Length of a value of a predefined length.
+    pub(crate) fn predefined_length(&self) -> Option<usize> {
+        self.is_predefined().then(|| components(self.format).map(|part| part.max).sum())
+    }
+
+    pub(crate) fn check(&self, value: &str) -> Result<(), Why> {
         let mut rest = value;
         for part in components(self.format) {
             if rest.is_empty() && part.optional {
                 continue;
             }
-            let taken = rest.len().min(part.max);
-            let (Some(piece), Some(left)) = (rest.get(..taken), rest.get(taken..)) else {
-                return Err(Fault::Syntax);
-            };
-            if piece.len() < part.min || !piece.bytes().all(|b| part.allows(b)) {
-                return Err(Fault::Syntax);
+            if let Some(stray) = rest.bytes().take(part.max).find(|byte| !part.allows(*byte)) {
+                return Err(Why::Character(stray));
             }
-            part.checks.split(',').try_for_each(|name| lint(name, piece))?;
+            let (piece, left) = rest.split_at_checked(part.max).unwrap_or((rest, ""));
+            if piece.len() < part.min {
+                return Err(Why::TooShort);
+            }
+            // CSET 64 is the only set with a rule beyond its characters: padding.
+            let of_set = (part.set == b'Z').then_some("cset64");
+            let mut checks = part.checks.split(',').filter(|name| !name.is_empty()).chain(of_set);
+            if let Some(name) = checks.find(|name| !lint::passes(name, piece)) {
+                return Err(if name == "csum" { Why::CheckDigit } else { Why::Lint(name) });
+            }
             rest = left;
         }
-        if rest.is_empty() { Ok(()) } else { Err(Fault::Syntax) }
+        if rest.is_empty() { Ok(()) } else { Err(Why::TooLong) }
     }
 }
 
@@ -155,8 +107,9 @@ impl Component {
     fn allows(&self, byte: u8) -> bool {
         match self.set {
             b'N' => byte.is_ascii_digit(),
-            b'Y' => byte.is_ascii_digit() || byte.is_ascii_uppercase() || b"#-/".contains(&byte),
-            _ => byte.is_ascii_alphanumeric() || b"!\"%&'()*+,-./_:;<=>?".contains(&byte),
+            b'Y' => lint::in_cset39(byte),
+            b'Z' => lint::in_cset64(byte) || byte == b'=',
+            _ => lint::in_cset82(byte),
         }
     }
 }
@@ -177,36 +130,4 @@ fn components(format: &'static str) -> impl Iterator<Item = Component> {
         };
         Component { set, min, max, optional, checks }
     })
-}
-
-fn lint(name: &str, piece: &str) -> Result<(), Fault> {
-    let number = |from: usize, to: usize| -> u32 {
-        piece.get(from..to).and_then(|digits| digits.parse().ok()).unwrap_or(u32::MAX)
-    };
-    let good = match name {
-        "csum" => {
-            return digits::checked(piece).then_some(()).ok_or(Fault::CheckDigit);
-        }
-        "yymmd0" => date(number(0, 2), number(2, 4), number(4, 6), 0),
-        "yymmdd" => date(number(0, 2), number(2, 4), number(4, 6), 1),
-        "hhmi" => number(0, 2) < 24 && number(2, 4) < 60,
-        "hh" => number(0, 2) < 24,
-        "mi" => number(0, 2) < 60,
-        "zero" => piece.bytes().all(|b| b == b'0'),
-        "nonzero" => piece.bytes().any(|b| b != b'0'),
-        _ => true,
-    };
-    if good { Ok(()) } else { Err(Fault::Syntax) }
-}
-
-/// Every two-digit year that is divisible by four is a leap year between 1951 and 2099.
-fn date(year: u32, month: u32, day: u32, first_day: u32) -> bool {
-    let last = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year.is_multiple_of(4) => 29,
-        2 => 28,
-        1..=12 => 31,
-        _ => return false,
-    };
-    (first_day..=last).contains(&day)
 }

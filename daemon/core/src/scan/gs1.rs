@@ -1,114 +1,246 @@
-//! GS1 element strings and Digital Link addresses to application identifiers.
+//! GS1 element strings: reading them, writing them, and what may stand beside what.
 
-use super::ais::{self, PREDEFINED};
-use super::digits;
+use super::ais::{self, Ai};
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Syntax,
-    CheckDigit,
+/// Application identifier to value.
+pub type Ais = BTreeMap<String, String>;
+
+/// What a scanner sends for FNC1 behind a value without a predefined length.
+pub const SEPARATOR: char = '\u{1d}';
+
+/// More than any symbol holds.
+const ELEMENTS_MAX: usize = 64;
+
+/// What is wrong, and with which application identifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub ai: String,
+    pub why: Why,
 }
 
-pub(crate) type Ais = BTreeMap<String, String>;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    Empty,
+    /// No application identifier begins here.
+    Unknown,
+    TooShort,
+    TooLong,
+    /// A character its format does not allow.
+    Character(u8),
+    CheckDigit,
+    /// A check the dictionary names.
+    Lint(&'static str),
+    /// There twice, with different values.
+    Differs,
+    /// Must not stand beside this one.
+    Excluded(String),
+    /// Needs one of these beside it.
+    Required(&'static str),
+    /// A digital signature over a key without serial number.
+    Unserialised,
+    /// No web address that names a GS1 key.
+    NoLink,
+    /// A Digital Link whose identifiers do not stand where they belong.
+    LinkOrder,
+}
 
-const SEPARATOR: char = '\u{1d}';
-
-/// An element string as a scanner sends it, without symbology identifier (GS1 General Specifications 7.8.6).
-pub(crate) fn parse(text: &str) -> Result<Ais, Fault> {
-    let mut found = Ais::new();
-    let mut rest = text;
-    if rest.is_empty() {
-        return Err(Fault::Syntax);
+impl Fault {
+    pub(crate) fn new(ai: &str, why: Why) -> Self {
+        Self { ai: ai.into(), why }
     }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.ai.is_empty() {
+            write!(f, "AI {}: ", self.ai)?;
+        }
+        match &self.why {
+            Why::Empty => f.write_str("no data"),
+            Why::Unknown => f.write_str("no application identifier begins here"),
+            Why::TooShort => f.write_str("too short"),
+            Why::TooLong => f.write_str("too long, or a separator is missing"),
+            Why::Character(byte) => write!(f, "byte {byte:#04x} is not allowed"),
+            Why::CheckDigit => f.write_str("the check digit is wrong"),
+            Why::Lint(name) => write!(f, "fails the check {name}"),
+            Why::Differs => f.write_str("there twice with different values"),
+            Why::Excluded(other) => write!(f, "must not stand beside AI {other}"),
+            Why::Required(others) => write!(f, "needs AI {others}"),
+            Why::Unserialised => f.write_str("signs a key that has no serial number"),
+            Why::NoLink => f.write_str("not a GS1 Digital Link"),
+            Why::LinkOrder => f.write_str("does not belong where it stands in the link"),
+        }
+    }
+}
+
+/// The elements of one symbol, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Elements(pub(crate) Vec<(String, String)>);
+
+/// Elements behind FNC1, as a scanner sends them without symbology identifier (GS1 General Specifications 7.8.6).
+///
+/// # Errors
+/// The first thing that breaks the syntax; what stands beside what is [`Elements::associated`].
+pub fn parse(text: &str) -> Result<Elements, Fault> {
+    let mut found = Elements::default();
+    let mut rest = text;
     while !rest.is_empty() {
-        let (row, width) = ais::find(rest).ok_or(Fault::Syntax)?;
-        let (Some(code), Some(tail)) = (rest.get(..width), rest.get(width..)) else {
-            return Err(Fault::Syntax);
-        };
-        let predefined = PREDEFINED.iter().any(|prefix| code.starts_with(prefix));
-        let (value, after) = match row.fixed_length().filter(|_| predefined) {
+        let beginning = || rest.chars().take(4).collect::<String>();
+        let (row, width) = ais::find(rest).ok_or_else(|| Fault::new(&beginning(), Why::Unknown))?;
+        let (code, tail) = rest.split_at_checked(width).unwrap_or((rest, ""));
+        let (value, after) = match row.predefined_length() {
             Some(length) => {
-                let value = tail.get(..length).ok_or(Fault::Syntax)?;
-                let after = tail.get(length..).ok_or(Fault::Syntax)?;
+                let (value, after) = tail.split_at_checked(length).ok_or_else(|| Fault::new(code, Why::TooShort))?;
                 (value, after.strip_prefix(SEPARATOR).unwrap_or(after))
             }
             None => tail.split_once(SEPARATOR).unwrap_or((tail, "")),
         };
-        row.check(value)?;
-        let known = found.insert(code.into(), value.into());
-        if known.is_some_and(|earlier| earlier != value) {
-            return Err(Fault::Syntax);
-        }
+        found.push(row, code, value)?;
         rest = after;
     }
-    Ok(found)
+    found.some()
 }
 
-/// `None`: not a web address that names a GTIN. Further path pairs and query pairs become application identifiers
-/// (GS1 Digital Link URI syntax 1.4, uncompressed).
-pub(crate) fn digital_link(text: &str) -> Option<Result<Ais, Fault>> {
-    let rest = ["https://", "http://", "HTTPS://", "HTTP://"].iter().find_map(|scheme| text.strip_prefix(scheme))?;
-    let rest = rest.split('#').next().unwrap_or(rest);
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let start = (0..segments.len()).find(|at| {
-        segments.get(*at) == Some(&"01")
-            && segments.get(at + 1).is_some_and(|gtin| matches!(gtin.len(), 8 | 12..=14) && digits::all_digits(gtin))
-    })?;
-    Some(link_parts(segments.get(start..).unwrap_or(&[]), query))
+/// `^010952012345678810ABC^17261231`: an element string with `^` for FNC1, the first one included.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_unbracketed(text: &str) -> Result<Elements, Fault> {
+    let data = text.strip_prefix('^').ok_or_else(|| Fault::new("", Why::Unknown))?;
+    parse(&data.replace('^', "\u{1d}"))
 }
 
-fn link_parts(path: &[&str], query: &str) -> Result<Ais, Fault> {
-    let mut found = Ais::new();
-    for pair in path.chunks(2) {
-        match pair {
-            [code, value] => link_pair(&mut found, code, &unescape(value, false)?)?,
-            [""] => {}
-            _ => return Err(Fault::Syntax),
+/// `(01)09520123456788(10)ABC`: as it is printed below a symbol; `\(` is a bracket within a value.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_bracketed(text: &str) -> Result<Elements, Fault> {
+    let mut found = Elements::default();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let named = rest.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+        let (code, tail) = named.ok_or_else(|| Fault::new("", Why::Unknown))?;
+        let row = ais::named(code).ok_or_else(|| Fault::new(code, Why::Unknown))?;
+        let mut escaped = false;
+        let end = tail.find(|c| {
+            let ends = c == '(' && !escaped;
+            escaped = c == '\\';
+            ends
+        });
+        let (value, after) = tail.split_at_checked(end.unwrap_or(tail.len())).unwrap_or((tail, ""));
+        found.push(row, code, &value.replace("\\(", "("))?;
+        rest = after;
+    }
+    found.some()
+}
+
+impl Elements {
+    pub(crate) fn push(&mut self, row: &Ai, code: &str, value: &str) -> Result<(), Fault> {
+        row.check(value).map_err(|why| Fault::new(code, why))?;
+        if self.0.len() >= ELEMENTS_MAX {
+            return Err(Fault::new(code, Why::TooLong));
         }
+        self.0.push((code.into(), value.into()));
+        Ok(())
     }
-    let named = |pair: &&str| pair.split('=').next().is_some_and(digits::all_digits);
-    for pair in query.split(['&', ';']).filter(named) {
-        let (code, value) = pair.split_once('=').ok_or(Fault::Syntax)?;
-        link_pair(&mut found, code, &unescape(value, true)?)?;
-    }
-    Ok(found)
-}
 
-fn link_pair(found: &mut Ais, code: &str, value: &str) -> Result<(), Fault> {
-    let (row, width) = ais::find(code).ok_or(Fault::Syntax)?;
-    if width != code.len() {
-        return Err(Fault::Syntax);
+    fn some(self) -> Result<Self, Fault> {
+        if self.0.is_empty() { Err(Fault::new("", Why::Empty)) } else { Ok(self) }
     }
-    let value = if code == "01" { format!("{value:0>14}") } else { value.into() };
-    row.check(&value)?;
-    match found.insert(code.into(), value) {
-        Some(_) => Err(Fault::Syntax),
-        None => Ok(()),
-    }
-}
 
-fn unescape(text: &str, query: bool) -> Result<String, Fault> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => {
-                let nibble = |b: &u8| char::from(*b).to_digit(16);
-                let (Some(high), Some(low)) = (nibble(high), nibble(low)) else {
-                    return Err(Fault::Syntax);
-                };
-                bytes.push(u8::try_from(high * 16 + low).map_err(|_| Fault::Syntax)?);
-                rest = after;
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(code, value)| (code.as_str(), value.as_str()))
+    }
+
+    #[must_use]
+    pub fn get(&self, code: &str) -> Option<&str> {
+        self.iter().find_map(|(known, value)| (known == code).then_some(value))
+    }
+
+    #[must_use]
+    pub fn into_ais(self) -> Ais {
+        self.0.into_iter().collect()
+    }
+
+    /// With `^` for FNC1, which stands first and wherever it is needed.
+    #[must_use]
+    pub fn unbracketed(&self) -> String {
+        let mut text = String::from("^");
+        let mut predefined = true;
+        for (code, value) in self.iter() {
+            if !predefined {
+                text.push('^');
             }
-            (b'+', _) if query => bytes.push(b' '),
-            _ => bytes.push(*first),
+            predefined = ais::named(code).is_some_and(Ai::is_predefined);
+            text.push_str(code);
+            text.push_str(value);
         }
+        text
     }
-    String::from_utf8(bytes).map_err(|_| Fault::Syntax)
+
+    /// What a scanner sends behind the symbology identifier.
+    #[must_use]
+    pub fn scanned(&self) -> String {
+        self.unbracketed().trim_start_matches('^').replace('^', "\u{1d}")
+    }
+
+    #[must_use]
+    pub fn bracketed(&self) -> String {
+        self.iter().map(|(code, value)| alloc::format!("({code}){}", value.replace('(', "\\("))).collect()
+    }
+
+    /// What may stand beside what. A symbol that names no goods is one of several on the same label: what its elements
+    /// need stands in another, so only symbols that do, and signatures, are held to what they require.
+    ///
+    /// # Errors
+    /// The first element that misses another, or must not stand beside it.
+    pub fn associated(&self) -> Result<(), Fault> {
+        let names_goods = self.rows().any(|(_, _, row)| row.names_goods());
+        for (code, value, row) in self.rows() {
+            if self.iter().any(|(other, differs)| other == code && differs != value) {
+                return Err(Fault::new(code, Why::Differs));
+            }
+            if let Some(other) = row.rules("ex").flat_map(|list| list.split(',')).find_map(|p| self.beside(p, code)) {
+                return Err(Fault::new(code, Why::Excluded(other.into())));
+            }
+            let met = |list: &&str| list.split(',').any(|all| all.split('+').all(|p| self.beside(p, code).is_some()));
+            if (names_goods || code == SIGNATURE)
+                && let Some(list) = row.rules("req").find(|list| !met(list))
+            {
+                return Err(Fault::new(code, Why::Required(list)));
+            }
+        }
+        if self.get(SIGNATURE).is_some() && self.iter().any(|(code, value)| is_unserialised(code, value)) {
+            return Err(Fault::new(SIGNATURE, Why::Unserialised));
+        }
+        Ok(())
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&str, &str, &'static Ai)> {
+        self.iter().filter_map(|(code, value)| Some((code, value, ais::named(code)?)))
+    }
+
+    /// Another element whose identifier fits `pattern`, such as `31nn`.
+    fn beside(&self, pattern: &str, code: &str) -> Option<&str> {
+        let prefix = pattern.trim_end_matches('n');
+        self.iter()
+            .map(|(other, _)| other)
+            .find(|other| *other != code && other.starts_with(prefix) && other.len() == pattern.len())
+    }
+}
+
+/// A digital signature belongs to its key; it is never alone in a symbol.
+const SIGNATURE: &str = "8030";
+
+/// Keys with an optional serial number, here without one.
+fn is_unserialised(code: &str, value: &str) -> bool {
+    match code {
+        "253" | "255" => value.len() == 13,
+        "8003" => value.len() == 14,
+        _ => false,
+    }
 }

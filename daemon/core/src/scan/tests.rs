@@ -5,6 +5,7 @@ fn rules() -> ScanRules {
     ScanRules {
         templates: ["21IIIIIWWWWWC", "22IIIIIPPPPPC", "23IIIIVPPPPPC", "28IIIIIWWWWWPPPPPC"].map(Into::into).to_vec(),
         currency: Some(Currency { code: "CNY".into(), numeric: 156, sign: "￥".into(), digits: 2 }),
+        ..ScanRules::default()
     }
 }
 
@@ -53,11 +54,11 @@ fn gs1_symbols_give_weight_price_and_all_identifiers() {
     assert_eq!(item.weight_g, Some(1250));
     assert_eq!(item.ais.get("10").map(String::as_str), Some("ABC"));
     assert_eq!(item.ais.get("17").map(String::as_str), Some("261231"));
-    let Code::Item(priced) = seen(Some(b"e0"), "01069012345678923922001250", false) else {
+    let Code::Item(priced) = seen(Some(b"e0"), "01069012345678923922001250\u{1d}3103001250", false) else {
         panic!("an item");
     };
     assert_eq!(priced.price, Some(Money(1250)));
-    let Code::Item(foreign) = seen(Some(b"e0"), "01069012345678923932978001250", false) else {
+    let Code::Item(foreign) = seen(Some(b"e0"), "01069012345678923932978001250\u{1d}3103001250", false) else {
         panic!("an item");
     };
     assert_eq!(foreign.price, None);

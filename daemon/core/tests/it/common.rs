@@ -116,7 +116,7 @@ pub fn config() -> StoreConfig {
         currency: yuan(),
         utc_offset_min: 480,
         price: PriceRules::default(),
-        scan: ScanRules { templates: vec!["21IIIIIWWWWWC".into()], currency: Some(yuan()) },
+        scan: ScanRules { templates: vec!["21IIIIIWWWWWC".into()], currency: Some(yuan()), ..ScanRules::default() },
         floor: FloorRules::default(),
         lanes: vec![lane(1, LaneKind::Kiosk), lane(2, LaneKind::Staffed)],
     }
