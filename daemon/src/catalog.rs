@@ -1,7 +1,9 @@
 //! Reference data on the box: `catalog.db` (goods) and `members.db` (people, erasable), each replaced whole by rename.
 
+use crate::journal::Reader;
 use anyhow::{Context, Result};
 use checkout::catalog::{Catalog, Item, Member};
+use checkout::returns::{SaleRef, Sold};
 use checkout::words::{ItemKey, MemberId, PriceBook};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::cell::RefCell;
@@ -27,6 +29,8 @@ pub struct SqliteCatalog {
     members: Option<Open>,
     /// Goods looked up before: what sells, sells again.
     seen: RefCell<BTreeMap<ItemKey, Item>>,
+    /// The box's own sales.
+    sales: Option<Reader>,
 }
 
 #[derive(Debug)]
@@ -40,11 +44,17 @@ impl SqliteCatalog {
     /// Opens what is there. A missing or unreadable dataset is told once and is no reason not to start.
     #[must_use]
     pub fn open(data: &Path) -> Self {
-        let mut catalog = Self { data: data.into(), goods: None, members: None, seen: RefCell::default() };
+        let mut catalog = Self { data: data.into(), goods: None, members: None, seen: RefCell::default(), sales: None };
         for dataset in DATASETS {
             catalog.reopen(dataset);
         }
         catalog
+    }
+
+    /// Sales are looked up in this journal.
+    #[must_use]
+    pub fn with_sales(self, journal: Reader) -> Self {
+        Self { sales: Some(journal), ..self }
     }
 
     /// Opens `dataset` again after it was replaced.
@@ -124,6 +134,11 @@ impl Catalog for SqliteCatalog {
 
     fn member_by_id(&self, id: &MemberId) -> Option<Member> {
         find(self.members.as_ref(), "SELECT body FROM member WHERE id = ?1", &id.0)
+    }
+
+    fn sale(&self, asked: &SaleRef) -> Option<Sold> {
+        let found = self.sales.as_ref()?.sale(asked);
+        found.inspect_err(|error| tracing::error!(%error, "the journal's sales cannot be read")).ok()?
     }
 
     fn price_book(&self) -> PriceBook {

@@ -2,7 +2,7 @@
 
 use crate::clock::Zone;
 use anyhow::{Context, Result, bail, ensure};
-use checkout::config::{LaneConfig, PriceRules, StoreConfig};
+use checkout::config::{LaneConfig, PriceRules, StoreConfig, TillRules};
 use checkout::receipt::Currency;
 use checkout::rules::FloorRules;
 use checkout::scan::ScanRules;
@@ -36,6 +36,22 @@ pub struct Config {
     /// Limits, restricted hours, overrides, bagging, rescans, points.
     #[serde(default)]
     pub floor: FloorRules,
+    /// Shifts, and baskets left behind.
+    #[serde(default)]
+    pub till: Till,
+    /// Nothing is a sale: asked for on the command line, never kept in a file.
+    #[serde(skip)]
+    pub training: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Till {
+    /// Cash moves only in an open shift.
+    #[serde(default)]
+    pub shifts: bool,
+    /// Seconds after which a kiosk's or phone's basket nobody touches is given up.
+    pub idle_reset_s: Option<u32>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -247,6 +263,25 @@ impl Config {
         }
     }
 
+    /// The same store for practice: its own journal, its own transaction ids, no terminal and no headquarters.
+    #[must_use]
+    pub fn for_training(mut self) -> Self {
+        self.training = true;
+        self.hq = None;
+        self.box_id += "-training";
+        for lane in &mut self.lanes {
+            lane.terminal = None;
+        }
+        self.devices.retain(|device| spec(&device.driver).is_ok_and(|spec| spec.kind != drivers::Kind::Terminal));
+        self
+    }
+
+    /// Where the facts are kept.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.data.join(if self.training { "training.db" } else { "journal.db" })
+    }
+
     /// The part the core decides with.
     ///
     /// # Errors
@@ -267,6 +302,11 @@ impl Config {
             floor: self.floor.clone(),
             price: self.store.price_rules()?,
             lanes: self.lanes.iter().map(|lane| self.lane(lane)).collect(),
+            till: TillRules {
+                shifts: self.till.shifts,
+                idle_reset_ms: self.till.idle_reset_s.map(|seconds| u64::from(seconds) * 1000),
+                training: self.training,
+            },
         })
     }
 }

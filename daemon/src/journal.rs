@@ -3,6 +3,7 @@
 //! Rows carry a hash chain: `hash = SHA-256(previous hash ‖ seq ‖ body)`. UPDATE and DELETE are refused by triggers.
 
 mod replay;
+mod sales;
 mod snapshot;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -72,6 +73,7 @@ impl Journal {
             .with_context(|| format!("cannot open the journal {}: is the folder writable?", path.display()))?;
         durable(&db).with_context(|| format!("journal {}", path.display()))?;
         db.execute_batch(SCHEMA).with_context(|| format!("{} is not a journal of this version", path.display()))?;
+        db.execute_batch(sales::INDEX)?;
         snapshot::prepare(&db)?;
         let id = journal_id(&db)?;
         let (head, hash) = head(&db)?;

@@ -32,6 +32,9 @@ enum Command {
         /// Log the bytes on device lines, card numbers masked
         #[arg(long)]
         trace_wire: bool,
+        /// Practice: a journal of its own, no terminal, no headquarters; every page and paper says so
+        #[arg(long)]
+        training: bool,
     },
     /// A whole store and its headquarters on this machine, with stand-ins for every device
     Demo {
@@ -92,11 +95,12 @@ fn main() -> ExitCode {
 
 fn perform(command: Command) -> (Result<()>, u8) {
     match command {
-        Command::Run { config, trace_wire } => {
+        Command::Run { config, trace_wire, training } => {
             if trace_wire {
                 wire_trace::switch_on();
             }
             match checked(&config) {
+                Ok(config) if training => (guarded(&config.for_training()), EX_IOERR),
                 Ok(config) => (guarded(&config), EX_IOERR),
                 Err(error) => (Err(error), EX_CONFIG),
             }

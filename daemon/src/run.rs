@@ -4,7 +4,7 @@ use crate::catalog::SqliteCatalog;
 use crate::config::Config;
 use crate::core_loop::{COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, Picture, ToCore, first_picture, replay};
 use crate::http::{Pages, serve};
-use crate::journal::Journal;
+use crate::journal::{Journal, Reader};
 use crate::sync::{Sync, SyncStatus};
 use crate::uplink::Uplink;
 use crate::{catalog, device};
@@ -23,9 +23,9 @@ pub fn run(config: &Config) -> Result<()> {
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let mut journal = Journal::open(&config.data.join("journal.db"))?;
+    let mut journal = Journal::open(&config.journal())?;
     let store = replay(&mut journal, config.store()?)?;
-    let catalog = SqliteCatalog::open(&config.data);
+    let catalog = SqliteCatalog::open(&config.data).with_sales(Reader::open(journal.path())?);
     let (to_core, inputs) = mpsc::channel(INPUTS_MAX);
     let (picture, seen) = watch::channel(Arc::new(first_picture(&store, &catalog, journal.head())));
     let (status, sync_status) = watch::channel(SyncStatus::default());

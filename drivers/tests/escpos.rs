@@ -2,8 +2,8 @@
 
 mod vectors;
 
-use checkout::device::{DeviceCommand, DeviceEvent, PrintJob, PrinterEvent};
-use checkout::receipt::{Currency, Receipt, ReceiptLine, ReceiptTender, TaxLine};
+use checkout::device::{DeviceCommand, DeviceEvent, Document, PrintJob, PrinterEvent};
+use checkout::receipt::{Currency, Receipt, ReceiptKind, ReceiptLine, ReceiptTender, TaxLine};
 use checkout::words::{LaneId, Language, Money, Mono, Name, ReceiptNo, Utc};
 use drivers::escpos::render::{Paper, Row, svg};
 use drivers::escpos::{self, Cut, Encoder, Weight, columns};
@@ -97,6 +97,10 @@ fn receipt(language: Language) -> Receipt {
         change: Money::ZERO,
         member: Some("**8811".into()),
         copy: false,
+        kind: ReceiptKind::Sale,
+        training: false,
+        rounding: Money::ZERO,
+        code: "R-20261121-02-004200".into(),
     }
 }
 
@@ -155,7 +159,7 @@ impl Desk {
     }
 
     fn print(&mut self, receipt: Receipt) {
-        let job = PrintJob { receipt, drawer: true };
+        let job = PrintJob { document: Document::Receipt(receipt), drawer: true };
         self.tell(In::Command(&DeviceCommand::Print(Box::new(job))));
     }
 
@@ -250,7 +254,8 @@ fn paper_that_ends_inside_a_job_is_told_and_the_job_ends_later() {
 
 #[test]
 fn a_silent_printer_is_given_up_and_a_blind_link_counts_sent_as_printed() {
-    let job = DeviceCommand::Print(Box::new(PrintJob { receipt: receipt(Language::Zh), drawer: false }));
+    let job =
+        DeviceCommand::Print(Box::new(PrintJob { document: Document::Receipt(receipt(Language::Zh)), drawer: false }));
     let mut deaf = (escpos::SPEC.build)(&json!({})).expect("options");
     let mut out = Out::default();
     deaf.handle(Mono(0), In::Command(&job), &mut out);

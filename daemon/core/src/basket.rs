@@ -10,6 +10,7 @@ use crate::member::Identified;
 use crate::page::Refused;
 use crate::price::{self, MemberTerms, Terms};
 use crate::receipt::TaxLine;
+use crate::returns::ReturnOf;
 use crate::scan::freshness::unsaleable;
 use crate::scan::{ItemCode, Refusal};
 use crate::tender::{Tender, TenderState};
@@ -80,6 +81,26 @@ pub enum BasketEvent {
         /// Where it was staff, and why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<VoidedBy>,
+        /// Where it was nobody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<VoidReason>,
+    },
+    /// Staff give up a basket that is partly paid: the money goes back first, then it is `Voided`.
+    VoidBegun {
+        by: VoidedBy,
+    },
+    /// Waits under its own id for another lane, or for the shopper to come back.
+    Suspended {
+        transaction: TransactionId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        staff: Option<StaffId>,
+    },
+    /// Goes on at this lane with everything it had.
+    Resumed {
+        transaction: TransactionId,
+        from: LaneId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        staff: Option<StaffId>,
     },
     Completed(Sale),
 }
@@ -88,6 +109,15 @@ pub enum BasketEvent {
 pub struct VoidedBy {
     pub staff: StaffId,
     pub reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VoidReason {
+    /// Nobody touched the lane for so long.
+    Idle { seconds: u32 },
+    /// Suspended, and not asked for before the day was closed.
+    DayClosed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,6 +230,9 @@ pub struct Line {
     pub voided: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub savings: Vec<LineSaving>,
+    /// Of goods brought back: what they are worth now, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<ReturnOf>,
 }
 
 /// A price that staff set. No promotion touches such a line, and headquarters sees both prices.
@@ -215,6 +248,9 @@ pub struct PriceOverride {
 impl Line {
     #[must_use]
     pub fn gross(&self) -> Money {
+        if let Some(of) = &self.returned {
+            return Money::ZERO.minus(of.amount);
+        }
         let amount = self.scale_total.unwrap_or_else(|| price::extended(self.unit_price, self.quantity, self.weight_g));
         if self.kind.is_negative() { Money::ZERO.minus(amount) } else { amount }
     }
@@ -275,6 +311,10 @@ pub struct Transaction {
     pub interventions: Vec<Intervention>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// What coins that exist made of the total; its own line.
+    pub rounding: Money,
+    /// Being given up: what was paid is on its way back.
+    pub voiding: Option<VoidedBy>,
 }
 
 /// A completed sale: what the box computed is the record; HQ verifies it and never recomputes silently.
@@ -294,13 +334,20 @@ pub struct Sale {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<PromotionUse>,
     pub lines: Vec<SaleLine>,
+    /// Cash rounding: tenders add up to the total and this.
+    #[serde(default, skip_serializing_if = "Money::is_zero")]
+    pub rounding: Money,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaleTender {
     pub tender: TenderId,
     pub kind: TenderKind,
+    /// Negative: given back.
     pub amount: Money,
+    /// The payment it gives back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<TenderId>,
     /// What the receipt has to show: truncated card, terminal and trace, provider reference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
@@ -331,6 +378,10 @@ pub struct SaleLine {
     pub overridden: Option<PriceOverride>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_bp: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<ReturnOf>,
 }
 
 impl Transaction {
@@ -345,6 +396,8 @@ impl Transaction {
             tenders: Vec::new(),
             interventions: Vec::new(),
             note: String::new(),
+            rounding: Money::ZERO,
+            voiding: None,
         }
     }
 
@@ -378,9 +431,11 @@ impl Transaction {
         self.tenders.iter().filter(|tender| tender.state == TenderState::Approved).map(|tender| tender.amount).sum()
     }
 
+    /// Still to be paid; negative: to be given back.
     #[must_use]
     pub fn due(&self) -> Money {
-        self.total().minus(self.paid())
+        let owed = if self.voiding.is_some() { Money::ZERO } else { self.total().plus(self.rounding) };
+        owed.minus(self.paid())
     }
 
     pub(crate) fn apply(&mut self, event: &BasketEvent) {
@@ -415,8 +470,11 @@ impl Transaction {
                 self.terms = terms.clone();
                 self.added_tax = *added_tax;
             }
+            BasketEvent::VoidBegun { by } => self.voiding = Some(by.clone()),
             BasketEvent::Started { .. }
             | BasketEvent::LineRefused { .. }
+            | BasketEvent::Suspended { .. }
+            | BasketEvent::Resumed { .. }
             | BasketEvent::Voided { .. }
             | BasketEvent::Completed(_) => {}
         }
@@ -426,13 +484,15 @@ impl Transaction {
         self.lines.iter_mut().find(|line| line.no == no)
     }
 
-    fn sale(&self, receipt: ReceiptNo, config: &StoreConfig, change: Money) -> Sale {
+    fn sale(&self, receipt: ReceiptNo, config: &StoreConfig) -> Sale {
         let tender = |tender: &Tender| SaleTender {
             tender: tender.id.clone(),
             kind: tender.kind,
             amount: tender.amount,
+            of: tender.of.clone(),
             details: details(tender),
         };
+        let stands = |tender: &&Tender| tender.state == TenderState::Approved;
         Sale {
             transaction: self.id.clone(),
             receipt,
@@ -440,12 +500,13 @@ impl Transaction {
             total: self.total(),
             discount: self.discount(),
             taxes: price::taxes(self.live_lines(), &config.price),
-            tenders: self.tenders.iter().filter(|tender| tender.state == TenderState::Approved).map(tender).collect(),
-            change,
+            tenders: self.tenders.iter().filter(stands).map(tender).collect(),
+            change: self.tenders.iter().filter(stands).map(Tender::change).sum(),
             member: self.member.as_ref().map(|member| member.member.clone()),
             note: self.note.clone(),
             uses: self.uses.clone(),
             lines: self.live_lines().map(sale_line).collect(),
+            rounding: self.rounding,
         }
     }
 }
@@ -477,6 +538,8 @@ fn sale_line(line: &Line) -> SaleLine {
         serial: line.serial.clone(),
         overridden: line.overridden.clone(),
         note: line.note.clone(),
+        tax_bp: Some(line.tax_bp),
+        returned: line.returned.clone(),
     }
 }
 
@@ -484,7 +547,7 @@ fn sale_line(line: &Line) -> SaleLine {
 impl Turn<'_> {
     /// Goods were scanned on `lane`.
     pub(crate) fn item(&mut self, lane: LaneId, code: &ItemCode) {
-        if self.tender_in_flight(lane).is_some() || self.live.lane(lane).wants_wallet_code {
+        if self.money_moves(lane) {
             return self.refuse_line(lane, LineRefusal::Paying, Some(code.key.clone()));
         }
         let Some(item) = self.catalog.item(&code.key) else {
@@ -555,7 +618,7 @@ impl Turn<'_> {
         Some(linked.into_iter().chain(deposits).collect())
     }
 
-    fn line(&self, lane: LaneId, item: Item, piece: Piece, parent: Option<LineNo>) -> Line {
+    pub(crate) fn line(&self, lane: LaneId, item: Item, piece: Piece, parent: Option<LineNo>) -> Line {
         let count = self.open(lane).map_or(0, |open| open.lines.len());
         let goods = item.kind.is_goods();
         // A label that carries its price has no other.
@@ -588,6 +651,7 @@ impl Turn<'_> {
             note: String::new(),
             voided: false,
             savings: Vec::new(),
+            returned: None,
         }
     }
 
@@ -657,7 +721,8 @@ impl Turn<'_> {
 impl Turn<'_> {
     pub(crate) fn set_quantity(&mut self, lane: LaneId, no: LineNo, quantity: u32) -> Result<(), Refused> {
         let line = self.editable_line(lane, no)?;
-        if quantity == 0 || quantity > QUANTITY_MAX || line.weight_g.is_some() || line.serial.is_some() {
+        let counted = line.weight_g.is_none() && line.serial.is_none() && line.returned.is_none();
+        if quantity == 0 || quantity > QUANTITY_MAX || !counted {
             return Err(Refused::BadQuantity);
         }
         self.change_quantity(lane, no, quantity);
@@ -700,30 +765,67 @@ impl Turn<'_> {
     /// The open basket, where nothing of it is being paid and nothing was.
     pub(crate) fn editable(&self, lane: LaneId) -> Result<&Transaction, Refused> {
         let open = self.open(lane).ok_or(Refused::NothingHere)?;
-        let paying = self.tender_in_flight(lane).is_some() || open.paid() > Money::ZERO;
-        if paying { Err(Refused::Paying) } else { Ok(open) }
+        if self.money_moves(lane) { Err(Refused::Paying) } else { Ok(open) }
     }
 
-    pub(crate) fn void_transaction(&mut self, lane: LaneId, by: Option<VoidedBy>) -> Result<(), Refused> {
-        let transaction = self.editable(lane)?.id.clone();
-        self.record(Some(lane), Event::Basket(BasketEvent::Voided { transaction, by }));
-        self.live.lane(lane).clear();
+    /// While a payment is under way or has moved money, the lines stand still.
+    pub(crate) fn money_moves(&self, lane: LaneId) -> bool {
+        self.live.lanes.get(&lane).is_some_and(|live| live.wants_wallet_code.is_some())
+            || self.tender_in_flight(lane).is_some()
+            || self.open(lane).is_some_and(|open| open.paid() != Money::ZERO || open.voiding.is_some())
+    }
+
+    pub(crate) fn void_transaction(&mut self, lane: LaneId) -> Result<(), Refused> {
+        // Leaving the wait for a wallet code is part of giving up.
+        let waiting = self.live.lane(lane).wants_wallet_code.take();
+        let transaction = match self.editable(lane) {
+            Ok(open) => open.id.clone(),
+            Err(refused) => {
+                self.live.lane(lane).wants_wallet_code = waiting;
+                return Err(refused);
+            }
+        };
+        self.void(lane, transaction, None, None);
         Ok(())
     }
 
-    /// The sale is complete when, and only when, approved tenders cover it.
-    pub(crate) fn complete_if_paid(&mut self, lane: LaneId, change: Money) {
+    pub(crate) fn void(
+        &mut self,
+        lane: LaneId,
+        transaction: TransactionId,
+        by: Option<VoidedBy>,
+        why: Option<VoidReason>,
+    ) {
+        self.record(Some(lane), Event::Basket(BasketEvent::Voided { transaction, by, why }));
+        self.live.lane(lane).clear();
+    }
+
+    /// The sale is complete when, and only when, approved tenders come to exactly what it costs.
+    pub(crate) fn complete_if_paid(&mut self, lane: LaneId) {
         let Some(open) = self.open(lane) else { return };
-        if open.due() > Money::ZERO || open.paid() <= Money::ZERO || self.tender_in_flight(lane).is_some() {
+        if open.due() != Money::ZERO || open.voiding.is_some() || self.tender_in_flight(lane).is_some() {
             return;
         }
         let receipt = ReceiptNo(self.facts.lanes.get(&lane).map_or(0, |facts| facts.receipts).saturating_add(1));
-        let sale = open.sale(receipt, self.config, change);
+        let sale = open.sale(receipt, self.config);
         let cash = sale.tenders.iter().any(|tender| tender.kind == TenderKind::Cash);
         self.record(Some(lane), Event::Basket(BasketEvent::Completed(sale)));
         self.live.lane(lane).clear();
         self.live.lane(lane).done = true;
         self.print_last(lane, false, cash);
+    }
+
+    /// Nothing is due either way, such as an even exchange: somebody says that it is done.
+    pub(crate) fn finish_even(&mut self, lane: LaneId) -> Result<(), Refused> {
+        let open = self.editable(lane)?;
+        if open.due() != Money::ZERO || open.pieces() == 0 {
+            return Err(Refused::StillDue);
+        }
+        if open.interventions.iter().any(|asked| asked.answer.is_none()) {
+            return Err(Refused::Intervention);
+        }
+        self.complete_if_paid(lane);
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ pub use promotion::{Give, Goods, Limit, Members, Offline, Part, Promotion, Promo
 
 use crate::basket::LineKind;
 use crate::calendar;
+use crate::returns::{SaleRef, Sold};
 use crate::words::{ItemKey, LocalMinute, MemberId, Money, Name, PriceBook};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -29,6 +30,11 @@ pub trait Catalog {
     /// Why this lot (empty: unknown) or this single piece of `key` was recalled; `None`: it was not.
     fn recalled(&self, key: &ItemKey, lot: &str, serial: Option<&str>) -> Option<Name> {
         let _ = (key, lot, serial);
+        None
+    }
+
+    /// A sale this box completed, as its journal holds it.
+    fn sale(&self, _asked: &SaleRef) -> Option<Sold> {
         None
     }
 }

@@ -26,6 +26,19 @@ pub struct StoreConfig {
     #[serde(default)]
     pub price: PriceRules,
     pub lanes: Vec<LaneConfig>,
+    pub till: TillRules,
+}
+
+/// How the shop runs its lanes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TillRules {
+    /// A kiosk's or phone's basket nobody touches for so long is given up; never while it is being paid.
+    pub idle_reset_ms: Option<u64>,
+    /// Cash moves only in an open shift.
+    pub shifts: bool,
+    /// Nothing here is a sale: every page and paper says so, and no terminal and no headquarters hears of it.
+    pub training: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

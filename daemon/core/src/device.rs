@@ -1,6 +1,6 @@
 //! What devices say and are told, in the shop's words; `drivers` turns these into bytes.
 
-use crate::receipt::{Currency, Receipt};
+use crate::receipt::{Currency, Receipt, Slip};
 use crate::words::{Attempt, Grams, Language, MemberId, Money, Name, TenderId, TransactionId, TruncatedPan};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -214,10 +214,27 @@ pub enum TerminalCommand {
     Abort { tender: TenderId },
 }
 
-/// One receipt on its way to paper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Document {
+    Receipt(Receipt),
+    Slip(Slip),
+}
+
+impl Document {
+    /// What [`PrinterEvent::Printed`] names it by.
+    #[must_use]
+    pub const fn id(&self) -> &TransactionId {
+        match self {
+            Self::Receipt(receipt) => &receipt.transaction,
+            Self::Slip(slip) => &slip.id,
+        }
+    }
+}
+
+/// One document on its way to paper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrintJob {
-    pub receipt: Receipt,
+    pub document: Document,
     /// Open the cash drawer with it.
     pub drawer: bool,
 }

@@ -3,6 +3,7 @@
 use crate::basket::BasketEvent;
 use crate::lane::LaneEvent;
 use crate::member::MemberEvent;
+use crate::shift::ShiftEvent;
 use crate::store::StoreEvent;
 use crate::tender::TenderEvent;
 use crate::words::{LaneId, Utc};
@@ -26,4 +27,5 @@ pub enum Event {
     Basket(BasketEvent),
     Member(MemberEvent),
     Tender(TenderEvent),
+    Shift(ShiftEvent),
 }

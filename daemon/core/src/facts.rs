@@ -3,12 +3,16 @@
 use crate::basket::{BasketEvent, LineKind, Sale, Transaction};
 use crate::device::CardOutcome;
 use crate::event::{Event, Record};
+use crate::handover::Suspended;
 use crate::lane::LaneEvent;
 use crate::line::serial_id;
 use crate::recent::Recent;
-use crate::store::{DayTotals, StoreEvent};
+use crate::returns::{RETURN_MAX_MS, Returned};
+use crate::shift::Shifts;
+use crate::store::{DayReport, StoreEvent};
 use crate::tender::TenderEvent;
-use crate::words::{DeviceId, LaneId, Money, Utc};
+use crate::totals::Totals;
+use crate::words::{DeviceId, LaneId, LineNo, Money, TransactionId, Utc};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,7 +35,13 @@ pub struct Facts {
     pub attempts: u64,
     pub interventions: u64,
     pub day_number: u64,
-    pub day: DayTotals,
+    pub day: Totals,
+    /// The day closed last.
+    pub last_day: Option<DayReport>,
+    /// Baskets that wait for a lane.
+    pub suspended: BTreeMap<TransactionId, Suspended>,
+    /// What came back of which sale.
+    pub returned: BTreeMap<TransactionId, Returned>,
     /// Sum of all sales since the journal began; never reset.
     pub perpetual_total: Money,
     /// Pieces with a number of their own that were sold here and have not come back.
@@ -58,6 +68,9 @@ pub struct LaneFacts {
     pub receipts: u64,
     pub last_sale: Option<LastSale>,
     pub help_since: Option<Utc>,
+    pub shifts: Shifts,
+    /// The business day so far.
+    pub totals: Totals,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +87,7 @@ impl Facts {
     pub fn apply(&mut self, record: &Record) {
         self.latest = self.latest.max(record.utc);
         match (&record.event, record.lane) {
-            (Event::Store(event), _) => self.apply_store(event),
+            (Event::Store(event), _) => self.apply_store(record.utc, event),
             (Event::Lane(event), Some(lane)) => self.apply_lane(record.utc, lane, event),
             (Event::Basket(event), Some(lane)) => self.apply_basket(record.utc, lane, event),
             (Event::Member(event), Some(lane)) => {
@@ -86,8 +99,12 @@ impl Facts {
                 }
             }
             (Event::Tender(event), Some(lane)) => self.apply_tender(lane, event),
+            (Event::Shift(event), Some(lane)) => {
+                self.each_totals(lane, |totals| totals.take_drawer(event));
+                self.lane(lane).shifts.apply(record.utc, event);
+            }
             // A record of a lane's matter always names its lane; one that does not changes nothing.
-            (Event::Lane(_) | Event::Basket(_) | Event::Member(_) | Event::Tender(_), None) => {}
+            (Event::Lane(_) | Event::Basket(_) | Event::Member(_) | Event::Tender(_) | Event::Shift(_), None) => {}
         }
     }
 
@@ -99,13 +116,27 @@ impl Facts {
         self.lanes.keys().copied().collect()
     }
 
-    fn apply_store(&mut self, event: &StoreEvent) {
+    /// The sums a lane's matter goes into: its own day's, its open shift's, and the store's.
+    fn each_totals(&mut self, lane: LaneId, take: impl Fn(&mut Totals)) {
+        take(&mut self.day);
+        let facts = self.lane(lane);
+        take(&mut facts.totals);
+        if let Some(shift) = facts.shifts.open.as_mut() {
+            take(&mut shift.totals);
+        }
+    }
+
+    fn apply_store(&mut self, utc: Utc, event: &StoreEvent) {
         match event {
             StoreEvent::Booted { boot, nonce, .. } => (self.boot, self.nonce) = (*boot, *nonce),
             StoreEvent::EpochOpened { epoch, .. } => self.epoch = *epoch,
-            StoreEvent::DayClosed { day, .. } => {
+            StoreEvent::DayClosed { day, totals, lanes, perpetual } => {
                 self.day_number = day.saturating_add(1);
-                self.day = DayTotals::default();
+                self.day = Totals::default();
+                self.lanes.values_mut().for_each(|lane| lane.totals = Totals::default());
+                self.returned.retain(|_, sale| utc.0.saturating_sub(sale.at.0) <= RETURN_MAX_MS);
+                let (totals, lanes) = ((**totals).clone(), lanes.clone());
+                self.last_day = Some(DayReport { day: *day, closed: utc, totals, lanes, perpetual: *perpetual });
             }
             StoreEvent::DatasetActivated { dataset, version, name } => {
                 let in_force = InForce { version: *version, name: name.clone() };
@@ -148,14 +179,28 @@ impl Facts {
                 self.lane(lane).open = Some(Transaction::new(transaction.clone()));
             }
             BasketEvent::Completed(sale) => self.complete(utc, lane, sale),
-            BasketEvent::Voided { .. } => self.lane(lane).open = None,
+            BasketEvent::Voided { transaction, .. } => self.void(lane, transaction),
+            BasketEvent::Suspended { .. } => {
+                if let Some(basket) = self.lane(lane).open.take() {
+                    self.suspended.insert(basket.id.clone(), Suspended { basket, lane, at: utc });
+                }
+            }
+            BasketEvent::Resumed { transaction, .. } => {
+                if let Some(Suspended { basket, .. }) = self.suspended.remove(transaction) {
+                    self.lane(lane).open = Some(basket);
+                }
+            }
             BasketEvent::LineAdded(_)
             | BasketEvent::LineRefused { .. }
             | BasketEvent::QuantityChanged { .. }
             | BasketEvent::LineVoided { .. }
             | BasketEvent::PriceOverridden { .. }
             | BasketEvent::Noted { .. }
+            | BasketEvent::VoidBegun { .. }
             | BasketEvent::SavingsSet { .. } => {
+                if let BasketEvent::LineVoided { line } = event {
+                    self.count_void(lane, *line);
+                }
                 if let Some(open) = self.lane(lane).open.as_mut() {
                     open.apply(event);
                 }
@@ -163,13 +208,48 @@ impl Facts {
         }
     }
 
-    fn complete(&mut self, utc: Utc, lane: LaneId, sale: &Sale) {
-        self.day.sales = self.day.sales.saturating_add(1);
-        self.day.total = self.day.total.plus(sale.total);
-        self.day.members = self.day.members.saturating_add(u64::from(sale.member.is_some()));
-        for tender in &sale.tenders {
-            self.day.take(tender.kind, tender.amount);
+    fn void(&mut self, lane: LaneId, transaction: &TransactionId) {
+        let open = self.lane(lane).open.take_if(|open| open.id == *transaction);
+        let waiting = self.suspended.remove(transaction).map(|suspended| suspended.basket);
+        let Some(basket) = open.or(waiting).filter(|basket| basket.pieces() > 0) else { return };
+        let worth = basket.total();
+        self.each_totals(lane, |totals| {
+            totals.voids.baskets = totals.voids.baskets.saturating_add(1);
+            totals.voids.baskets_worth = totals.voids.baskets_worth.plus(worth);
+        });
+    }
+
+    fn count_void(&mut self, lane: LaneId, line: LineNo) {
+        let open = self.lane(lane).open.as_ref();
+        let Some(worth) = open.and_then(|open| Some(open.live_lines().find(|one| one.no == line)?.total())) else {
+            return;
+        };
+        self.each_totals(lane, |totals| {
+            totals.voids.lines = totals.voids.lines.saturating_add(1);
+            totals.voids.lines_worth = totals.voids.lines_worth.plus(worth);
+        });
+    }
+
+    /// Goods that came back, and the payments given back for them, of the sales they were bought in.
+    fn take_back(&mut self, utc: Utc, sale: &Sale) {
+        for line in &sale.lines {
+            let Some(of) = &line.returned else { continue };
+            let Some(bought) = &of.bought else { continue };
+            let sale = self.returned.entry(bought.transaction.clone()).or_default();
+            sale.at = utc;
+            sale.take_line(line, of.amount, bought.line);
         }
+        for tender in sale.tenders.iter().filter(|tender| tender.amount < Money::ZERO) {
+            let Some(of) = &tender.of else { continue };
+            if let Some(sale) = self.returned.get_mut(&of.transaction()) {
+                sale.take_tender(tender, of);
+            }
+        }
+    }
+
+    fn complete(&mut self, utc: Utc, lane: LaneId, sale: &Sale) {
+        self.each_totals(lane, |totals| totals.take_sale(sale));
+        self.take_back(utc, sale);
         for line in &sale.lines {
             let Some(serial) = &line.serial else { continue };
             let id = serial_id(&line.key, serial);
@@ -178,6 +258,10 @@ impl Facts {
         self.perpetual_total = self.perpetual_total.plus(sale.total);
         let facts = self.lane(lane);
         facts.receipts = sale.receipt.0;
+        facts.totals.take_receipt(sale.receipt);
+        if let Some(shift) = facts.shifts.open.as_mut() {
+            shift.totals.take_receipt(sale.receipt);
+        }
         facts.open = None;
         facts.last_sale = Some(LastSale { sale: sale.clone(), at: utc, printed: false, prints: 0 });
     }
@@ -192,6 +276,7 @@ impl Facts {
             }
             TenderEvent::CardAnswered { .. }
             | TenderEvent::Started { .. }
+            | TenderEvent::Rounded { .. }
             | TenderEvent::Approved { .. }
             | TenderEvent::Declined { .. }
             | TenderEvent::InDoubt { .. }

@@ -1,13 +1,13 @@
 //! What happens at a lane besides goods and money: interventions, calls for help, receipts on paper.
 
-use crate::basket::{SaleLine, SaleTender, Transaction};
+use crate::basket::{LineKind, Sale, SaleLine, SaleTender, Transaction};
 use crate::catalog::Catalog;
 use crate::config::StoreConfig;
-use crate::device::{DeviceCommand, PrintJob, PrinterEvent};
+use crate::device::{DeviceCommand, Document, PrintJob, PrinterEvent};
 use crate::event::Event;
 use crate::facts::LastSale;
 use crate::page::Refused;
-use crate::receipt::{Receipt, ReceiptLine, ReceiptTender};
+use crate::receipt::{Receipt, ReceiptKind, ReceiptLine, ReceiptTender, Slip, SlipRow};
 use crate::turn::{Effect, Turn};
 use crate::words::{DeviceId, LaneId, Language, LineNo, Name, StaffId, TransactionId};
 use alloc::boxed::Box;
@@ -168,10 +168,37 @@ impl Turn<'_> {
         self.record(Some(lane), Event::Lane(sent));
         let language = self.live.lane(lane).language;
         let receipt = receipt(self.config, self.catalog, language, lane, &last, copy);
-        self.out.effects.push(Effect::Device {
-            device: printer,
-            command: DeviceCommand::Print(Box::new(PrintJob { receipt, drawer })),
-        });
+        self.print(lane, Document::Receipt(receipt), drawer);
+    }
+
+    /// Sends `document` to the lane's printer, if there is one.
+    pub(crate) fn print(&mut self, lane: LaneId, document: Document, drawer: bool) {
+        let Some(device) = self.config.lane(lane).and_then(|lane| lane.printer.clone()) else { return };
+        let command = DeviceCommand::Print(Box::new(PrintJob { document, drawer }));
+        self.out.effects.push(Effect::Device { device, command });
+    }
+
+    pub(crate) fn slip(
+        &mut self,
+        lane: LaneId,
+        id: &str,
+        title: Name,
+        rows: Vec<SlipRow>,
+        code: Option<alloc::string::String>,
+    ) -> Slip {
+        Slip {
+            store: self.config.store.clone(),
+            lane,
+            id: id.into(),
+            at: self.now.utc,
+            utc_offset_min: self.now.offset_min,
+            language: self.live.lane(lane).language,
+            title,
+            rows,
+            code,
+            training: self.config.till.training,
+            copy: false,
+        }
     }
 
     /// After a restart or when the printer comes back: a receipt nobody saw printed is printed, marked as a copy if it was sent before.
@@ -264,6 +291,19 @@ pub(crate) fn receipt(
         change: sale.change,
         member: member.map(|member| masked_code(&member.code)),
         copy,
+        kind: kind(sale),
+        training: config.till.training,
+        rounding: sale.rounding,
+        code: crate::handover::code_of(&sale.transaction),
+    }
+}
+
+fn kind(sale: &Sale) -> ReceiptKind {
+    let returned = |line: &SaleLine| line.kind == LineKind::Returned;
+    match (sale.lines.iter().any(returned), sale.lines.iter().all(returned)) {
+        (false, _) => ReceiptKind::Sale,
+        (true, true) => ReceiptKind::Return,
+        (true, false) => ReceiptKind::Exchange,
     }
 }
 

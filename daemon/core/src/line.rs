@@ -1,12 +1,14 @@
 //! One line: what makes it one more of the same, and what staff may change about it, by role and with a reason.
 
-use crate::basket::{BasketEvent, Line, LineRefusal, PriceOverride, QUANTITY_MAX, VoidedBy};
+use crate::basket::{BasketEvent, Line, LineKind, LineRefusal, PriceOverride, QUANTITY_MAX, VoidedBy};
 use crate::catalog::Item;
 use crate::event::Event;
 use crate::page::{Attendant, Refused};
 use crate::turn::Turn;
-use crate::words::{LaneId, LineNo, Money, Role, StaffId};
+use crate::words::{ItemKey, LaneId, LineNo, Money, Name, PriceBook, Role, StaffId};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 pub const NOTE_MAX: usize = 80;
 pub const REASON_MAX: usize = 200;
@@ -33,12 +35,54 @@ impl Line {
     /// Scanning `more` counts this line up, where it is priced alike too. What staff changed by hand stays a line of its own.
     pub(crate) fn is_one_more(&self, more: &Self) -> bool {
         self.key == more.key
+            && self.kind == more.kind
             && self.parent.is_none()
             && (self.weight_g.is_none() && more.weight_g.is_none())
             && (self.serial.is_none() && more.serial.is_none())
             && self.overridden.is_none()
             && self.note.is_empty()
             && self.quantity < QUANTITY_MAX
+    }
+
+    /// With nothing that a scan, a scale or staff would add.
+    pub(crate) const fn plain(
+        no: LineNo,
+        key: ItemKey,
+        name: Name,
+        unit_price: Money,
+        tax_bp: u32,
+        price_book: PriceBook,
+    ) -> Self {
+        Self {
+            no,
+            kind: LineKind::Goods,
+            parent: None,
+            key,
+            name,
+            quantity: 1,
+            weight_g: None,
+            unit_price,
+            tax_bp,
+            price_book,
+            min_age: None,
+            offer: None,
+            member_price: None,
+            group: String::new(),
+            tare_g: 0,
+            scale_total: None,
+            serial: None,
+            piece_g: None,
+            blocked: None,
+            overridden: None,
+            note: String::new(),
+            voided: false,
+            savings: Vec::new(),
+            levels: BTreeMap::new(),
+            breaks: Vec::new(),
+            content: None,
+            priced_at: None,
+            returned: None,
+        }
     }
 
     pub(crate) fn set_price(&mut self, unit_price: Money, staff: &StaffId, role: Role, reason: &str) {
@@ -111,8 +155,8 @@ impl Turn<'_> {
     }
 
     pub(crate) fn void_by_staff(&mut self, lane: LaneId, by: Attendant, reason: &str) -> Result<(), Refused> {
-        let reason = spoken(reason)?;
-        self.void_transaction(lane, Some(VoidedBy { staff: by.staff, reason }))
+        let by = VoidedBy { staff: by.staff, reason: spoken(reason)? };
+        self.give_up(lane, by)
     }
 }
 

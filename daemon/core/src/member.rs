@@ -56,7 +56,7 @@ impl Transaction {
 
 impl Turn<'_> {
     pub(crate) fn member_code(&mut self, lane: LaneId, code: &str) {
-        if self.tender_in_flight(lane).is_some() {
+        if self.money_moves(lane) {
             return self.refuse_line(lane, LineRefusal::Paying, None);
         }
         match self.catalog.member(code) {
@@ -87,7 +87,7 @@ impl Turn<'_> {
 
     /// A tap with consent opens the camera; nothing else does.
     pub(crate) fn recognise(&mut self, lane: LaneId, consent: String) -> Result<(), Refused> {
-        if self.tender_in_flight(lane).is_some() {
+        if self.money_moves(lane) {
             return Err(Refused::Paying);
         }
         let device = self.vision_of(lane).ok_or(Refused::FaceUnavailable)?;
@@ -158,7 +158,7 @@ impl Turn<'_> {
             face.hint = None;
         }
         if let Some(member) = member
-            && self.tender_in_flight(lane).is_none()
+            && !self.money_moves(lane)
         {
             self.identify(lane, &member, IdentifiedBy::Face);
         }

@@ -1,6 +1,6 @@
 //! What people press on pages, and the answers they get.
 
-use crate::words::{Attempt, Language, LineNo, Money, Name, Role, StaffId, TenderId};
+use crate::words::{Attempt, Language, LineNo, Money, Name, Role, StaffId, TenderId, TransactionId};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
@@ -29,14 +29,19 @@ pub enum PageRequest {
         attempt: Attempt,
     },
     RemoveMember {},
+    /// All that is due, or `amount` of it.
     Pay {
         method: Method,
+        #[serde(default)]
+        amount: Option<Money>,
     },
     /// Back out of a payment that waits for a card or a code.
     CancelPayment {},
     /// Leave what waits for its weight.
     CancelWeighing {},
     CallHelp {},
+    /// Keep the basket under its code, to go on with it at another lane.
+    Suspend {},
     Speak {
         language: Language,
     },
@@ -71,15 +76,29 @@ pub enum StaffRequest {
         approved: bool,
     },
     /// The terminal could not say: a person looked at it.
+    /// Of a refund: whether the money was given back.
     ResolveTender {
         tender: TenderId,
         taken: bool,
         reason: String,
+        /// Where less moved than was asked for.
+        #[serde(default)]
+        amount: Option<Money>,
     },
-    /// Cash over the counter of a staffed lane; what the shopper hands over.
+    /// Cash over the counter of a staffed lane: what the shopper hands over for all that is due, or for `amount` of it.
     TakeCash {
         given: Money,
+        #[serde(default)]
+        amount: Option<Money>,
     },
+    /// Nothing is due either way, such as an even exchange.
+    Finish {},
+    /// Go on here with a basket that waits.
+    Resume {
+        transaction: TransactionId,
+    },
+    Shift(ShiftRequest),
+    Return(ReturnRequest),
     Reprint {},
     /// Another price for a line; how far below the price book depends on the role.
     OverridePrice {
@@ -93,7 +112,7 @@ pub enum StaffRequest {
         line: Option<LineNo>,
         text: String,
     },
-    /// As the shopper's, with a reason.
+    /// As the shopper's, with a reason, and also where something is paid: that is given back first.
     VoidTransaction {
         reason: String,
     },
@@ -102,8 +121,67 @@ pub enum StaffRequest {
         tare_g: u32,
     },
     EndHelp {},
-    /// Close the business day of the store; refused while a basket is open.
+    /// Close the business day of the store; refused while a basket or a shift is open.
     DayClose {},
+    /// The last closed day once more.
+    PrintDay {},
+}
+
+/// About the drawer of a staffed lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ShiftRequest {
+    Open {
+        float: Money,
+    },
+    PaidIn {
+        amount: Money,
+        reason: String,
+    },
+    PaidOut {
+        amount: Money,
+        reason: String,
+    },
+    /// To the safe.
+    Drop {
+        amount: Money,
+    },
+    /// Open the drawer without a sale.
+    NoSale {
+        reason: String,
+    },
+    /// Ends the shift with what the cashier counted; only the answer says what it should have been.
+    Close {
+        counted: Money,
+    },
+    PrintX {},
+    /// The last closed shift once more.
+    PrintZ {},
+}
+
+/// About goods brought back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ReturnRequest {
+    /// The sale of a receipt: its code, or its number such as `2-000123`.
+    Find { code: String },
+    /// So many of that line of the sale found.
+    Line { line: LineNo, quantity: u32 },
+    /// Without a receipt.
+    Goods {
+        code: String,
+        quantity: u32,
+        #[serde(default)]
+        weight_g: Option<u32>,
+        reason: String,
+    },
+    /// Give back what is owed: as it was paid, or in cash.
+    Refund {
+        #[serde(default)]
+        in_cash: bool,
+    },
+    /// Put the sale found away.
+    Leave {},
 }
 
 /// Who pressed on a staff page, as the page port checked it.
@@ -146,6 +224,18 @@ pub enum Refused {
     NeedsReason,
     TooLong,
     PersonalData,
+    BadAmount,
+    MoreThanDue,
+    StillDue,
+    CashOnly,
+    NoDrawer,
+    NoShift,
+    ShiftOpen,
+    NoSuchSale,
+    TooLate,
+    NoSuchGoods,
+    AlreadyReturned,
+    BasketFull,
 }
 
 impl Refused {
@@ -181,6 +271,21 @@ impl Refused {
             Self::PersonalData => {
                 ("请不要写电话、卡号等个人信息", "Please leave out telephone, card and other numbers of people")
             }
+            Self::BadAmount => ("金额不对", "That is no amount this can be done with"),
+            Self::MoreThanDue => ("刷卡和钱包不能超过应付金额", "Card and wallet cannot take more than is due"),
+            Self::StillDue => ("还有金额未结清", "There is still money due"),
+            Self::CashOnly => (
+                "网络和刷卡机都不可用，目前只能付现金，请到人工收银台",
+                "Only cash just now: network and card terminal are away. Please pay at a staffed lane",
+            ),
+            Self::NoDrawer => ("本台没有钱箱", "This lane has no cash drawer"),
+            Self::NoShift => ("请先开班", "Please open a shift first"),
+            Self::ShiftOpen => ("还有未交班的收银台", "A shift is still open"),
+            Self::NoSuchSale => ("没有找到这张小票的交易", "No sale of this box has that receipt"),
+            Self::TooLate => ("这笔交易已超过可退货的时间", "That sale is too long ago to take goods back"),
+            Self::NoSuchGoods => ("没有找到这件商品", "These goods are not on file"),
+            Self::AlreadyReturned => ("可退数量不足：已经退过了", "Not so many left: they were returned before"),
+            Self::BasketFull => ("购物篮已满", "The basket is full"),
             Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
         };
         Name { zh: zh.into(), en: en.into() }

@@ -1,20 +1,25 @@
 //! Draws the [`View`] from facts and live state.
 
 use crate::Store;
-use crate::basket::{Line, LineSaving, Transaction};
+use crate::basket::{Line, LineSaving, SaleLine, SaleTender, Transaction};
 use crate::catalog::Catalog;
 use crate::config::{LaneConfig, PriceRules};
 use crate::facts::Facts;
+use crate::handover::{Suspended, code_of};
 use crate::lane::receipt;
 use crate::member::IdentifiedBy;
 use crate::price;
+use crate::receipt::ReceiptTender;
+use crate::returns::Sold;
+use crate::shift::Shift;
 use crate::tender::{Tender, TenderState};
 use crate::turn::{LaneLive, Live};
 use crate::view::{
-    DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, PerContentView, Phase, ReceiptView,
-    SavingView, TenderKind, TenderView, View, WeighingView,
+    DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, PaidView, PerContentView, Phase,
+    ReceiptView, SavingView, ShiftView, SoldLineView, SoldView, SuspendedView, TenderKind, TenderView, View,
+    WeighingView,
 };
-use crate::words::{DeviceId, LaneId, Money, Name};
+use crate::words::{DeviceId, LaneId, Name};
 use alloc::vec::Vec;
 
 impl Store {
@@ -27,7 +32,10 @@ impl Store {
             price_book: catalog.price_book(),
             online: self.live.online,
             lanes: self.config.lanes.iter().map(|lane| self.lane_view(lane, catalog)).collect(),
-            day: self.facts.day,
+            day: self.facts.day.clone(),
+            last_day: self.facts.last_day.clone(),
+            suspended: self.facts.suspended.values().map(suspended_view).collect(),
+            training: self.config.till.training,
         }
     }
 
@@ -39,6 +47,7 @@ impl Store {
         let open = facts.and_then(|facts| facts.open.as_ref());
         let basket = open.unwrap_or(&nothing);
         let tender = unsettled(basket);
+        let shifts = facts.map(|facts| &facts.shifts);
         LaneView {
             lane: config.lane,
             kind: config.kind,
@@ -52,7 +61,15 @@ impl Store {
             total: basket.total(),
             taxes: price::taxes(basket.live_lines(), &self.config.price),
             paid: basket.paid(),
-            due: basket.due().max(Money::ZERO),
+            rounding: basket.rounding,
+            due: basket.due(),
+            tenders: paid_view(basket),
+            voiding: basket.voiding.is_some(),
+            cash_only: self.live.cash_only(&self.config, config.lane),
+            handed: live.handed.as_ref().map(code_of),
+            shift: shifts.and_then(|shifts| shifts.open.as_ref()).map(shift_view),
+            last_shift: shifts.and_then(|shifts| shifts.last.clone()),
+            found: live.found.as_ref().map(|sold| self.sold_view(sold)),
             member: member_view(basket, catalog),
             face: live.face.as_ref().map(|face| FaceView {
                 attempt: face.attempt,
@@ -64,12 +81,36 @@ impl Store {
                 unit_price: it.item.price,
                 tare_g: it.tare_g,
             }),
-            tender: tender_view(basket, tender, live),
+            tender: tender_view(tender, live),
             interventions: interventions(basket),
             help_since: facts.and_then(|facts| facts.help_since),
             notice: live.notice.clone(),
             receipt: self.receipt_view(config, catalog),
             devices: config.devices().map(|(kind, name)| device_view(&self.live, kind, name)).collect(),
+        }
+    }
+
+    fn sold_view(&self, sold: &Sold) -> SoldView {
+        let line = |line: &SaleLine| SoldLineView {
+            no: line.no,
+            name: line.name.clone(),
+            quantity: line.quantity,
+            weight_g: line.weight_g,
+            total: line.total,
+            left: line.quantity.saturating_sub(self.facts.back(&sold.sale.transaction, line.no).quantity),
+        };
+        let tender = |tender: &SaleTender| ReceiptTender {
+            kind: tender.kind.name(),
+            amount: tender.amount,
+            details: tender.details.clone(),
+        };
+        SoldView {
+            transaction: sold.sale.transaction.clone(),
+            lane: sold.lane,
+            receipt: sold.sale.receipt,
+            at: sold.at,
+            lines: sold.sale.lines.iter().filter(|line| !line.kind.is_negative()).map(line).collect(),
+            tenders: sold.sale.tenders.iter().map(tender).collect(),
         }
     }
 
@@ -99,10 +140,11 @@ fn phase(open: Option<&Transaction>, tender: Option<&Tender>, live: &LaneLive) -
         (_, Some(TenderState::Started | TenderState::Answered | TenderState::Approved | TenderState::Declined)) => {
             Phase::Paying
         }
-        (Some(_), None) if live.wants_wallet_code => Phase::Paying,
+        (Some(_), None) if live.wants_wallet_code.is_some() => Phase::Paying,
         (Some(_), None) if live.weighing.is_some() => Phase::Weighing,
         (Some(_), None) => Phase::Scanning,
         (None, None) if live.done => Phase::Done,
+        (None, None) if live.handed.is_some() => Phase::Handed,
         (None, None) => Phase::Idle,
     }
 }
@@ -111,6 +153,7 @@ fn line_view(line: &Line, rules: &PriceRules) -> LineView {
     let saving = |saving: &LineSaving| SavingView { name: saving.name.clone(), amount: saving.amount };
     LineView {
         no: line.no,
+        kind: line.kind,
         name: line.name.clone(),
         quantity: line.quantity,
         weight_g: line.weight_g,
@@ -136,17 +179,46 @@ fn member_view(basket: &Transaction, catalog: &dyn Catalog) -> Option<MemberView
     })
 }
 
-fn tender_view(basket: &Transaction, tender: Option<&Tender>, live: &LaneLive) -> Option<TenderView> {
+fn tender_view(tender: Option<&Tender>, live: &LaneLive) -> Option<TenderView> {
     if let Some(tender) = tender {
         return Some(TenderView {
             tender: Some(tender.id.clone()),
             kind: tender.kind,
             amount: tender.amount,
-            text: live.tender_text.clone(),
+            text: if tender.is_refund() { by_hand() } else { live.tender_text.clone() },
         });
     }
     let text = Name { zh: "请出示付款码".into(), en: "Please show your payment code to the scanner".into() };
-    live.wants_wallet_code.then(|| TenderView { tender: None, kind: TenderKind::Wallet, amount: basket.due(), text })
+    live.wants_wallet_code.map(|amount| TenderView { tender: None, kind: TenderKind::Wallet, amount, text })
+}
+
+fn by_hand() -> Name {
+    Name {
+        zh: "请用原付款方式办理退款，完成后在此确认".into(),
+        en: "Give this back the way it was paid, then confirm it here".into(),
+    }
+}
+
+fn paid_view(basket: &Transaction) -> Vec<PaidView> {
+    let stands = basket.tenders.iter().filter(|tender| tender.state == TenderState::Approved);
+    stands.map(|tender| PaidView { kind: tender.kind, amount: tender.amount }).collect()
+}
+
+fn suspended_view(waiting: &Suspended) -> SuspendedView {
+    let basket = &waiting.basket;
+    SuspendedView {
+        transaction: basket.id.clone(),
+        code: code_of(&basket.id),
+        lane: waiting.lane,
+        at: waiting.at,
+        pieces: basket.pieces(),
+        total: basket.total(),
+        member: basket.member.is_some(),
+    }
+}
+
+fn shift_view(shift: &Shift) -> ShiftView {
+    ShiftView { number: shift.number, staff: shift.staff.clone(), opened: shift.opened, totals: shift.totals.clone() }
 }
 
 fn interventions(basket: &Transaction) -> Vec<InterventionView> {

@@ -26,6 +26,54 @@ pub struct Receipt {
     pub member: Option<String>,
     /// Not the first print of this number.
     pub copy: bool,
+    pub kind: ReceiptKind,
+    /// Nothing was sold.
+    pub training: bool,
+    /// What coins that exist made of the total.
+    pub rounding: Money,
+    /// What a scanner reads to find this sale again.
+    pub code: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptKind {
+    #[default]
+    Sale,
+    Return,
+    /// Goods brought back and others taken.
+    Exchange,
+}
+
+/// Any other paper of the till: reports, cash movements, a suspended basket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slip {
+    pub store: Name,
+    pub lane: LaneId,
+    /// Tells the printer's confirmation whose it is.
+    pub id: TransactionId,
+    pub at: Utc,
+    pub utc_offset_min: i32,
+    pub language: Language,
+    pub title: Name,
+    pub rows: Vec<SlipRow>,
+    /// What a scanner reads.
+    pub code: Option<String>,
+    pub training: bool,
+    pub copy: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlipRow {
+    pub label: Name,
+    pub value: String,
+}
+
+impl SlipRow {
+    #[must_use]
+    pub fn of((zh, en): (&str, &str), value: String) -> Self {
+        Self { label: Name { zh: zh.into(), en: en.into() }, value }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,8 +28,10 @@ impl Turn<'_> {
         let Some(config) = self.config.lane(lane) else { return Vec::new() };
         let phase = phase_of(self.facts, self.live, lane);
         let trigger = match phase {
-            Phase::Idle | Phase::Scanning | Phase::Weighing | Phase::Done => Trigger::On,
-            Phase::Paying if self.live.lanes.get(&lane).is_some_and(|live| live.wants_wallet_code) => Trigger::On,
+            Phase::Idle | Phase::Scanning | Phase::Weighing | Phase::Done | Phase::Handed => Trigger::On,
+            Phase::Paying if self.live.lanes.get(&lane).is_some_and(|live| live.wants_wallet_code.is_some()) => {
+                Trigger::On
+            }
             Phase::Paying | Phase::InDoubt | Phase::Staff => Trigger::Off,
         };
         let scanners = config.scanners.iter().map(|scanner| (scanner.clone(), DeviceCommand::Trigger(trigger)));
@@ -46,7 +48,7 @@ impl Turn<'_> {
             return LaneLight::Attention;
         }
         match phase {
-            Phase::Idle => LaneLight::Free,
+            Phase::Idle | Phase::Handed => LaneLight::Free,
             Phase::Scanning | Phase::Weighing | Phase::Paying | Phase::InDoubt | Phase::Staff | Phase::Done => {
                 LaneLight::Busy
             }

@@ -1,11 +1,14 @@
 //! The store as a whole: starts, devices, datasets, business day.
 
+use crate::device::Document;
 use crate::event::Event;
 use crate::page::Refused;
-use crate::tender::TenderState;
+use crate::receipt::{Slip, SlipRow};
+use crate::totals::Totals;
 use crate::turn::Turn;
-use crate::view::TenderKind;
-use crate::words::{DeviceId, LaneId, Money, Name};
+use crate::words::{DeviceId, LaneId, Money, Name, Utc};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +41,13 @@ pub enum StoreEvent {
     },
     DayClosed {
         day: u64,
-        totals: DayTotals,
+        totals: Box<Totals>,
+        /// The same by lane, with the receipt numbers each gave out.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        lanes: BTreeMap<LaneId, Totals>,
+        /// Sum of all sales since the journal began.
+        #[serde(default, skip_serializing_if = "Money::is_zero")]
+        perpetual: Money,
     },
 }
 
@@ -47,26 +56,14 @@ const fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-/// The Z report as a fold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DayTotals {
-    pub sales: u64,
-    pub total: Money,
-    pub cash: Money,
-    pub card: Money,
-    pub wallet: Money,
-    pub members: u64,
-}
-
-impl DayTotals {
-    pub(crate) fn take(&mut self, kind: TenderKind, amount: Money) {
-        let sum = match kind {
-            TenderKind::Cash => &mut self.cash,
-            TenderKind::Card => &mut self.card,
-            TenderKind::Wallet => &mut self.wallet,
-        };
-        *sum = sum.plus(amount);
-    }
+/// The Z report of a business day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayReport {
+    pub day: u64,
+    pub closed: Utc,
+    pub totals: Totals,
+    pub lanes: BTreeMap<LaneId, Totals>,
+    pub perpetual: Money,
 }
 
 /// A device port says how it is.
@@ -101,6 +98,7 @@ impl Turn<'_> {
         for lane in self.facts.lane_ids() {
             self.doubt_tender_in_flight(lane, "restart");
             self.reprint_unconfirmed(lane);
+            self.touched(lane);
         }
     }
 
@@ -175,18 +173,49 @@ impl Turn<'_> {
         }
     }
 
-    pub(crate) fn day_close(&mut self) -> Result<(), Refused> {
+    /// Closes the day, printed at `lane`. Baskets that wait for somebody are given up first, and are part of it.
+    pub(crate) fn day_close(&mut self, lane: LaneId) -> Result<(), Refused> {
         if self.facts.lanes.values().any(|lane| lane.open.is_some()) {
             return Err(Refused::BasketOpen);
         }
-        let (day, totals) = (self.facts.day_number, self.facts.day);
-        self.record(None, Event::Store(StoreEvent::DayClosed { day, totals }));
+        if self.facts.lanes.values().any(|lane| lane.shifts.open.is_some()) {
+            return Err(Refused::ShiftOpen);
+        }
+        self.age_out();
+        let (day, perpetual) = (self.facts.day_number, self.facts.perpetual_total);
+        let totals = Box::new(self.facts.day.clone());
+        let lanes = self.facts.lanes.iter().map(|(lane, facts)| (*lane, facts.totals.clone())).collect();
+        self.record(None, Event::Store(StoreEvent::DayClosed { day, totals, lanes, perpetual }));
+        self.day_slip(lane, false)
+    }
+
+    pub(crate) fn print_day(&mut self, lane: LaneId) -> Result<(), Refused> {
+        self.day_slip(lane, true)
+    }
+
+    fn day_slip(&mut self, lane: LaneId, copy: bool) -> Result<(), Refused> {
+        let report = self.facts.last_day.clone().ok_or(Refused::NothingHere)?;
+        let currency = &self.config.currency;
+        let mut rows = report.totals.rows(currency);
+        for (lane, totals) in &report.lanes {
+            let (zh, en) = (alloc::format!("收银台 {lane}"), alloc::format!("Lane {lane}"));
+            rows.push(SlipRow::of((&zh, &en), alloc::format!("{} / {}", totals.sales, currency.show(totals.total))));
+            if let Some((first, last)) = totals.receipts {
+                rows.push(SlipRow::of(("小票号", "Receipts"), alloc::format!("{first} – {last}")));
+            }
+        }
+        rows.push(SlipRow::of(("累计总额", "Perpetual total"), currency.show(report.perpetual)));
+        let number = report.day.saturating_add(1);
+        let title =
+            Name { zh: alloc::format!("日结 Z 报表 · {number}"), en: alloc::format!("Z report, day {number}") };
+        let slip = self.slip(lane, &alloc::format!("day-{number}"), title, rows, None);
+        self.print(lane, Document::Slip(Slip { at: report.closed, copy, ..slip }), false);
         Ok(())
     }
 
     /// The tender of `lane` whose outcome is not final yet.
     pub(crate) fn tender_in_flight(&self, lane: LaneId) -> Option<&crate::tender::Tender> {
         let open = self.facts.lanes.get(&lane)?.open.as_ref()?;
-        open.tenders.iter().find(|tender| !matches!(tender.state, TenderState::Approved | TenderState::Declined))
+        open.tenders.iter().find(|tender| !tender.is_over())
     }
 }

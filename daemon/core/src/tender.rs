@@ -2,16 +2,21 @@
 //! the terminal's answer is on disk before it is acknowledged, and after a restart or a silence there is a query, never a charge.
 //!
 //! `Started → CardAnswered → Approved | Declined`, and from any point before the end `InDoubt → (queried) → Approved | Declined | HandedToStaff`.
+//!
+//! A tender of a negative amount is money on its way to the shopper: cash leaves the drawer, anything else a person gives back.
+
+mod doubt;
+mod plan;
+mod refund;
+mod terminal;
+
+pub(crate) use doubt::Verdict;
 
 use crate::basket::Transaction;
-use crate::device::{CardOutcome, CardSlip, DeviceCommand, LastPayment, TerminalCommand, TerminalEvent};
-use crate::event::Event;
-use crate::page::{Method, Refused};
-use crate::scan::WalletProvider;
+use crate::device::{CardOutcome, CardSlip, DeviceCommand, TerminalCommand};
 use crate::turn::{Effect, Turn};
 use crate::view::TenderKind;
-use crate::wire::{Question, WalletOutcome};
-use crate::words::{DeviceId, LaneId, Money, Name, Private, StaffId, TenderId};
+use crate::words::{DeviceId, LaneId, Money, StaffId, TenderId, TransactionId};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +31,8 @@ pub const CARD_END_MS: u64 = 30_000;
 pub const QUERY_AGAIN_MS: u64 = 10_000;
 /// In doubt this long, a person is called; the questions go on.
 pub const STAFF_AFTER_MS: u64 = 60_000;
+/// Payments one refund can be spread over.
+pub(crate) const REFUNDS_MAX: usize = 64;
 /// The name under which a terminal is asked what it did before we knew it.
 pub const BASELINE: &str = "baseline";
 
@@ -36,8 +43,12 @@ pub enum TenderEvent {
     Started {
         tender: TenderId,
         kind: TenderKind,
+        /// Negative: to the shopper.
         amount: Money,
         device: Option<DeviceId>,
+        /// Gives back that payment, or a part of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<TenderId>,
     },
     /// The terminal's answer; only after this is durable is it acknowledged to the terminal.
     CardAnswered {
@@ -50,6 +61,13 @@ pub enum TenderEvent {
         tender: TenderId,
         amount: Money,
         reference: String,
+        /// Cash the shopper handed over; what is above the amount went back as change.
+        #[serde(default, skip_serializing_if = "Money::is_zero")]
+        given: Money,
+    },
+    /// What is left is paid in coins that exist: the difference stands on the receipt as its own line.
+    Rounded {
+        amount: Money,
     },
     Declined {
         tender: TenderId,
@@ -68,6 +86,9 @@ pub enum TenderEvent {
         taken: bool,
         staff: StaffId,
         reason: String,
+        /// Where less moved than was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<Money>,
     },
     /// Trace number of the terminal's last payment before any of ours; 0: none.
     TerminalSeen {
@@ -102,6 +123,33 @@ pub struct Tender {
     pub state: TenderState,
     pub slip: Option<CardSlip>,
     pub reference: String,
+    pub given: Money,
+    pub of: Option<TenderId>,
+}
+
+impl Tender {
+    /// What the shopper got back of the cash handed over.
+    #[must_use]
+    pub fn change(&self) -> Money {
+        self.given.minus(self.amount).max(Money::ZERO)
+    }
+
+    #[must_use]
+    pub const fn is_refund(&self) -> bool {
+        self.amount.0 < 0
+    }
+
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.state, TenderState::Approved | TenderState::Declined)
+    }
+}
+
+impl TenderId {
+    /// The transaction it was made for.
+    #[must_use]
+    pub fn transaction(&self) -> TransactionId {
+        TransactionId(self.0.rsplit_once('.').map_or("", |(transaction, _)| transaction).into())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +165,10 @@ pub enum TenderState {
 
 impl Transaction {
     pub(crate) fn apply_tender(&mut self, event: &TenderEvent) {
-        if let TenderEvent::Started { tender, kind, amount, device } = event {
+        if let TenderEvent::Rounded { amount } = event {
+            self.rounding = *amount;
+        }
+        if let TenderEvent::Started { tender, kind, amount, device, of } = event {
             self.tenders.push(Tender {
                 id: tender.clone(),
                 kind: *kind,
@@ -126,6 +177,8 @@ impl Transaction {
                 state: TenderState::Started,
                 slip: None,
                 reference: String::new(),
+                given: Money::ZERO,
+                of: of.clone(),
             });
             return;
         }
@@ -136,14 +189,21 @@ impl Transaction {
             return;
         };
         tender.state = state;
+        // What could not be given back is still paid: the sale goes on.
+        if state == TenderState::Declined && tender.is_refund() {
+            self.voiding = None;
+        }
         match event {
             TenderEvent::CardAnswered { outcome: CardOutcome::Approved(slip), .. } => tender.slip = Some(slip.clone()),
-            TenderEvent::Approved { amount, reference, .. } => {
+            TenderEvent::Approved { amount, reference, given, .. } => {
                 tender.amount = *amount;
+                tender.given = *given;
                 tender.reference.clone_from(reference);
             }
+            TenderEvent::Resolved { taken: true, amount: Some(amount), .. } => tender.amount = *amount,
             TenderEvent::CardAnswered { .. }
             | TenderEvent::Started { .. }
+            | TenderEvent::Rounded { .. }
             | TenderEvent::Declined { .. }
             | TenderEvent::InDoubt { .. }
             | TenderEvent::HandedToStaff { .. }
@@ -157,7 +217,7 @@ impl TenderEvent {
     /// Which tender this moves, and to what.
     const fn outcome(&self) -> Option<(&TenderId, TenderState)> {
         match self {
-            Self::Started { .. } | Self::TerminalSeen { .. } => None,
+            Self::Started { .. } | Self::Rounded { .. } | Self::TerminalSeen { .. } => None,
             Self::CardAnswered { tender, .. } => Some((tender, TenderState::Answered)),
             Self::Approved { tender, .. } | Self::Resolved { tender, taken: true, .. } => {
                 Some((tender, TenderState::Approved))
@@ -171,417 +231,7 @@ impl TenderEvent {
     }
 }
 
-/// Paying, as pages and devices drive it.
 impl Turn<'_> {
-    pub(crate) fn pay(&mut self, lane: LaneId, method: Method, staffed: bool) -> Result<(), Refused> {
-        if let Some(tender) = self.tender_in_flight(lane) {
-            let doubt = matches!(tender.state, TenderState::InDoubt | TenderState::Staff);
-            return Err(if doubt { Refused::InDoubt } else { Refused::Paying });
-        }
-        let open = self.open(lane).ok_or(Refused::NothingToPay)?;
-        if open.interventions.iter().any(|asked| asked.answer.is_none()) {
-            return Err(Refused::Intervention);
-        }
-        let due = open.due();
-        if due <= Money::ZERO || open.pieces() == 0 {
-            return Err(Refused::NothingToPay);
-        }
-        match method {
-            Method::Card => self.pay_card(lane, due),
-            Method::Wallet if !self.live.online => Err(Refused::HqOffline),
-            Method::Wallet => {
-                self.live.lane(lane).wants_wallet_code = true;
-                Ok(())
-            }
-            Method::Cash { .. } if !staffed => Err(Refused::CashNeedsStaff),
-            Method::Cash { given } if given < due => Err(Refused::NotEnough),
-            Method::Cash { given } => {
-                self.pay_cash(lane, due, given);
-                Ok(())
-            }
-        }
-    }
-
-    fn pay_card(&mut self, lane: LaneId, due: Money) -> Result<(), Refused> {
-        let device = self.config.lane(lane).and_then(|lane| lane.terminal.clone()).ok_or(Refused::NoTerminal)?;
-        if !self.live.device(&device).up || self.terminal_is_busy(&device) {
-            return Err(Refused::TerminalDown);
-        }
-        self.live.lane(lane).wants_wallet_code = false;
-        let tender = self.start_tender(lane, TenderKind::Card, due, Some(device.clone()));
-        self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(CARD_ANSWER_MS));
-        self.terminal(device, TerminalCommand::Authorise { tender, amount: due });
-        Ok(())
-    }
-
-    /// A terminal shared by lanes answers for its last payment only: while one tender on it is open, no other may become that.
-    fn terminal_is_busy(&self, device: &DeviceId) -> bool {
-        let lanes = self.facts.lane_ids().into_iter();
-        lanes.filter_map(|lane| self.tender_in_flight(lane)).any(|tender| tender.device.as_ref() == Some(device))
-    }
-
-    fn pay_cash(&mut self, lane: LaneId, due: Money, given: Money) {
-        self.live.lane(lane).wants_wallet_code = false;
-        let tender = self.start_tender(lane, TenderKind::Cash, due, None);
-        self.approve(lane, &tender, due, String::new());
-        self.complete_if_paid(lane, given.minus(due));
-    }
-
-    /// A wallet code was scanned while one was wanted.
-    pub(crate) fn pay_wallet(&mut self, lane: LaneId, provider: WalletProvider, code: Private<String>) {
-        self.live.lane(lane).wants_wallet_code = false;
-        let Some(due) = self.open(lane).map(Transaction::due) else {
-            return;
-        };
-        let amount = due;
-        let tender = self.start_tender(lane, TenderKind::Wallet, amount, None);
-        self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(WALLET_ANSWER_MS));
-        let currency = self.config.currency.code.clone();
-        self.out.effects.push(Effect::Ask {
-            wait_ms: 30_000,
-            what: Question::AuthoriseWallet { tender, amount, currency, provider, code },
-        });
-    }
-
-    /// Gives up waiting for a card or a code. The terminal still answers; that answer decides.
-    pub(crate) fn cancel_payment(&mut self, lane: LaneId) -> Result<(), Refused> {
-        if core::mem::take(&mut self.live.lane(lane).wants_wallet_code) {
-            return Ok(());
-        }
-        let tender = self.tender_in_flight(lane).ok_or(Refused::NothingHere)?;
-        let (TenderState::Started, Some(device)) = (tender.state, tender.device.clone()) else {
-            return Err(Refused::Paying);
-        };
-        let tender = tender.id.clone();
-        self.terminal(device, TerminalCommand::Abort { tender });
-        Ok(())
-    }
-
-    /// A person looked at the terminal and says what happened.
-    pub(crate) fn resolve_tender(
-        &mut self,
-        lane: LaneId,
-        tender: TenderId,
-        taken: bool,
-        staff: StaffId,
-        reason: String,
-    ) -> Result<(), Refused> {
-        let state = self.tender(lane, &tender).ok_or(Refused::NothingHere)?.state;
-        if !matches!(state, TenderState::InDoubt | TenderState::Staff) {
-            return Err(Refused::NothingHere);
-        }
-        self.record(Some(lane), Event::Tender(TenderEvent::Resolved { tender, taken, staff, reason }));
-        self.end_tender(lane);
-        self.complete_if_paid(lane, Money::ZERO);
-        Ok(())
-    }
-
-    fn start_tender(&mut self, lane: LaneId, kind: TenderKind, amount: Money, device: Option<DeviceId>) -> TenderId {
-        let (id, count) = self.open(lane).map_or((String::new(), 0), |open| (open.id.0.clone(), open.tenders.len()));
-        let tender = TenderId(alloc::format!("{id}.{}", count.saturating_add(1)));
-        self.record(Some(lane), Event::Tender(TenderEvent::Started { tender: tender.clone(), kind, amount, device }));
-        self.live.lane(lane).tender_text = match kind {
-            TenderKind::Card => {
-                Name { zh: "请按刷卡机提示操作".into(), en: "Please follow the card terminal".into() }
-            }
-            TenderKind::Cash | TenderKind::Wallet => {
-                Name { zh: "正在确认付款".into(), en: "Confirming the payment".into() }
-            }
-        };
-        tender
-    }
-
-    fn approve(&mut self, lane: LaneId, tender: &TenderId, amount: Money, reference: String) {
-        self.record(Some(lane), Event::Tender(TenderEvent::Approved { tender: tender.clone(), amount, reference }));
-        self.end_tender(lane);
-    }
-
-    fn decline(&mut self, lane: LaneId, tender: &TenderId, reason: DeclineReason) {
-        let text = match &reason {
-            DeclineReason::Terminal { .. } => ("没有刷卡成功，未扣款", "The card was not charged"),
-            DeclineReason::Provider { .. } => ("钱包付款未成功，未扣款", "The wallet was not charged"),
-            DeclineReason::NotTaken | DeclineReason::TakenBack => {
-                ("已确认：没有扣款，请重新付款", "Checked: nothing was charged, please pay again")
-            }
-        };
-        self.record(Some(lane), Event::Tender(TenderEvent::Declined { tender: tender.clone(), reason }));
-        self.end_tender(lane);
-        self.notice(lane, false, text);
-    }
-
-    fn end_tender(&mut self, lane: LaneId) {
-        let live = self.live.lane(lane);
-        live.tender_due = None;
-        live.query_due = None;
-        live.staff_due = None;
-        live.tender_text = Name::default();
-    }
-}
-
-/// What the terminal says.
-impl Turn<'_> {
-    pub(crate) fn terminal_event(&mut self, device: &DeviceId, event: TerminalEvent) {
-        let (TerminalEvent::Progress { tender, .. }
-        | TerminalEvent::Answered { tender, .. }
-        | TerminalEvent::Finished { tender }
-        | TerminalEvent::Last { tender, .. }) = &event;
-        let tender = tender.clone();
-        if tender.0 == BASELINE {
-            return self.baseline(device, event);
-        }
-        let Some(lane) = self.lane_of_tender(&tender) else {
-            return;
-        };
-        match event {
-            TerminalEvent::Progress { text, .. } => self.live.lane(lane).tender_text = text,
-            TerminalEvent::Answered { outcome, .. } => self.card_answered(lane, device, &tender, outcome),
-            TerminalEvent::Finished { .. } => self.card_finished(lane, &tender),
-            TerminalEvent::Last { last, .. } => self.last_payment(lane, device, &tender, last),
-        }
-    }
-
-    fn card_answered(&mut self, lane: LaneId, device: &DeviceId, tender: &TenderId, outcome: CardOutcome) {
-        let Some(state) = self.tender(lane, tender).map(|tender| tender.state) else {
-            return;
-        };
-        if state == TenderState::Declined && matches!(outcome, CardOutcome::Approved(_)) {
-            // Too late: unacknowledged, the terminal takes the money back itself.
-            return;
-        }
-        if state != TenderState::Approved {
-            let answered =
-                TenderEvent::CardAnswered { tender: tender.clone(), device: device.clone(), outcome: outcome.clone() };
-            self.record(Some(lane), Event::Tender(answered));
-            self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(CARD_END_MS));
-        }
-        self.terminal(device.clone(), TerminalCommand::Acknowledge { tender: tender.clone() });
-        if let CardOutcome::Declined { code } = outcome
-            && state != TenderState::Approved
-        {
-            self.decline(lane, tender, DeclineReason::Terminal { code });
-        }
-    }
-
-    /// The exchange ended after our acknowledgement: what was answered stands.
-    fn card_finished(&mut self, lane: LaneId, tender: &TenderId) {
-        let Some(found) = self.tender(lane, tender) else {
-            return;
-        };
-        match (found.state, found.slip.clone()) {
-            (TenderState::Answered, Some(slip)) => self.card_stands(lane, tender, &slip),
-            // Ended without ever stating a result (seen on Ingenico Move/5000): ask.
-            (TenderState::Started, _) => self.doubt(lane, "the terminal ended without a result"),
-            (
-                TenderState::Answered
-                | TenderState::InDoubt
-                | TenderState::Staff
-                | TenderState::Approved
-                | TenderState::Declined,
-                _,
-            ) => {}
-        }
-    }
-
-    fn card_stands(&mut self, lane: LaneId, tender: &TenderId, slip: &CardSlip) {
-        let asked = self.tender(lane, tender).map_or(Money::ZERO, |tender| tender.amount);
-        if slip.amount > asked || slip.amount <= Money::ZERO {
-            return self.hand_to_staff(lane);
-        }
-        self.approve(lane, tender, slip.amount, alloc::format!("{}/{}", slip.terminal, slip.trace));
-        self.complete_if_paid(lane, Money::ZERO);
-    }
-
-    /// What the terminal remembers decides what became of a tender in doubt.
-    fn last_payment(&mut self, lane: LaneId, device: &DeviceId, tender: &TenderId, last: LastPayment) {
-        let known = self.facts.terminals.get(device).copied();
-        let Some(found) = self.tender(lane, tender) else {
-            return;
-        };
-        if !matches!(found.state, TenderState::InDoubt | TenderState::Staff) {
-            return;
-        }
-        let (asked, ours) = (found.amount, found.slip.as_ref().map(|slip| slip.trace));
-        match (last, ours, known) {
-            // It answered us before, and that very payment is its last: it stands.
-            (LastPayment::Approved(slip), Some(trace), _) if slip.trace == trace && slip.amount == asked => {
-                self.card_stands(lane, tender, &slip);
-            }
-            (LastPayment::Approved(_) | LastPayment::Nothing, Some(_), _) => {
-                self.decline(lane, tender, DeclineReason::TakenBack)
-            }
-            // It never answered us, and its last payment is newer than any we know and of our amount: it is ours.
-            (LastPayment::Approved(slip), None, Some(before)) if slip.trace != before && slip.amount == asked => {
-                let answered = CardOutcome::Approved(slip.clone());
-                let event =
-                    TenderEvent::CardAnswered { tender: tender.clone(), device: device.clone(), outcome: answered };
-                self.record(Some(lane), Event::Tender(event));
-                self.card_stands(lane, tender, &slip);
-            }
-            (LastPayment::Approved(slip), None, Some(before)) if slip.trace == before => {
-                self.decline(lane, tender, DeclineReason::NotTaken);
-            }
-            (LastPayment::Nothing, None, _) => self.decline(lane, tender, DeclineReason::NotTaken),
-            (LastPayment::Approved(_) | LastPayment::Unknown, _, _) => self.hand_to_staff(lane),
-        }
-    }
-
-    /// Learns what the terminal did before us, so that a later doubt can tell old from new.
-    fn baseline(&mut self, device: &DeviceId, event: TerminalEvent) {
-        let trace = match event {
-            TerminalEvent::Last { last: LastPayment::Approved(slip), .. } => slip.trace,
-            TerminalEvent::Last { last: LastPayment::Nothing, .. } => 0,
-            TerminalEvent::Last { last: LastPayment::Unknown, .. }
-            | TerminalEvent::Progress { .. }
-            | TerminalEvent::Answered { .. }
-            | TerminalEvent::Finished { .. } => return,
-        };
-        if self.facts.terminals.contains_key(device) {
-            return;
-        }
-        let lane = self.config.lanes_of(device).first().copied();
-        self.record(lane, Event::Tender(TenderEvent::TerminalSeen { device: device.clone(), trace }));
-    }
-
-    pub(crate) fn terminal_up(&mut self, device: &DeviceId) {
-        if !self.config.lanes.iter().any(|lane| lane.terminal.as_ref() == Some(device)) {
-            return;
-        }
-        let mut asked = false;
-        for lane in self.config.lanes_of(device) {
-            asked |= self.query(lane);
-        }
-        if !asked && !self.facts.terminals.contains_key(device) {
-            self.terminal(device.clone(), TerminalCommand::Query { tender: TenderId(BASELINE.into()) });
-        }
-    }
-
-    pub(crate) fn terminal_down(&mut self, lane: LaneId, device: &DeviceId) {
-        if self.tender_in_flight(lane).and_then(|tender| tender.device.as_ref()) == Some(device) {
-            self.doubt_tender_in_flight(lane, "the terminal is gone");
-        }
-    }
-}
-
-/// Doubt: asked about until the answer is certain.
-impl Turn<'_> {
-    pub(crate) fn doubt_tender_in_flight(&mut self, lane: LaneId, reason: &str) {
-        let Some(tender) = self.tender_in_flight(lane) else {
-            return;
-        };
-        if matches!(tender.state, TenderState::Started | TenderState::Answered) {
-            return self.doubt(lane, reason);
-        }
-        let mono = self.now.mono;
-        let live = self.live.lane(lane);
-        live.query_due = Some(mono.plus_ms(QUERY_AGAIN_MS));
-        live.staff_due = Some(mono.plus_ms(STAFF_AFTER_MS));
-    }
-
-    fn doubt(&mut self, lane: LaneId, reason: &str) {
-        let Some(tender) = self.tender_in_flight(lane).map(|tender| tender.id.clone()) else {
-            return;
-        };
-        self.record(Some(lane), Event::Tender(TenderEvent::InDoubt { tender, reason: reason.into() }));
-        let live = self.live.lane(lane);
-        live.tender_due = None;
-        live.staff_due = Some(self.now.mono.plus_ms(STAFF_AFTER_MS));
-        self.query(lane);
-    }
-
-    /// Asks what became of the tender in doubt; says whether a terminal was asked.
-    fn query(&mut self, lane: LaneId) -> bool {
-        let Some(tender) = self.tender_in_flight(lane) else {
-            return false;
-        };
-        if !matches!(tender.state, TenderState::InDoubt | TenderState::Staff) && tender.kind != TenderKind::Wallet {
-            return false;
-        }
-        let (id, device) = (tender.id.clone(), tender.device.clone());
-        self.live.lane(lane).query_due = Some(self.now.mono.plus_ms(QUERY_AGAIN_MS));
-        match device {
-            Some(device) if self.live.device(&device).up => {
-                self.terminal(device, TerminalCommand::Query { tender: id });
-                true
-            }
-            Some(_) => false,
-            None => {
-                if self.live.online {
-                    self.out.effects.push(Effect::Ask { wait_ms: 5_000, what: Question::QueryWallet { tender: id } });
-                }
-                false
-            }
-        }
-    }
-
-    pub(crate) fn query_wallets(&mut self) {
-        for lane in self.facts.lane_ids() {
-            if self.tender_in_flight(lane).is_some_and(|tender| tender.kind == TenderKind::Wallet) {
-                self.query(lane);
-            }
-        }
-    }
-
-    pub(crate) fn wallet_answer(&mut self, tender: &TenderId, outcome: WalletOutcome) {
-        let Some(lane) = self.lane_of_tender(tender) else {
-            return;
-        };
-        let Some(found) = self.tender(lane, tender) else {
-            return;
-        };
-        if matches!(found.state, TenderState::Approved | TenderState::Declined) {
-            return;
-        }
-        let asked = found.amount;
-        match outcome {
-            WalletOutcome::Approved { amount, reference } if amount == asked => {
-                self.approve(lane, tender, amount, reference);
-                self.complete_if_paid(lane, Money::ZERO);
-            }
-            WalletOutcome::Approved { .. } => self.hand_to_staff(lane),
-            WalletOutcome::Declined { reason } => self.decline(lane, tender, DeclineReason::Provider { reason }),
-            WalletOutcome::NotFound => self.decline(lane, tender, DeclineReason::NotTaken),
-            WalletOutcome::Pending => {
-                let mono = self.now.mono;
-                let started = found.state == TenderState::Started;
-                let live = self.live.lane(lane);
-                live.query_due = Some(mono.plus_ms(WALLET_ANSWER_MS));
-                live.tender_due = started.then(|| mono.plus_ms(WALLET_PENDING_MS));
-                live.tender_text =
-                    Name { zh: "请在手机上输入支付密码".into(), en: "Please confirm on your phone".into() };
-            }
-        }
-    }
-
-    fn hand_to_staff(&mut self, lane: LaneId) {
-        let Some(tender) = self.tender_in_flight(lane) else {
-            return;
-        };
-        if tender.state == TenderState::Staff {
-            return;
-        }
-        let tender = tender.id.clone();
-        self.live.lane(lane).staff_due = None;
-        self.record(Some(lane), Event::Tender(TenderEvent::HandedToStaff { tender }));
-    }
-
-    /// The deadlines of `lane`'s tender that have come.
-    pub(crate) fn tender_tick(&mut self, lane: LaneId) {
-        let now = self.now.mono;
-        let live = self.live.lane(lane);
-        if live.tender_due.is_some_and(|at| at <= now) {
-            live.tender_due = None;
-            self.doubt(lane, "no answer in time");
-        }
-        if self.live.lane(lane).staff_due.is_some_and(|at| at <= now) {
-            self.live.lane(lane).staff_due = None;
-            self.hand_to_staff(lane);
-        }
-        if self.live.lane(lane).query_due.is_some_and(|at| at <= now) {
-            self.live.lane(lane).query_due = None;
-            self.query(lane);
-        }
-    }
-
     fn tender(&self, lane: LaneId, id: &TenderId) -> Option<&Tender> {
         self.open(lane)?.tenders.iter().find(|tender| tender.id == *id)
     }

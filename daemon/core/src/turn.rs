@@ -7,12 +7,14 @@ use crate::device::{DeviceEvent, FaceHint};
 use crate::event::{Event, Record};
 use crate::facts::Facts;
 use crate::page::{Attendant, PageRequest, Refused, StaffRequest};
+use crate::returns::Sold;
 use crate::scan::{Code, Refusal, classify};
 use crate::store::{HqInput, PortStatus};
+use crate::tender::Verdict;
 use crate::view::{FaceEnd, Notice};
 use crate::weigh::Weighing;
 use crate::wire::Question;
-use crate::words::{Attempt, DeviceId, LaneId, Language, Mono, Name, Now, RequestId, Role, Utc};
+use crate::words::{Attempt, DeviceId, LaneId, Language, Money, Mono, Name, Now, RequestId, Role, TransactionId, Utc};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -80,7 +82,13 @@ pub(crate) struct LaneLive {
     pub(crate) language: Language,
     /// The thank-you screen.
     pub(crate) done: bool,
-    pub(crate) wants_wallet_code: bool,
+    /// A wallet code is waited for, to pay so much.
+    pub(crate) wants_wallet_code: Option<Money>,
+    /// The basket that left for another lane: its code stays on the page until the next shopper.
+    pub(crate) handed: Option<TransactionId>,
+    /// The sale goods are brought back from.
+    pub(crate) found: Option<Sold>,
+    pub(crate) idle_due: Option<Mono>,
     pub(crate) weighing: Option<Weighing>,
     pub(crate) weigh_again: Option<(DeviceId, Mono)>,
     pub(crate) face: Option<FaceLive>,
@@ -105,6 +113,13 @@ impl Live {
         self.lanes.entry(lane).or_default()
     }
 
+    /// Neither terminal nor network: nothing but cash can pay at `lane`.
+    pub(crate) fn cash_only(&self, config: &StoreConfig, lane: LaneId) -> bool {
+        let terminal = config.lane(lane).and_then(|lane| lane.terminal.as_ref());
+        let card = terminal.is_some_and(|device| self.devices.get(device).is_some_and(|device| device.up));
+        !card && !self.online && !config.till.training
+    }
+
     pub(crate) fn device(&mut self, device: &DeviceId) -> &mut DeviceLive {
         self.devices.entry(device.clone()).or_default()
     }
@@ -127,6 +142,7 @@ impl LaneLive {
             (self.staff_due, "a payment to hand to staff"),
             (face, "a face"),
             (weighing, "a weight"),
+            (self.idle_due, "a basket left behind"),
         ]
         .into_iter()
         .filter_map(|(at, why)| at.map(|at| (at, why)))
@@ -150,6 +166,7 @@ impl Turn<'_> {
             Input::Port { device, status } => self.port(device, status),
             Input::Page { lane, request, what } => {
                 let result = self.page(lane, what);
+                self.touched(lane);
                 self.out.effects.push(Effect::Reply { request, result });
             }
             Input::Hq(input) => self.hq(input),
@@ -190,6 +207,7 @@ impl Turn<'_> {
             DeviceEvent::Scan(scan) => {
                 if let Some(lane) = self.config.lanes_of(device).first().copied() {
                     self.scan(lane, &scan);
+                    self.touched(lane);
                 }
             }
             DeviceEvent::Weight(weight) => self.weight(device, weight),
@@ -201,12 +219,13 @@ impl Turn<'_> {
     }
 
     fn scan(&mut self, lane: LaneId, scan: &crate::device::Scan) {
-        let paying = self.live.lane(lane).wants_wallet_code;
+        let paying = self.live.lane(lane).wants_wallet_code.is_some();
         match classify(scan, &self.config.scan, paying) {
             Code::Item(code) => self.item(lane, &code),
             Code::Member(code) => self.member_code(lane, &code),
             // To be taken one by one by those who own them.
-            Code::Coupon(_) | Code::Staff(_) | Code::Receipt(_) | Code::ExitPass(_) | Code::Order(_) => {
+            Code::Receipt(transaction) => self.receipt_code(lane, transaction.as_str().into()),
+            Code::Coupon(_) | Code::Staff(_) | Code::ExitPass(_) | Code::Order(_) => {
                 self.refuse_line(lane, LineRefusal::NotTaken, None);
             }
             Code::Gs1(_) => self.refuse_line(lane, LineRefusal::Code(Refusal::NotGoods), None),
@@ -226,11 +245,11 @@ impl Turn<'_> {
             }
             PageRequest::SetQuantity { line, quantity } => self.set_quantity(lane, line, quantity),
             PageRequest::VoidLine { line } => self.void_line(lane, line),
-            PageRequest::VoidTransaction {} => self.void_transaction(lane, None),
+            PageRequest::VoidTransaction {} => self.void_transaction(lane),
             PageRequest::Recognise { consent } => self.recognise(lane, consent),
             PageRequest::CancelRecognise { attempt } => self.cancel_recognise(lane, attempt),
             PageRequest::RemoveMember {} => self.remove_member(lane),
-            PageRequest::Pay { method } => self.pay(lane, method, false),
+            PageRequest::Pay { method, amount } => self.pay(lane, method, amount, false),
             PageRequest::CancelPayment {} => self.cancel_payment(lane),
             PageRequest::CancelWeighing {} => {
                 self.live.lane(lane).weighing.take().map(drop).ok_or(Refused::NothingHere)
@@ -239,12 +258,15 @@ impl Turn<'_> {
                 self.call_help(lane);
                 Ok(())
             }
+            PageRequest::Suspend {} => self.suspend(lane, None),
             PageRequest::Speak { language } => {
                 self.live.lane(lane).language = language;
                 Ok(())
             }
             PageRequest::Next {} => {
-                self.live.lane(lane).done = false;
+                let live = self.live.lane(lane);
+                live.done = false;
+                live.handed = None;
                 Ok(())
             }
             PageRequest::Staff { staff, role, request } => self.staff(lane, Attendant { staff, role }, request),
@@ -254,13 +276,17 @@ impl Turn<'_> {
     fn staff(&mut self, lane: LaneId, by: Attendant, request: StaffRequest) -> Result<(), Refused> {
         match request {
             StaffRequest::Answer { intervention, approved } => self.answer(lane, intervention, approved, by.staff),
-            StaffRequest::ResolveTender { tender, taken, reason } => {
-                self.resolve_tender(lane, tender, taken, by.staff, reason)
+            StaffRequest::ResolveTender { tender, taken, reason, amount } => {
+                self.resolve_tender(lane, tender, Verdict { taken, amount, reason }, by.staff)
             }
-            StaffRequest::TakeCash { given } => {
+            StaffRequest::TakeCash { given, amount } => {
                 let staffed = self.config.lane(lane).is_some_and(|lane| lane.kind == crate::view::LaneKind::Staffed);
-                self.pay(lane, crate::page::Method::Cash { given }, staffed)
+                self.pay(lane, crate::page::Method::Cash { given }, amount, staffed)
             }
+            StaffRequest::Finish {} => self.finish_even(lane),
+            StaffRequest::Resume { transaction } => self.resume(lane, transaction, Some(by.staff)),
+            StaffRequest::Shift(request) => self.shift(lane, by, request),
+            StaffRequest::Return(request) => self.returns(lane, by, request),
             StaffRequest::Reprint {} => {
                 self.facts.lane(lane).last_sale.as_ref().ok_or(Refused::NothingHere)?;
                 self.print_last(lane, true, false);
@@ -273,7 +299,8 @@ impl Turn<'_> {
             StaffRequest::VoidTransaction { reason } => self.void_by_staff(lane, by, &reason),
             StaffRequest::SetTare { tare_g } => self.set_tare(lane, tare_g),
             StaffRequest::EndHelp {} => self.end_help(lane, by.staff),
-            StaffRequest::DayClose {} => by.at_least(Role::Supervisor).and_then(|()| self.day_close()),
+            StaffRequest::DayClose {} => by.at_least(Role::Supervisor).and_then(|()| self.day_close(lane)),
+            StaffRequest::PrintDay {} => self.print_day(lane),
         }
     }
 
@@ -283,6 +310,7 @@ impl Turn<'_> {
             self.tender_tick(lane);
             self.face_tick(lane);
             self.weigh_tick(lane);
+            self.idle_tick(lane);
         }
     }
 }

@@ -1,10 +1,16 @@
 //! The picture others may read: pages, command line, metrics. Derived, never stored, holds no member's name unmasked.
 
+use crate::basket::LineKind;
 use crate::catalog::Content;
 use crate::device::{FaceHint, FaceOutcome};
-use crate::receipt::{Currency, Receipt, TaxLine};
-use crate::store::DayTotals;
-use crate::words::{Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, TenderId, TransactionId, Utc};
+use crate::receipt::{Currency, Receipt, ReceiptTender, TaxLine};
+use crate::shift::ShiftReport;
+use crate::store::DayReport;
+use crate::totals::Totals;
+use crate::words::{
+    Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, ReceiptNo, StaffId, TenderId, TransactionId,
+    Utc,
+};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -18,7 +24,57 @@ pub struct View {
     pub online: bool,
     pub lanes: Vec<LaneView>,
     /// The business day so far.
-    pub day: DayTotals,
+    pub day: Totals,
+    /// The day closed last.
+    pub last_day: Option<DayReport>,
+    /// Baskets that wait for a lane.
+    pub suspended: Vec<SuspendedView>,
+    /// Nothing here is a sale.
+    pub training: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspendedView {
+    pub transaction: TransactionId,
+    /// What calls it at a scanner.
+    pub code: String,
+    pub lane: LaneId,
+    pub at: Utc,
+    pub pieces: u32,
+    pub total: Money,
+    pub member: bool,
+}
+
+/// The shift at a lane. What its drawer must hold is not in it: the cashier counts first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShiftView {
+    pub number: u64,
+    pub staff: StaffId,
+    pub opened: Utc,
+    pub totals: Totals,
+}
+
+/// The sale goods are brought back from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoldView {
+    pub transaction: TransactionId,
+    pub lane: LaneId,
+    pub receipt: ReceiptNo,
+    pub at: Utc,
+    pub lines: Vec<SoldLineView>,
+    pub tenders: Vec<ReceiptTender>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoldLineView {
+    pub no: LineNo,
+    pub name: Name,
+    pub quantity: u32,
+    pub weight_g: Option<u32>,
+    /// What was paid for all of it.
+    pub total: Money,
+    /// Not brought back yet.
+    pub left: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +90,22 @@ pub struct LaneView {
     pub discount: Money,
     pub total: Money,
     pub taxes: Vec<TaxLine>,
+    pub rounding: Money,
     pub paid: Money,
+    /// Negative: to be given back.
     pub due: Money,
+    /// What was paid so far, and given back.
+    pub tenders: Vec<PaidView>,
+    /// Being given up: what was paid is on its way back.
+    pub voiding: bool,
+    /// Neither terminal nor network.
+    pub cash_only: bool,
+    /// The code of the basket that left for another lane.
+    pub handed: Option<String>,
+    pub shift: Option<ShiftView>,
+    /// The shift closed last, and when.
+    pub last_shift: Option<(Utc, ShiftReport)>,
+    pub found: Option<SoldView>,
     pub member: Option<MemberView>,
     pub face: Option<FaceView>,
     /// What waits for its weight.
@@ -77,11 +147,14 @@ pub enum Phase {
     Staff,
     /// Paid; the thank-you screen.
     Done,
+    /// The basket left for another lane; its code is shown.
+    Handed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineView {
     pub no: LineNo,
+    pub kind: LineKind,
     pub name: Name,
     pub quantity: u32,
     pub weight_g: Option<u32>,
@@ -158,6 +231,12 @@ pub struct WeighingView {
     pub unit_price: Money,
     /// Packing that will be taken off.
     pub tare_g: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaidView {
+    pub kind: TenderKind,
+    pub amount: Money,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -124,7 +124,9 @@ async fn staff_lane(State(pages): State<Pages>, Path(lane): Path<u16>, headers: 
 fn staff_request(body: &str, by: &Attendant) -> Result<PageRequest, serde_json::Error> {
     let as_staff = |request| PageRequest::Staff { staff: by.staff.clone(), role: by.role, request };
     match serde_json::from_str::<PageRequest>(body) {
-        Ok(PageRequest::Pay { method: Method::Cash { given } }) => Ok(as_staff(StaffRequest::TakeCash { given })),
+        Ok(PageRequest::Pay { method: Method::Cash { given }, amount }) => {
+            Ok(as_staff(StaffRequest::TakeCash { given, amount }))
+        }
         // Who pressed is what the token says, never what the body says.
         Ok(PageRequest::Staff { request, .. }) => Ok(as_staff(request)),
         Ok(what) => Ok(what),
@@ -158,6 +160,7 @@ struct StoreLine<'a> {
     vision_hint: Option<Name>,
     version: &'static str,
     staff_calls: usize,
+    training: bool,
 }
 
 fn store_line(picture: &Picture, sync: SyncStatus) -> Value {
@@ -174,6 +177,7 @@ fn store_line(picture: &Picture, sync: SyncStatus) -> Value {
         vision_hint,
         version: env!("CARGO_PKG_VERSION"),
         staff_calls: calls,
+        training: view.training,
     };
     serde_json::to_value(line).unwrap_or_default()
 }

@@ -97,7 +97,7 @@ impl Printer {
         if job.drawer {
             paper.drawer(u8::from(self.options.drawer_pin == 5));
         }
-        layout::receipt(&job.receipt, self.options.columns, &mut paper);
+        layout::document(&job.document, self.options.columns, &mut paper);
         paper.feed(4);
         match self.options.cut {
             CutOption::Full => paper.cut(Cut::Full),
@@ -233,7 +233,7 @@ impl Driver for Printer {
                     return;
                 }
                 let bytes = self.job(job);
-                let transaction = job.receipt.transaction.clone();
+                let transaction = job.document.id().clone();
                 self.jobs.push_back((transaction, bytes));
             }
             In::Command(

@@ -1,12 +1,54 @@
-//! A receipt as rows of fixed-width paper.
+//! A receipt or slip as rows of fixed-width paper.
 
 use super::encode::{Align, Encoder, Size, Weight, columns};
-use checkout::receipt::{Receipt, ReceiptLine};
+use checkout::device::Document;
+use checkout::receipt::{Receipt, ReceiptKind, ReceiptLine, Slip};
 use checkout::words::{Language, Money, Name, Utc};
 
-/// Puts the receipt into `paper`, `width` columns wide.
-pub(super) fn receipt(receipt: &Receipt, width: usize, paper: &mut Encoder) {
-    Page { receipt, width, paper }.all();
+/// Puts the document into `paper`, `width` columns wide.
+pub(super) fn document(document: &Document, width: usize, paper: &mut Encoder) {
+    match document {
+        Document::Receipt(receipt) => Page { receipt, width, paper }.all(),
+        Document::Slip(one) => slip(one, width, paper),
+    }
+}
+
+fn slip(slip: &Slip, width: usize, paper: &mut Encoder) {
+    let language = slip.language;
+    paper.align(Align::Centre).size(Size::Double);
+    for row in wrap(said(&slip.title, language), width / 2) {
+        paper.line(&row);
+    }
+    paper.size(Size::Normal);
+    marks(slip.training, slip.copy, language, paper);
+    paper.line(said(&slip.store, language)).align(Align::Left);
+    let lane = if language == Language::Zh { "收银台" } else { "Lane" };
+    let head = format!("{lane} {}", slip.lane);
+    pair_in(width, &local_time(slip.at, slip.utc_offset_min), &head, paper);
+    paper.line(&"-".repeat(width));
+    for row in &slip.rows {
+        pair_in(width, said(&row.label, language), &row.value, paper);
+    }
+    if let Some(code) = &slip.code {
+        paper.align(Align::Centre).feed(1).qr(code, 6);
+        for row in wrap(code, width) {
+            paper.line(&row);
+        }
+        paper.align(Align::Left);
+    }
+    marks(slip.training, slip.copy, language, paper);
+}
+
+/// What nobody may take for a first receipt of a sale.
+fn marks(training: bool, copy: bool, language: Language, paper: &mut Encoder) {
+    let marks = [
+        (training, "*** 培训 TRAINING 非交易 ***", "*** TRAINING, NOT A SALE ***"),
+        (copy, "*** 补打 ***", "*** COPY ***"),
+    ];
+    for (_, zh, en) in marks.into_iter().filter(|(shown, ..)| *shown) {
+        let mark = if language == Language::Zh { zh } else { en };
+        paper.align(Align::Centre).weight(Weight::Bold).line(mark).weight(Weight::Normal).align(Align::Left);
+    }
 }
 
 struct Page<'a> {
@@ -46,12 +88,13 @@ impl Page<'_> {
             self.paper.line(&row);
         }
         self.paper.size(Size::Normal);
-        let title = self.say("收银小票", "Receipt");
+        let title = match receipt.kind {
+            ReceiptKind::Sale => self.say("收银小票", "Receipt"),
+            ReceiptKind::Return => self.say("退货小票", "Return"),
+            ReceiptKind::Exchange => self.say("换货小票", "Exchange"),
+        };
         self.paper.line(title);
-        if receipt.copy {
-            let mark = self.say("*** 补打 ***", "*** COPY ***");
-            self.paper.weight(Weight::Bold).line(mark).weight(Weight::Normal);
-        }
+        marks(receipt.training, receipt.copy, receipt.language, self.paper);
         self.paper.align(Align::Left);
         let (number, lane) = (self.say("单号", "No."), self.say("收银台", "Lane"));
         self.pair(&format!("{number} {}", receipt.number), &format!("{lane} {}", receipt.lane));
@@ -94,6 +137,10 @@ impl Page<'_> {
         self.paper.weight(Weight::Bold).size(Size::Double);
         self.pair_in(self.width / 2, label, &total);
         self.paper.size(Size::Normal).weight(Weight::Normal);
+        if receipt.rounding != Money::ZERO {
+            let (label, rounding) = (self.say("现金尾差", "Cash rounding"), self.money(receipt.rounding));
+            self.pair(label, &rounding);
+        }
     }
 
     fn tenders(&mut self) {
@@ -133,14 +180,16 @@ impl Page<'_> {
             let label = self.say("会员", "Member");
             self.pair(label, member);
         }
+        let code = &self.receipt.code;
         let transaction = &self.receipt.transaction.0;
         let thanks = self.say("谢谢惠顾，欢迎再来", "Thank you. See you again");
         self.paper.align(Align::Centre).feed(1);
-        self.paper.qr(transaction, 6);
+        self.paper.qr(code, 6);
         for row in wrap(transaction, self.width) {
             self.paper.line(&row);
         }
         self.paper.line(thanks).align(Align::Left);
+        marks(self.receipt.training, false, self.receipt.language, self.paper);
     }
 
     fn rule(&mut self) {
@@ -151,38 +200,46 @@ impl Page<'_> {
         self.pair_in(self.width, left, right);
     }
 
-    /// `right` ends at the last column; a `left` too long for the row gets rows of its own.
     fn pair_in(&mut self, width: usize, left: &str, right: &str) {
-        let mut rows = wrap(left, width);
-        let last = rows.pop().unwrap_or_default();
-        for row in rows {
-            self.paper.line(&row);
-        }
-        let taken = columns(&last) + columns(right);
-        if taken < width {
-            let gap = " ".repeat(width - taken);
-            self.paper.line(&format!("{last}{gap}{right}"));
-        } else {
-            self.paper.line(&last);
-            for row in wrap(right, width) {
-                let gap = " ".repeat(width.saturating_sub(columns(&row)));
-                self.paper.line(&format!("{gap}{row}"));
-            }
-        }
+        pair_in(width, left, right, self.paper);
     }
 
     fn money(&self, amount: Money) -> String {
         self.receipt.currency.show(amount)
     }
 
-    /// The receipt's language, or the other where a name has only that.
     fn name(&self, name: &Name) -> String {
-        let (first, second) = match self.receipt.language {
-            Language::Zh => (&name.zh, &name.en),
-            Language::En => (&name.en, &name.zh),
-        };
-        if first.is_empty() { second } else { first }.clone()
+        said(name, self.receipt.language).to_owned()
     }
+}
+
+/// `right` ends at the last column; a `left` too long for the row gets rows of its own.
+fn pair_in(width: usize, left: &str, right: &str, paper: &mut Encoder) {
+    let mut rows = wrap(left, width);
+    let last = rows.pop().unwrap_or_default();
+    for row in rows {
+        paper.line(&row);
+    }
+    let taken = columns(&last) + columns(right);
+    if taken < width {
+        let gap = " ".repeat(width - taken);
+        paper.line(&format!("{last}{gap}{right}"));
+    } else {
+        paper.line(&last);
+        for row in wrap(right, width) {
+            let gap = " ".repeat(width.saturating_sub(columns(&row)));
+            paper.line(&format!("{gap}{row}"));
+        }
+    }
+}
+
+/// In the paper's language, or the other where a name has only that.
+fn said(name: &Name, language: Language) -> &str {
+    let (first, second) = match language {
+        Language::Zh => (&name.zh, &name.en),
+        Language::En => (&name.en, &name.zh),
+    };
+    if first.is_empty() { second } else { first }
 }
 
 /// Rows of at most `width` columns, cut at spaces where there are any.

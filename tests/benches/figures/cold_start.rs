@@ -115,7 +115,7 @@ const TURN: usize = 1000;
 
 fn input(lane: u16, nth: u64) -> Input {
     if nth % (BASKET + 1) == BASKET {
-        let request = StaffRequest::TakeCash { given: Money(10_000_000) };
+        let request = StaffRequest::TakeCash { given: Money(10_000_000), amount: None };
         let what = PageRequest::Staff { staff: StaffId("s-01".into()), role: Role::Manager, request };
         return Input::Page { lane: LaneId(lane), request: RequestId(0), what };
     }

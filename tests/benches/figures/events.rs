@@ -236,7 +236,7 @@ fn scan(lane: u16, item: &Item) -> ToCore {
 }
 
 fn pay(lane: u16) -> ToCore {
-    let request = StaffRequest::TakeCash { given: Money(10_000_000) };
+    let request = StaffRequest::TakeCash { given: Money(10_000_000), amount: None };
     let (reply, _) = oneshot::channel();
     ToCore::Page {
         lane: LaneId(lane),

@@ -1,12 +1,13 @@
 //! A small store and a catalogue in a map, shared by the tests of the core.
 
-use checkout::basket::LineKind;
+use checkout::basket::{BasketEvent, LineKind};
 use checkout::catalog::{Catalog, Item, Member, Offer, OfferRule};
-use checkout::config::{LaneConfig, PriceRules, StoreConfig};
+use checkout::config::{LaneConfig, PriceRules, StoreConfig, TillRules};
 use checkout::device::{DeviceEvent, Scan};
-use checkout::event::Event;
+use checkout::event::{Event, Record};
 use checkout::page::{PageRequest, Refused, StaffRequest};
 use checkout::receipt::Currency;
+use checkout::returns::{SaleRef, Sold};
 use checkout::rules::FloorRules;
 use checkout::scan::ScanRules;
 use checkout::store::PortStatus;
@@ -35,6 +36,8 @@ pub struct Shelf {
     pub items: BTreeMap<ItemKey, Item>,
     pub members: Vec<Member>,
     pub book: PriceBook,
+    /// What the journal says was sold.
+    pub sales: Vec<Sold>,
 }
 
 impl Catalog for Shelf {
@@ -48,6 +51,14 @@ impl Catalog for Shelf {
 
     fn member_by_id(&self, id: &MemberId) -> Option<Member> {
         self.members.iter().find(|member| member.id == *id).cloned()
+    }
+
+    fn sale(&self, asked: &SaleRef) -> Option<Sold> {
+        let is = |sold: &&Sold| match asked {
+            SaleRef::Transaction(transaction) => sold.sale.transaction == *transaction,
+            SaleRef::Number { lane, receipt } => sold.lane == *lane && sold.sale.receipt == *receipt,
+        };
+        self.sales.iter().find(is).cloned()
     }
 
     fn price_book(&self) -> PriceBook {
@@ -95,6 +106,7 @@ pub fn shelf() -> Shelf {
             used: BTreeMap::new(),
         }],
         book: "pb-1".into(),
+        sales: Vec::new(),
     }
 }
 
@@ -119,6 +131,7 @@ pub fn config() -> StoreConfig {
         scan: ScanRules { templates: vec!["21IIIIIWWWWWC".into()], currency: Some(yuan()), ..ScanRules::default() },
         floor: FloorRules::default(),
         lanes: vec![lane(1, LaneKind::Kiosk), lane(2, LaneKind::Staffed)],
+        till: TillRules::default(),
     }
 }
 
@@ -131,6 +144,12 @@ fn yuan() -> Currency {
     Currency { code: "CNY".into(), numeric: 156, sign: "￥".into(), digits: 2 }
 }
 
+/// What a row of the journal says was sold.
+pub fn sold(record: &Record) -> Option<Sold> {
+    let Event::Basket(BasketEvent::Completed(sale)) = &record.event else { return None };
+    Some(Sold { lane: record.lane?, at: record.utc, sale: sale.clone() })
+}
+
 /// Two lanes with all devices up, at an easy hour.
 #[derive(Clone)]
 pub struct Till {
@@ -138,6 +157,7 @@ pub struct Till {
     pub shelf: Shelf,
     pub clock: u64,
     pub last: Step,
+    pub journal: Vec<Record>,
 }
 
 impl Till {
@@ -146,7 +166,8 @@ impl Till {
     }
 
     pub fn with(config: StoreConfig) -> Self {
-        let mut till = Self { store: Store::new(config), shelf: shelf(), clock: 0, last: Step::default() };
+        let mut till =
+            Self { store: Store::new(config), shelf: shelf(), clock: 0, last: Step::default(), journal: Vec::new() };
         till.take(Input::Boot { version: "test".into(), nonce: 1 });
         for device in
             ["scanner-1", "scale-1", "terminal-1", "printer-1", "scanner-2", "terminal-2", "printer-2", "vision"]
@@ -161,6 +182,8 @@ impl Till {
         self.last = Step::default();
         let now = Now { mono: Mono(self.clock), utc: Utc(1_790_000_000_000), offset_min: 480 };
         self.store.step(now, input, &self.shelf, &mut self.last);
+        self.shelf.sales.extend(self.last.events.iter().filter_map(sold));
+        self.journal.extend(self.last.events.clone());
         &self.last
     }
 

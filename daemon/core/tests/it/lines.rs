@@ -111,7 +111,7 @@ fn a_piece_with_a_number_is_sold_once_also_after_a_restart() {
     till.take(scan(1, &piece[3..]));
     assert!(refused(&till, LineRefusal::SerialSold), "another lane has it");
     assert_eq!(till.press(2, PageRequest::SetQuantity { line: LineNo(1), quantity: 2 }), Err(Refused::BadQuantity));
-    till.staff(2, StaffRequest::TakeCash { given: Money(105_800) }).unwrap();
+    till.staff(2, StaffRequest::TakeCash { given: Money(105_800), amount: None }).unwrap();
     let snapshot = serde_json::to_string(till.store.facts()).unwrap();
     till.store = checkout::Store::from_snapshot(till.store.config().clone(), serde_json::from_str(&snapshot).unwrap());
     till.take(scan(1, &piece[3..]));

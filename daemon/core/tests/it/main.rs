@@ -6,3 +6,4 @@ mod power_cuts;
 mod samples;
 mod selling;
 mod signs;
+mod till;

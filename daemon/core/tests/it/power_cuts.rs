@@ -231,7 +231,7 @@ impl World {
                 self.later(300, Input::Device { device, event: DeviceEvent::Weight(Weight::Stable(grams)) });
             }
             Effect::Device { device, command: DeviceCommand::Print(job) } => {
-                let transaction = job.receipt.transaction;
+                let transaction = job.document.id().clone();
                 self.later(
                     700,
                     Input::Device { device, event: DeviceEvent::Printer(PrinterEvent::Printed { transaction }) },
@@ -323,13 +323,13 @@ impl World {
         let code = [COLA, NOODLES, SPIRITS, PEARS, MEMBER, "135790246813579024", "4006381333931"][self.random.pick(7)];
         let what = match self.random.below(12) {
             0..=4 => return scan(lane, code),
-            5 | 6 => PageRequest::Pay { method: Method::Card },
-            7 => PageRequest::Pay { method: Method::Wallet },
+            5 | 6 => PageRequest::Pay { method: Method::Card, amount: None },
+            7 => PageRequest::Pay { method: Method::Wallet, amount: None },
             8 if self.random.one_in(4) => PageRequest::VoidTransaction {},
             8 => PageRequest::VoidLine { line: LineNo(1) },
             9 => PageRequest::SetQuantity { line: LineNo(1), quantity: 3 },
             10 => {
-                return self.staff(lane, StaffRequest::TakeCash { given: Money(100_000) });
+                return self.staff(lane, StaffRequest::TakeCash { given: Money(100_000), amount: None });
             }
             _ => {
                 let asked = self.store.facts().interventions;
@@ -355,7 +355,8 @@ impl World {
                 continue;
             };
             let taken = self.terminals.values().any(|terminal| terminal.took(&tender));
-            let request = StaffRequest::ResolveTender { tender, taken, reason: "read at the terminal".into() };
+            let request =
+                StaffRequest::ResolveTender { tender, taken, reason: "read at the terminal".into(), amount: None };
             let input = self.staff(lane, request);
             self.turn(vec![input]);
         }

@@ -60,6 +60,17 @@ fn every_variant_has_a_sample() {
         "handed_to_staff",
         "resolved",
         "terminal_seen",
+        "void_begun",
+        "suspended",
+        "resumed",
+        "rounded",
+        "shift\":{\"opened",
+        "paid_in",
+        "paid_out",
+        "dropped",
+        "no_sale",
+        "counted",
+        "shift\":{\"closed",
     ] {
         assert!(SAMPLES.contains(variant), "{variant} has no sample");
     }

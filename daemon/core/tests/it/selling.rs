@@ -73,11 +73,11 @@ fn an_age_check_blocks_paying_until_staff_answer_and_a_no_takes_the_bottle_out()
     let mut till = Till::open();
     till.take(scan(1, SPIRITS));
     till.take(scan(1, COLA));
-    assert_eq!(till.press(1, PageRequest::Pay { method: Method::Card }), Err(Refused::Intervention));
+    assert_eq!(till.press(1, PageRequest::Pay { method: Method::Card, amount: None }), Err(Refused::Intervention));
     let asked = till.lane(1).interventions[0].id;
     till.staff(1, StaffRequest::Answer { intervention: asked, approved: false }).unwrap();
     assert_eq!(till.lane(1).total, Money(350));
-    assert_eq!(till.press(1, PageRequest::Pay { method: Method::Card }), Ok(()));
+    assert_eq!(till.press(1, PageRequest::Pay { method: Method::Card, amount: None }), Ok(()));
 }
 
 #[test]
@@ -85,16 +85,16 @@ fn cash_is_taken_by_staff_at_a_staffed_lane_with_change() {
     let mut till = Till::open();
     till.take(scan(2, COLA));
     assert_eq!(
-        till.press(2, PageRequest::Pay { method: Method::Cash { given: Money(500) } }),
+        till.press(2, PageRequest::Pay { method: Method::Cash { given: Money(500) }, amount: None }),
         Err(Refused::CashNeedsStaff)
     );
-    assert_eq!(till.staff(2, StaffRequest::TakeCash { given: Money(300) }), Err(Refused::NotEnough));
-    till.staff(2, StaffRequest::TakeCash { given: Money(500) }).unwrap();
+    assert_eq!(till.staff(2, StaffRequest::TakeCash { given: Money(300), amount: None }), Err(Refused::NotEnough));
+    till.staff(2, StaffRequest::TakeCash { given: Money(500), amount: None }).unwrap();
     let receipt = till.lane(2).receipt.expect("a sale has a receipt").receipt;
     assert_eq!((receipt.total, receipt.change, receipt.number.0), (Money(350), Money(150), 1));
     till.take(scan(1, COLA));
     assert_eq!(
-        till.staff(1, StaffRequest::TakeCash { given: Money(500) }),
+        till.staff(1, StaffRequest::TakeCash { given: Money(500), amount: None }),
         Err(Refused::CashNeedsStaff),
         "a kiosk has no drawer"
     );
@@ -104,7 +104,7 @@ fn cash_is_taken_by_staff_at_a_staffed_lane_with_change() {
 fn a_declined_card_leaves_the_basket_to_be_paid_again_under_a_new_attempt() {
     let mut till = Till::open();
     till.take(scan(1, COLA));
-    till.press(1, PageRequest::Pay { method: Method::Card }).unwrap();
+    till.press(1, PageRequest::Pay { method: Method::Card, amount: None }).unwrap();
     let tender = till.lane(1).tender.and_then(|tender| tender.tender).expect("a tender is under way");
     assert_eq!(till.press(1, PageRequest::VoidTransaction {}), Err(Refused::Paying));
     let answer = TerminalEvent::Answered { tender: tender.clone(), outcome: CardOutcome::Declined { code: 5 } };
@@ -114,7 +114,7 @@ fn a_declined_card_leaves_the_basket_to_be_paid_again_under_a_new_attempt() {
     };
     assert!(till.last.effects.iter().any(acknowledged));
     assert_eq!(till.lane(1).phase, Phase::Scanning);
-    till.press(1, PageRequest::Pay { method: Method::Card }).unwrap();
+    till.press(1, PageRequest::Pay { method: Method::Card, amount: None }).unwrap();
     let second = till.lane(1).tender.and_then(|tender| tender.tender).expect("a second tender");
     assert_ne!(second, tender);
 }
@@ -126,13 +126,13 @@ fn a_terminal_shared_by_two_lanes_takes_one_payment_at_a_time() {
     let mut till = Till::with(shared);
     till.take(scan(1, COLA));
     till.take(scan(2, COLA));
-    till.press(1, PageRequest::Pay { method: Method::Card }).unwrap();
-    assert_eq!(till.press(2, PageRequest::Pay { method: Method::Card }), Err(Refused::TerminalDown));
+    till.press(1, PageRequest::Pay { method: Method::Card, amount: None }).unwrap();
+    assert_eq!(till.press(2, PageRequest::Pay { method: Method::Card, amount: None }), Err(Refused::TerminalDown));
     till.take(Input::Port { device: "terminal-1".into(), status: PortStatus::Down { reason: "cut".into() } });
     till.take(Input::Port { device: "terminal-1".into(), status: PortStatus::Up });
     assert_eq!(till.lane(1).phase, Phase::InDoubt);
     assert_eq!(
-        till.press(2, PageRequest::Pay { method: Method::Card }),
+        till.press(2, PageRequest::Pay { method: Method::Card, amount: None }),
         Err(Refused::TerminalDown),
         "in doubt it is not free"
     );
@@ -167,7 +167,7 @@ fn the_journal_replays_to_the_same_store_after_the_catalogue_changed() {
         till.take(input);
         journal.extend(till.last.events.clone());
     }
-    till.staff(2, StaffRequest::TakeCash { given: Money(350) }).unwrap();
+    till.staff(2, StaffRequest::TakeCash { given: Money(350), amount: None }).unwrap();
     journal.extend(till.last.events.clone());
     let mut replayed = Store::new(config());
     journal.iter().for_each(|record| replayed.apply(record));

@@ -44,7 +44,7 @@ fn a_lane_shows_its_line_its_total_and_what_is_due_and_each_once() {
     let Some(Shown::Line { price, total, .. }) = shown(&line) else { panic!("{line:?}") };
     assert_eq!((price, total), (Money(350), Money(350)));
     assert!(line.contains(&DeviceCommand::Light(LaneLight::Busy)), "{line:?}");
-    let pay = PageRequest::Pay { method: Method::Card };
+    let pay = PageRequest::Pay { method: Method::Card, amount: None };
     let pay = signs(&mut store, Input::Page { lane: LaneId(1), request: RequestId(1), what: pay });
     assert_eq!(shown(&pay), Some(Shown::Due { due: Money(350) }));
     assert!(pay.contains(&DeviceCommand::Trigger(Trigger::Off)), "{pay:?}");

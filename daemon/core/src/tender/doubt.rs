@@ -1,0 +1,177 @@
+//! Doubt: asked about until the answer is certain.
+
+use super::{
+    DeclineReason, QUERY_AGAIN_MS, STAFF_AFTER_MS, TenderEvent, TenderState, WALLET_ANSWER_MS, WALLET_PENDING_MS,
+};
+use crate::device::TerminalCommand;
+use crate::event::Event;
+use crate::page::Refused;
+use crate::turn::{Effect, Turn};
+use crate::view::TenderKind;
+use crate::wire::{Question, WalletOutcome};
+use crate::words::{LaneId, Money, Name, StaffId, TenderId};
+use alloc::string::String;
+
+/// What a person says of a tender no machine could settle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) taken: bool,
+    /// Where less moved than was asked for.
+    pub(crate) amount: Option<Money>,
+    pub(crate) reason: String,
+}
+
+impl Turn<'_> {
+    pub(crate) fn doubt_tender_in_flight(&mut self, lane: LaneId, reason: &str) {
+        let Some(tender) = self.tender_in_flight(lane) else {
+            return;
+        };
+        if matches!(tender.state, TenderState::Started | TenderState::Answered) {
+            return self.doubt(lane, reason);
+        }
+        // Money a person gives back is nothing a machine could be asked about.
+        if tender.is_refund() {
+            return;
+        }
+        let mono = self.now.mono;
+        let live = self.live.lane(lane);
+        live.query_due = Some(mono.plus_ms(QUERY_AGAIN_MS));
+        live.staff_due = Some(mono.plus_ms(STAFF_AFTER_MS));
+    }
+
+    pub(super) fn doubt(&mut self, lane: LaneId, reason: &str) {
+        let Some(tender) = self.tender_in_flight(lane).map(|tender| tender.id.clone()) else {
+            return;
+        };
+        self.record(Some(lane), Event::Tender(TenderEvent::InDoubt { tender, reason: reason.into() }));
+        let live = self.live.lane(lane);
+        live.tender_due = None;
+        live.staff_due = Some(self.now.mono.plus_ms(STAFF_AFTER_MS));
+        self.query(lane);
+    }
+
+    /// Asks what became of the tender in doubt; says whether a terminal was asked.
+    pub(super) fn query(&mut self, lane: LaneId) -> bool {
+        let Some(tender) = self.tender_in_flight(lane) else {
+            return false;
+        };
+        if tender.is_refund() {
+            return false;
+        }
+        if !matches!(tender.state, TenderState::InDoubt | TenderState::Staff) && tender.kind != TenderKind::Wallet {
+            return false;
+        }
+        let (id, device) = (tender.id.clone(), tender.device.clone());
+        self.live.lane(lane).query_due = Some(self.now.mono.plus_ms(QUERY_AGAIN_MS));
+        match device {
+            Some(device) if self.live.device(&device).up => {
+                self.terminal(device, TerminalCommand::Query { tender: id });
+                true
+            }
+            Some(_) => false,
+            None => {
+                if self.live.online {
+                    self.out.effects.push(Effect::Ask { wait_ms: 5_000, what: Question::QueryWallet { tender: id } });
+                }
+                false
+            }
+        }
+    }
+
+    pub(crate) fn query_wallets(&mut self) {
+        for lane in self.facts.lane_ids() {
+            if self.tender_in_flight(lane).is_some_and(|tender| tender.kind == TenderKind::Wallet) {
+                self.query(lane);
+            }
+        }
+    }
+
+    pub(crate) fn wallet_answer(&mut self, tender: &TenderId, outcome: WalletOutcome) {
+        let Some(lane) = self.lane_of_tender(tender) else {
+            return;
+        };
+        let Some(found) = self.tender(lane, tender) else {
+            return;
+        };
+        if matches!(found.state, TenderState::Approved | TenderState::Declined) {
+            return;
+        }
+        let asked = found.amount;
+        match outcome {
+            // Less than asked (a wallet with too little in it) is kept; the rest is still due.
+            WalletOutcome::Approved { amount, reference } if amount > Money::ZERO && amount <= asked => {
+                self.approve(lane, tender, amount, reference, Money::ZERO);
+                self.complete_if_paid(lane);
+            }
+            WalletOutcome::Approved { .. } => self.hand_to_staff(lane),
+            WalletOutcome::Declined { reason } => self.decline(lane, tender, DeclineReason::Provider { reason }),
+            WalletOutcome::NotFound => self.decline(lane, tender, DeclineReason::NotTaken),
+            WalletOutcome::Pending => {
+                let mono = self.now.mono;
+                let started = found.state == TenderState::Started;
+                let live = self.live.lane(lane);
+                live.query_due = Some(mono.plus_ms(WALLET_ANSWER_MS));
+                live.tender_due = started.then(|| mono.plus_ms(WALLET_PENDING_MS));
+                live.tender_text =
+                    Name { zh: "请在手机上输入支付密码".into(), en: "Please confirm on your phone".into() };
+            }
+        }
+    }
+
+    /// A person looked at the terminal, or gave the money back, and says what happened.
+    pub(crate) fn resolve_tender(
+        &mut self,
+        lane: LaneId,
+        tender: TenderId,
+        verdict: Verdict,
+        staff: StaffId,
+    ) -> Result<(), Refused> {
+        let Verdict { taken, amount, reason } = verdict;
+        let found = self.tender(lane, &tender).ok_or(Refused::NothingHere)?;
+        if !matches!(found.state, TenderState::InDoubt | TenderState::Staff) {
+            return Err(Refused::NothingHere);
+        }
+        let (asked, refund) = (found.amount, found.is_refund());
+        let amount = amount.filter(|amount| taken && *amount != asked);
+        if amount.is_some_and(|less| refund || less <= Money::ZERO || less > asked) {
+            return Err(Refused::BadAmount);
+        }
+        self.record(Some(lane), Event::Tender(TenderEvent::Resolved { tender, taken, staff, reason, amount }));
+        self.end_tender(lane);
+        if refund && taken {
+            self.give_back(lane);
+        }
+        self.complete_if_paid(lane);
+        Ok(())
+    }
+
+    pub(super) fn hand_to_staff(&mut self, lane: LaneId) {
+        let Some(tender) = self.tender_in_flight(lane) else {
+            return;
+        };
+        if tender.state == TenderState::Staff {
+            return;
+        }
+        let tender = tender.id.clone();
+        self.live.lane(lane).staff_due = None;
+        self.record(Some(lane), Event::Tender(TenderEvent::HandedToStaff { tender }));
+    }
+
+    /// The deadlines of `lane`'s tender that have come.
+    pub(crate) fn tender_tick(&mut self, lane: LaneId) {
+        let now = self.now.mono;
+        let live = self.live.lane(lane);
+        if live.tender_due.is_some_and(|at| at <= now) {
+            live.tender_due = None;
+            self.doubt(lane, "no answer in time");
+        }
+        if self.live.lane(lane).staff_due.is_some_and(|at| at <= now) {
+            self.live.lane(lane).staff_due = None;
+            self.hand_to_staff(lane);
+        }
+        if self.live.lane(lane).query_due.is_some_and(|at| at <= now) {
+            self.live.lane(lane).query_due = None;
+            self.query(lane);
+        }
+    }
+}

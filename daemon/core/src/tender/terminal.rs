@@ -1,0 +1,150 @@
+//! What the terminal says: its answers, its end, and what it remembers.
+
+use super::{BASELINE, CARD_END_MS, DeclineReason, TenderEvent, TenderState};
+use crate::device::{CardOutcome, CardSlip, LastPayment, TerminalCommand, TerminalEvent};
+use crate::event::Event;
+use crate::turn::Turn;
+use crate::words::{DeviceId, LaneId, Money, TenderId};
+
+impl Turn<'_> {
+    pub(crate) fn terminal_event(&mut self, device: &DeviceId, event: TerminalEvent) {
+        let (TerminalEvent::Progress { tender, .. }
+        | TerminalEvent::Answered { tender, .. }
+        | TerminalEvent::Finished { tender }
+        | TerminalEvent::Last { tender, .. }) = &event;
+        let tender = tender.clone();
+        if tender.0 == BASELINE {
+            return self.baseline(device, event);
+        }
+        let Some(lane) = self.lane_of_tender(&tender) else {
+            return;
+        };
+        match event {
+            TerminalEvent::Progress { text, .. } => self.live.lane(lane).tender_text = text,
+            TerminalEvent::Answered { outcome, .. } => self.card_answered(lane, device, &tender, outcome),
+            TerminalEvent::Finished { .. } => self.card_finished(lane, &tender),
+            TerminalEvent::Last { last, .. } => self.last_payment(lane, device, &tender, last),
+        }
+    }
+
+    fn card_answered(&mut self, lane: LaneId, device: &DeviceId, tender: &TenderId, outcome: CardOutcome) {
+        let Some(state) = self.tender(lane, tender).map(|tender| tender.state) else {
+            return;
+        };
+        if state == TenderState::Declined && matches!(outcome, CardOutcome::Approved(_)) {
+            // Too late: unacknowledged, the terminal takes the money back itself.
+            return;
+        }
+        if state != TenderState::Approved {
+            let answered =
+                TenderEvent::CardAnswered { tender: tender.clone(), device: device.clone(), outcome: outcome.clone() };
+            self.record(Some(lane), Event::Tender(answered));
+            self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(CARD_END_MS));
+        }
+        self.terminal(device.clone(), TerminalCommand::Acknowledge { tender: tender.clone() });
+        if let CardOutcome::Declined { code } = outcome
+            && state != TenderState::Approved
+        {
+            self.decline(lane, tender, DeclineReason::Terminal { code });
+        }
+    }
+
+    /// The exchange ended after our acknowledgement: what was answered stands.
+    fn card_finished(&mut self, lane: LaneId, tender: &TenderId) {
+        let Some(found) = self.tender(lane, tender) else {
+            return;
+        };
+        match (found.state, found.slip.clone()) {
+            (TenderState::Answered, Some(slip)) => self.card_stands(lane, tender, &slip),
+            // Ended without ever stating a result (seen on Ingenico Move/5000): ask.
+            (TenderState::Started, _) => self.doubt(lane, "the terminal ended without a result"),
+            (
+                TenderState::Answered
+                | TenderState::InDoubt
+                | TenderState::Staff
+                | TenderState::Approved
+                | TenderState::Declined,
+                _,
+            ) => {}
+        }
+    }
+
+    fn card_stands(&mut self, lane: LaneId, tender: &TenderId, slip: &CardSlip) {
+        let asked = self.tender(lane, tender).map_or(Money::ZERO, |tender| tender.amount);
+        if slip.amount > asked || slip.amount <= Money::ZERO {
+            return self.hand_to_staff(lane);
+        }
+        self.approve(lane, tender, slip.amount, alloc::format!("{}/{}", slip.terminal, slip.trace), Money::ZERO);
+        self.complete_if_paid(lane);
+    }
+
+    /// What the terminal remembers decides what became of a tender in doubt.
+    fn last_payment(&mut self, lane: LaneId, device: &DeviceId, tender: &TenderId, last: LastPayment) {
+        let known = self.facts.terminals.get(device).copied();
+        let Some(found) = self.tender(lane, tender) else {
+            return;
+        };
+        if !matches!(found.state, TenderState::InDoubt | TenderState::Staff) {
+            return;
+        }
+        let (asked, ours) = (found.amount, found.slip.as_ref().map(|slip| (slip.trace, slip.amount)));
+        match (last, ours, known) {
+            // It answered us before, and that very payment is its last: it stands.
+            (LastPayment::Approved(slip), Some(ours), _) if (slip.trace, slip.amount) == ours => {
+                self.card_stands(lane, tender, &slip);
+            }
+            (LastPayment::Approved(_) | LastPayment::Nothing, Some(_), _) => {
+                self.decline(lane, tender, DeclineReason::TakenBack)
+            }
+            // It never answered us, and its last payment is newer than any we know and of our amount: it is ours.
+            (LastPayment::Approved(slip), None, Some(before)) if slip.trace != before && slip.amount == asked => {
+                let answered = CardOutcome::Approved(slip.clone());
+                let event =
+                    TenderEvent::CardAnswered { tender: tender.clone(), device: device.clone(), outcome: answered };
+                self.record(Some(lane), Event::Tender(event));
+                self.card_stands(lane, tender, &slip);
+            }
+            (LastPayment::Approved(slip), None, Some(before)) if slip.trace == before => {
+                self.decline(lane, tender, DeclineReason::NotTaken);
+            }
+            (LastPayment::Nothing, None, _) => self.decline(lane, tender, DeclineReason::NotTaken),
+            (LastPayment::Approved(_) | LastPayment::Unknown, _, _) => self.hand_to_staff(lane),
+        }
+    }
+
+    /// Learns what the terminal did before us, so that a later doubt can tell old from new.
+    fn baseline(&mut self, device: &DeviceId, event: TerminalEvent) {
+        let trace = match event {
+            TerminalEvent::Last { last: LastPayment::Approved(slip), .. } => slip.trace,
+            TerminalEvent::Last { last: LastPayment::Nothing, .. } => 0,
+            TerminalEvent::Last { last: LastPayment::Unknown, .. }
+            | TerminalEvent::Progress { .. }
+            | TerminalEvent::Answered { .. }
+            | TerminalEvent::Finished { .. } => return,
+        };
+        if self.facts.terminals.contains_key(device) {
+            return;
+        }
+        let lane = self.config.lanes_of(device).first().copied();
+        self.record(lane, Event::Tender(TenderEvent::TerminalSeen { device: device.clone(), trace }));
+    }
+
+    pub(crate) fn terminal_up(&mut self, device: &DeviceId) {
+        if !self.config.lanes.iter().any(|lane| lane.terminal.as_ref() == Some(device)) {
+            return;
+        }
+        let mut asked = false;
+        for lane in self.config.lanes_of(device) {
+            asked |= self.query(lane);
+        }
+        if !asked && !self.facts.terminals.contains_key(device) {
+            self.terminal(device.clone(), TerminalCommand::Query { tender: TenderId(BASELINE.into()) });
+        }
+    }
+
+    pub(crate) fn terminal_down(&mut self, lane: LaneId, device: &DeviceId) {
+        if self.tender_in_flight(lane).and_then(|tender| tender.device.as_ref()) == Some(device) {
+            self.doubt_tender_in_flight(lane, "the terminal is gone");
+        }
+    }
+}
