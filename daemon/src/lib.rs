@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod core_loop;
 pub mod dataset;
+pub mod decode;
 pub mod demo;
 pub mod device;
 pub mod http;

@@ -1,7 +1,7 @@
 //! The command `aisled`.
 
 use aisled::config::Config;
-use aisled::{client, demo, http, journal, run, sync, wire_trace};
+use aisled::{client, decode, demo, http, journal, run, sync, wire_trace};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal as _;
@@ -70,6 +70,13 @@ enum Command {
     Pin { pin: String },
     /// The device drivers, each with a configuration that works
     Drivers,
+    /// Frames of a device, hexadecimal, a line each on standard input, to JSON
+    Decode {
+        driver: String,
+        /// What the frame's grammar depends on, such as the running command of ZVT (0501)
+        #[arg(long)]
+        context: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -118,6 +125,10 @@ fn perform(command: Command) -> (Result<()>, u8) {
                 say(&format!("# {} ({:?})\n[[device]]\n{}\n", spec.name, spec.kind, spec.example));
             }
             (Ok(()), 0)
+        }
+        Command::Decode { driver, context } => {
+            let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+            (decode::lines(&driver, context.as_deref(), input, output), EX_USAGE)
         }
     }
 }

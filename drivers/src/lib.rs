@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod blueprint;
+pub mod decode;
 pub mod escpos;
 mod options;
 pub mod scale_8217;

@@ -86,8 +86,8 @@ const SHAPES: &[(u8, Shape)] = &[
 
 /// Card number; truncated the moment it is read.
 const PAN: u8 = 0x22;
-/// Magnetic tracks and the raw data of memory cards: never kept.
-const TRACKS: [u8; 4] = [0x23, 0x24, 0x2D, 0x2E];
+/// Magnetic tracks, the raw data of memory cards, the card's check value and password: never kept.
+const TRACKS: [u8; 6] = [0x23, 0x24, 0x2D, 0x2E, 0x3A, 0x3D];
 
 /// What stands behind one bitmap.
 #[derive(Clone, PartialEq, Eq)]

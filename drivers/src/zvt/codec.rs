@@ -47,9 +47,11 @@ pub enum Head {
     },
     /// 06 0F after 05 01.
     Version {
-        software: String,
+        software: Option<String>,
         status: Option<u8>,
     },
+    /// 06 C0; seconds to wait for a card.
+    Wait(u8),
     /// 80 xx and 84 xx.
     Acknowledged,
 }
@@ -62,17 +64,22 @@ pub enum Fault {
     Head,
 }
 
+/// Control field, announced length of the data, and how many bytes said so.
+pub(super) const fn announced(bytes: &[u8]) -> Option<([u8; 2], usize, usize)> {
+    match bytes {
+        [class, instruction, 0xFF, low, high, ..] => {
+            Some(([*class, *instruction], u16::from_le_bytes([*low, *high]) as usize, 5))
+        }
+        [_, _, 0xFF, ..] => None,
+        [class, instruction, length, ..] => Some(([*class, *instruction], *length as usize, 3)),
+        _ => None,
+    }
+}
+
 /// The first whole message: control field, data, and how many bytes it took.
 #[must_use]
 pub fn split(bytes: &[u8]) -> Option<([u8; 2], &[u8], usize)> {
-    let (control, length, header) = match bytes {
-        [class, instruction, 0xFF, low, high, ..] => {
-            ([*class, *instruction], usize::from(u16::from_le_bytes([*low, *high])), 5)
-        }
-        [_, _, 0xFF, ..] => return None,
-        [class, instruction, length, ..] => ([*class, *instruction], usize::from(*length), 3),
-        _ => return None,
-    };
+    let (control, length, header) = announced(bytes)?;
     let data = bytes.get(header..header + length)?;
     Some((control, data, header + length))
 }
@@ -108,6 +115,11 @@ pub(super) fn bcd<const N: usize>(number: u64) -> [u8; N] {
 /// Reads one whole message. A bitmap that is not known ends the reading and is told in [`Fields::stopped`].
 pub fn decode(bytes: &[u8], context: Context) -> Result<Message, Fault> {
     let (control, data, _) = split(bytes).ok_or(Fault::Incomplete)?;
+    read(control, data, context)
+}
+
+/// As [`decode`], of data whose length may not be what was announced.
+pub(super) fn read(control: [u8; 2], data: &[u8], context: Context) -> Result<Message, Fault> {
     let (head, rest) = head(control, data, context)?;
     Ok(Message { control, fields: bmp::read(&rest), head })
 }
@@ -124,32 +136,43 @@ fn head(control: [u8; 2], data: &[u8], context: Context) -> Result<(Head, Vec<u8
             let config = head.last().copied().unwrap_or(0);
             plain(Head::Registration { config, currency }, rest)
         }
-        [0x05, 0x01] | [0x06, 0x18 | 0x1A | 0x20 | 0x21 | 0x30 | 0x31 | 0x50 | 0x93] => {
-            match data.split_at_checked(3) {
-                Some((_, rest)) => plain(Head::Password, rest),
-                None => plain(Head::None, &[]),
-            }
-        }
+        control if begins_with_password(control) => match data.split_at_checked(3) {
+            Some((_, rest)) => plain(Head::Password, rest),
+            None => plain(Head::None, &[]),
+        },
+        [0x06, 0xC0] => match data.split_first() {
+            Some((seconds, rest)) => plain(Head::Wait(*seconds), rest),
+            None => plain(Head::None, &[]),
+        },
         [0x06, 0x1E] => match data.split_first() {
             Some((code, rest)) => plain(Head::Abort(Some(*code)), rest),
             None => plain(Head::Abort(None), &[]),
         },
         [0x04, 0xFF] => intermediate(data),
         [0x06, 0xD1] => line(data),
-        [0x06, 0x0F] if context == Context::StatusEnquiry => match bmp::digits_length(data, 3) {
-            Some((version, rest)) => {
-                let software = text::decode(version);
-                let (status, rest) = match rest.split_first() {
-                    Some((status, rest)) => (Some(*status), rest),
-                    None => (None, rest),
-                };
-                plain(Head::Version { software, status }, rest)
-            }
-            None => plain(Head::None, data),
-        },
+        [0x06, 0x0F] if context == Context::StatusEnquiry => {
+            // Only asked for does the terminal send its version; `06 0F 01 DC` is a card inserted.
+            let (software, rest) = match bmp::digits_length(data, 3) {
+                Some((version, rest)) => (Some(text::decode(version)), rest),
+                None => (None, data),
+            };
+            let (status, rest) = match rest.split_first() {
+                Some((status, rest)) => (Some(*status), rest),
+                None => (None, rest),
+            };
+            plain(Head::Version { software, status }, rest)
+        }
         [0x80 | 0x84, _] => plain(Head::Acknowledged, data),
         _ => plain(Head::None, data),
     }
+}
+
+/// Commands of the till whose data start with the password.
+pub(super) const fn begins_with_password(control: [u8; 2]) -> bool {
+    matches!(
+        control,
+        [0x05, 0x01] | [0x06, 0x00 | 0x10 | 0x18 | 0x1A | 0x20 | 0x21 | 0x30 | 0x31 | 0x50 | 0x82 | 0x93 | 0x95 | 0xC5]
+    )
 }
 
 /// Some terminals leave out the minutes before the container, as an example of the specification does.

@@ -342,6 +342,7 @@ impl Terminal {
             | Head::Intermediate { .. }
             | Head::Line { .. }
             | Head::Version { .. }
+            | Head::Wait(_)
             | Head::Acknowledged => 0,
         };
         match core::mem::replace(&mut self.state, State::Idle) {
@@ -379,6 +380,7 @@ impl Terminal {
             | Head::Abort(_)
             | Head::Intermediate { .. }
             | Head::Version { .. }
+            | Head::Wait(_)
             | Head::Acknowledged => codec::block_lines(&message.fields),
         };
         let room = LINES_MAX.saturating_sub(self.lines.len());

@@ -3,12 +3,14 @@
 mod bmp;
 mod codec;
 mod driver;
+mod json;
 pub mod serial;
 mod sim;
 mod text;
 
 pub use bmp::{Fields, Tlv, Value};
 pub use codec::{Context, Fault, Head, Message, block_lines, decode, split};
+pub use json::to_json;
 pub use sim::TerminalSim;
 
 use crate::options;
