@@ -7,7 +7,7 @@ LOCKED := $(if $(CI),--locked)
 # Goes to `aisled demo`, for instance: make demo ARGS=--once
 ARGS ?=
 
-.PHONY: help setup build demo test bench check arm arm-check deb clean
+.PHONY: help setup build demo test bench fuzz check arm arm-check deb clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,6 +33,11 @@ bench: ## figures against their budgets: target/bench/report.json, a table and p
 	@scripts/setup.sh base test
 	cargo build $(LOCKED) --profile ci --bins -p aisled -p aisle-hq
 	cargo bench $(LOCKED) --profile ci -p e2e
+
+# Any stable compiler; `cargo +nightly fuzz run classify` in fuzz/ drives the same properties with libFuzzer.
+fuzz: ## minutes of mutated scans against the properties of fuzz/ (SECONDS_EACH=300)
+	@scripts/setup.sh base
+	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p checkout --test it fuzzing -- --nocapture
 
 check: ## what a change must pass before the tests: format, clippy, dependencies, purity, systemd hardening
 	@scripts/setup.sh base check

@@ -1,6 +1,7 @@
 //! All I/O of a store box. The program in one picture stands in `docs/ARCHITECTURE.md`; the turn itself in [`core_loop`].
 
 pub mod catalog;
+pub mod classify;
 pub mod client;
 pub mod clock;
 pub mod config;

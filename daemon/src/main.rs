@@ -1,7 +1,7 @@
 //! The command `aisled`.
 
 use aisled::config::Config;
-use aisled::{client, decode, demo, http, journal, run, sync, wire_trace};
+use aisled::{classify, client, decode, demo, http, journal, run, sync, wire_trace};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal as _;
@@ -68,6 +68,23 @@ enum Command {
     Verify { journal: PathBuf },
     /// What a configuration keeps of a staff PIN
     Pin { pin: String },
+    /// What scans mean: a scan a line on standard input, a JSON object a line on standard output
+    #[command(after_help = "A line may begin with a symbology identifier (]C1…); FNC1 is byte 29 or ^.\n\
+                            Try it:  echo ']C1010690123456789210A^17301231' | aisled classify")]
+    Classify {
+        /// Lines are hexadecimal
+        #[arg(long)]
+        hex: bool,
+        /// As while a tender is open: wallet codes count
+        #[arg(long)]
+        paying: bool,
+        /// An in-store code such as 21IIIIIWWWWWC; repeat for more
+        #[arg(long, value_name = "TEMPLATE")]
+        template: Vec<String>,
+        /// The codes of this store's configuration
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// The device drivers, each with a configuration that works
     Drivers,
     /// Frames of a device, hexadecimal, a line each on standard input, to JSON
@@ -120,6 +137,7 @@ fn perform(command: Command) -> (Result<()>, u8) {
         Command::Status { config } => (status(&config), EX_IOERR),
         Command::Verify { journal } => (verify(&journal), EX_DATAERR),
         Command::Pin { pin } => (http::pin::stored(&pin).map(|stored| say(&stored)), EX_IOERR),
+        Command::Classify { hex, paying, template, config } => classified(hex, paying, template, config.as_deref()),
         Command::Drivers => {
             for spec in drivers::DRIVERS {
                 say(&format!("# {} ({:?})\n[[device]]\n{}\n", spec.name, spec.kind, spec.example));
@@ -131,6 +149,17 @@ fn perform(command: Command) -> (Result<()>, u8) {
             (decode::lines(&driver, context.as_deref(), input, output), EX_USAGE)
         }
     }
+}
+
+fn classified(hex: bool, paying: bool, templates: Vec<String>, config: Option<&Path>) -> (Result<()>, u8) {
+    let store = config.map(|path| checked(path).and_then(|config| config.store())).transpose();
+    let mut rules = match store {
+        Ok(store) => store.map(|store| store.scan).unwrap_or_default(),
+        Err(error) => return (Err(error), EX_CONFIG),
+    };
+    rules.templates.extend(templates);
+    let options = classify::Options { hex, paying, rules };
+    (classify::run(std::io::stdin().lock(), std::io::stdout().lock(), &options), EX_IOERR)
 }
 
 fn checked(path: &Path) -> Result<Config> {
