@@ -2,14 +2,14 @@
 
 use crate::clock::Zone;
 use anyhow::{Context, Result, bail, ensure};
-use checkout::config::{LaneConfig, PriceRules, StoreConfig, TillRules};
+use checkout::config::{LaneConfig, PriceRules, StaffConfig, StoreConfig, TillRules};
 use checkout::receipt::Currency;
 use checkout::rules::FloorRules;
 use checkout::scan::ScanRules;
 use checkout::scan::freshness::FreshnessRules;
 use checkout::scan::link::LinkRules;
 use checkout::view::LaneKind;
-use checkout::words::{DeviceId, LaneId, Name, Role};
+use checkout::words::{DeviceId, LaneId, Name, Private, Role, StaffId};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -143,6 +143,8 @@ pub struct Lane {
     #[serde(default)]
     pub scanners: Vec<DeviceId>,
     pub scale: Option<DeviceId>,
+    /// The scale under the bags.
+    pub bagging: Option<DeviceId>,
     pub terminal: Option<DeviceId>,
     pub printer: Option<DeviceId>,
     pub vision: Option<DeviceId>,
@@ -160,6 +162,14 @@ pub struct Staff {
     /// `cashier`, `supervisor` or `manager`.
     #[serde(default)]
     pub role: Role,
+    /// What the badge's code says behind `S-`; as good as a key.
+    pub badge: Option<Private<String>>,
+}
+
+impl Staff {
+    fn config(&self) -> StaffConfig {
+        StaffConfig { staff: StaffId(self.id.clone()), role: self.role, badge: self.badge.clone() }
+    }
 }
 
 const fn keep_alive() -> u16 {
@@ -239,6 +249,7 @@ impl Config {
             kind: lane.kind,
             scanners: lane.scanners.clone(),
             scale: lane.scale.clone(),
+            bagging: lane.bagging.clone(),
             terminal: lane.terminal.clone(),
             printer: lane.printer.clone(),
             vision: lane.vision.clone(),
@@ -307,6 +318,7 @@ impl Config {
                 idle_reset_ms: self.till.idle_reset_s.map(|seconds| u64::from(seconds) * 1000),
                 training: self.training,
             },
+            staff: self.staff.iter().map(Staff::config).collect(),
         })
     }
 }

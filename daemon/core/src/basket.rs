@@ -1,15 +1,17 @@
 //! Transactions and their lines, from the first scan to the receipt number.
 
+use crate::bagging::Bag;
 use crate::catalog::{Content, Item, Offer, QuantityBreak, is_zero};
 use crate::config::StoreConfig;
 use crate::device::{Beep, DeviceCommand};
 use crate::event::Event;
-use crate::lane::Intervention;
+use crate::intervention::Intervention;
 use crate::line::Piece;
 use crate::member::Identified;
 use crate::page::Refused;
 use crate::price::{self, MemberTerms, Terms};
 use crate::receipt::TaxLine;
+use crate::rescan::Rescan;
 use crate::returns::ReturnOf;
 use crate::scan::freshness::unsaleable;
 use crate::scan::{ItemCode, Refusal};
@@ -140,6 +142,7 @@ pub enum LineRefusal {
     Recalled,
     /// A coupon, badge, receipt, exit pass or order where this lane takes none.
     NotTaken,
+    UnknownBadge,
     /// Each piece of these goods has a number, and this code shows none.
     NoSerial,
     /// The piece with that number is in a basket or was sold here.
@@ -315,6 +318,10 @@ pub struct Transaction {
     pub rounding: Money,
     /// Being given up: what was paid is on its way back.
     pub voiding: Option<VoidedBy>,
+    #[serde(default)]
+    pub bag: Bag,
+    #[serde(default)]
+    pub rescan: Rescan,
 }
 
 /// A completed sale: what the box computed is the record; HQ verifies it and never recomputes silently.
@@ -398,6 +405,8 @@ impl Transaction {
             note: String::new(),
             rounding: Money::ZERO,
             voiding: None,
+            bag: Bag { base_g: 0, lines: BTreeMap::new(), muted: false },
+            rescan: Rescan { decided: false, why: Vec::new(), matched: BTreeMap::new(), missed: 0 },
         }
     }
 
@@ -550,6 +559,9 @@ impl Turn<'_> {
         if self.money_moves(lane) {
             return self.refuse_line(lane, LineRefusal::Paying, Some(code.key.clone()));
         }
+        if self.looks_at(lane, code) {
+            return;
+        }
         let Some(item) = self.catalog.item(&code.key) else {
             return self.refuse_line(lane, LineRefusal::UnknownItem, Some(code.key.clone()));
         };
@@ -606,7 +618,8 @@ impl Turn<'_> {
     /// What has to follow every change of a basket.
     pub(crate) fn basket_changed(&mut self, lane: LaneId) {
         self.reprice(lane);
-        self.raise_age_check(lane);
+        self.review(lane);
+        self.bag_look(lane);
     }
 
     /// What comes with `item`; `None` where the catalogue does not know a part of it, so that no deposit is forgotten.
@@ -849,6 +862,7 @@ impl LineRefusal {
             Self::Recalled => {
                 ("这批商品已召回，请交给店员", "This lot has been recalled, please hand it to an assistant")
             }
+            Self::UnknownBadge => ("这张工牌在本店无效", "That badge is not known here"),
             Self::NotTaken => {
                 ("这里不收这种码，请找店员", "Codes of this kind are not taken here, please ask an assistant")
             }

@@ -6,7 +6,7 @@ use crate::receipt::Currency;
 use crate::rules::FloorRules;
 use crate::scan::ScanRules;
 use crate::view::LaneKind;
-use crate::words::{DeviceId, LaneId, Name};
+use crate::words::{DeviceId, LaneId, Name, Private, Role, StaffId};
 use alloc::string::String;
 use alloc::vec::Vec;
 pub use rules::{CashStep, PriceRules, Rounding, TaxMode, TaxRounding};
@@ -27,6 +27,16 @@ pub struct StoreConfig {
     pub price: PriceRules,
     pub lanes: Vec<LaneConfig>,
     pub till: TillRules,
+    #[serde(default)]
+    pub staff: Vec<StaffConfig>,
+}
+
+/// Whose badge says what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaffConfig {
+    pub staff: StaffId,
+    pub role: Role,
+    pub badge: Option<Private<String>>,
 }
 
 /// How the shop runs its lanes.
@@ -47,6 +57,9 @@ pub struct LaneConfig {
     pub kind: LaneKind,
     pub scanners: Vec<DeviceId>,
     pub scale: Option<DeviceId>,
+    /// The scale under the bags.
+    #[serde(default)]
+    pub bagging: Option<DeviceId>,
     pub terminal: Option<DeviceId>,
     pub printer: Option<DeviceId>,
     pub vision: Option<DeviceId>,
@@ -75,6 +88,7 @@ impl LaneConfig {
     pub fn devices(&self) -> impl Iterator<Item = (&'static str, &DeviceId)> {
         let single = [
             ("scale", &self.scale),
+            ("scale", &self.bagging),
             ("terminal", &self.terminal),
             ("printer", &self.printer),
             ("vision", &self.vision),

@@ -1,5 +1,7 @@
 //! The fold of the journal: what survives a power cut. [`Facts::apply`] is the only place where it changes, and it is total.
 
+use crate::audit::FloorAudit;
+use crate::bagging::{BagEvent, Weights};
 use crate::basket::{BasketEvent, LineKind, Sale, Transaction};
 use crate::device::CardOutcome;
 use crate::event::{Event, Record};
@@ -7,6 +9,7 @@ use crate::handover::Suspended;
 use crate::lane::LaneEvent;
 use crate::line::serial_id;
 use crate::recent::Recent;
+use crate::rescan::{Looks, RescanEvent};
 use crate::returns::{RETURN_MAX_MS, Returned};
 use crate::shift::Shifts;
 use crate::store::{DayReport, StoreEvent};
@@ -50,6 +53,13 @@ pub struct Facts {
     /// Datasets in force, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub datasets: BTreeMap<String, InForce>,
+    /// What pieces weigh in the bag, as this store has learned it.
+    #[serde(default)]
+    pub weights: Weights,
+    #[serde(default)]
+    pub looks: Looks,
+    #[serde(default)]
+    pub audit: FloorAudit,
     /// The latest time any event carries: the floor for a clock that fell back.
     pub latest: Utc,
 }
@@ -147,8 +157,17 @@ impl Facts {
     }
 
     fn apply_lane(&mut self, utc: Utc, lane: LaneId, event: &LaneEvent) {
+        let open = self.lanes.get(&lane).and_then(|facts| facts.open.as_ref());
+        self.audit.apply(event, open);
+        if let LaneEvent::Rescan(RescanEvent::Ended { missed, .. }) = event {
+            let member = open.and_then(|open| open.member.as_ref()).map(|member| &member.member);
+            self.looks.ended(lane, member, *missed);
+        }
         if let LaneEvent::InterventionRaised { id, .. } = event {
             self.interventions = self.interventions.max(*id);
+        }
+        if let LaneEvent::Bag(BagEvent::Filled { key, grams, learn: true, .. }) = event {
+            self.weights.learn(key, *grams);
         }
         let facts = self.lane(lane);
         match event {
@@ -164,11 +183,24 @@ impl Facts {
                     last.printed = true;
                 }
             }
-            LaneEvent::InterventionRaised { .. } | LaneEvent::InterventionAnswered { .. } => {
+            LaneEvent::InterventionRaised { .. }
+            | LaneEvent::InterventionAnswered { .. }
+            | LaneEvent::InterventionWithdrawn { .. } => {
                 if let Some(open) = facts.open.as_mut() {
                     open.apply_intervention(event);
                 }
             }
+            LaneEvent::Rescan(event) => {
+                if let Some(open) = facts.open.as_mut() {
+                    open.apply_rescan(event);
+                }
+            }
+            LaneEvent::Bag(event) => {
+                if let Some(open) = facts.open.as_mut() {
+                    open.apply_bag(event);
+                }
+            }
+            LaneEvent::AttendantCame { .. } => {}
         }
     }
 

@@ -1,16 +1,20 @@
 //! What happens at a lane besides goods and money: interventions, calls for help, receipts on paper.
 
-use crate::basket::{LineKind, Sale, SaleLine, SaleTender, Transaction};
+use crate::bagging::BagEvent;
+use crate::basket::{LineKind, Sale, SaleLine, SaleTender};
 use crate::catalog::Catalog;
 use crate::config::StoreConfig;
 use crate::device::{DeviceCommand, Document, PrintJob, PrinterEvent};
 use crate::event::Event;
 use crate::facts::LastSale;
+use crate::intervention::InterventionKind;
 use crate::page::Refused;
 use crate::receipt::{Receipt, ReceiptKind, ReceiptLine, ReceiptTender, Slip, SlipRow};
+use crate::rescan::RescanEvent;
 use crate::turn::{Effect, Turn};
-use crate::words::{DeviceId, LaneId, Language, LineNo, Name, StaffId, TransactionId};
+use crate::words::{DeviceId, LaneId, Language, Name, Role, StaffId, TransactionId};
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -20,12 +24,29 @@ pub enum LaneEvent {
     InterventionRaised {
         id: u64,
         kind: InterventionKind,
+        /// Who may say yes.
+        #[serde(default, skip_serializing_if = "Role::is_cashier")]
+        role: Role,
     },
     InterventionAnswered {
         id: u64,
         approved: bool,
         staff: StaffId,
+        #[serde(default, skip_serializing_if = "Role::is_cashier")]
+        role: Role,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
+    /// What was asked about is not so any more: the shopper put it right.
+    InterventionWithdrawn {
+        id: u64,
+    },
+    /// A badge was shown at the lane.
+    AttendantCame {
+        staff: StaffId,
+    },
+    Rescan(RescanEvent),
+    Bag(BagEvent),
     HelpCalled,
     HelpEnded {
         staff: StaffId,
@@ -41,99 +62,8 @@ pub enum LaneEvent {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InterventionKind {
-    Age { line: LineNo, years: u8 },
-}
-
-/// A question only staff can answer; nothing can be paid before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intervention {
-    pub id: u64,
-    pub kind: InterventionKind,
-    pub answer: Option<bool>,
-}
-
-impl InterventionKind {
-    pub(crate) fn text(&self) -> Name {
-        match self {
-            Self::Age { years, .. } => Name {
-                zh: alloc::format!("请店员确认顾客已满 {years} 周岁"),
-                en: alloc::format!("An assistant checks that the shopper is {years} or older"),
-            },
-        }
-    }
-}
-
-impl Transaction {
-    pub(crate) fn apply_intervention(&mut self, event: &LaneEvent) {
-        match event {
-            LaneEvent::InterventionRaised { id, kind } => {
-                self.interventions.push(Intervention { id: *id, kind: kind.clone(), answer: None });
-            }
-            LaneEvent::InterventionAnswered { id, approved, .. } => {
-                if let Some(asked) = self.interventions.iter_mut().find(|asked| asked.id == *id) {
-                    asked.answer = Some(*approved);
-                }
-            }
-            LaneEvent::HelpCalled
-            | LaneEvent::HelpEnded { .. }
-            | LaneEvent::ReceiptSent { .. }
-            | LaneEvent::ReceiptPrinted { .. } => {}
-        }
-    }
-
-    /// The youngest age staff has confirmed for this shopper, or is being asked about.
-    fn age_asked(&self) -> u8 {
-        let years = |asked: &Intervention| match (&asked.kind, asked.answer) {
-            (InterventionKind::Age { years, .. }, None | Some(true)) => *years,
-            (InterventionKind::Age { .. }, Some(false)) => 0,
-        };
-        self.interventions.iter().map(years).max().unwrap_or(0)
-    }
-}
-
-/// Interventions and help.
+/// Help.
 impl Turn<'_> {
-    pub(crate) fn raise_age_check(&mut self, lane: LaneId) {
-        let Some(open) = self.open(lane) else { return };
-        let asked = open.age_asked();
-        let restricted = open.live_lines().filter_map(|line| line.min_age.map(|years| (years, line.no)));
-        let Some((years, line)) = restricted.max_by_key(|(years, _)| *years).filter(|(years, _)| *years > asked) else {
-            return;
-        };
-        let id = self.facts.interventions.saturating_add(1);
-        let kind = InterventionKind::Age { line, years };
-        self.record(Some(lane), Event::Lane(LaneEvent::InterventionRaised { id, kind }));
-    }
-
-    pub(crate) fn answer(&mut self, lane: LaneId, id: u64, approved: bool, staff: StaffId) -> Result<(), Refused> {
-        let open = self.open(lane).ok_or(Refused::NothingHere)?;
-        let asked = open.interventions.iter().find(|asked| asked.id == id && asked.answer.is_none());
-        let InterventionKind::Age { years, .. } = asked.ok_or(Refused::NothingHere)?.kind;
-        self.record(Some(lane), Event::Lane(LaneEvent::InterventionAnswered { id, approved, staff }));
-        if !approved {
-            self.void_restricted(lane, years);
-            self.notice(
-                lane,
-                false,
-                ("店员未能确认年龄，该商品已取消", "Age could not be confirmed: the item was taken out"),
-            );
-        }
-        Ok(())
-    }
-
-    fn void_restricted(&mut self, lane: LaneId, years: u8) {
-        let Some(open) = self.open(lane) else { return };
-        let restricted: Vec<LineNo> =
-            open.live_lines().filter(|line| line.min_age.is_some_and(|age| age >= years)).map(|line| line.no).collect();
-        for line in restricted {
-            self.take_out(lane, line);
-        }
-        self.basket_changed(lane);
-    }
-
     pub(crate) fn call_help(&mut self, lane: LaneId) {
         if self.facts.lane(lane).help_since.is_none() {
             self.record(Some(lane), Event::Lane(LaneEvent::HelpCalled));

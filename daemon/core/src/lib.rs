@@ -10,6 +10,9 @@
 
 extern crate alloc;
 
+mod attend;
+pub mod audit;
+pub mod bagging;
 pub mod basket;
 pub mod calendar;
 pub mod catalog;
@@ -19,6 +22,7 @@ pub mod event;
 pub mod facts;
 pub mod handover;
 mod idle;
+pub mod intervention;
 pub mod lane;
 pub mod line;
 pub mod member;
@@ -27,6 +31,7 @@ mod picture;
 pub mod price;
 pub mod receipt;
 pub mod recent;
+pub mod rescan;
 pub mod returns;
 pub mod rules;
 pub mod scan;

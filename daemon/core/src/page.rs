@@ -45,6 +45,18 @@ pub enum PageRequest {
     Speak {
         language: Language,
     },
+    /// What lies on the bagging scale is a bag of mine.
+    OwnBag {},
+    /// This line does not go into the bag.
+    SkipBagging {
+        line: LineNo,
+    },
+    /// Staff whose badge was scanned here, where the shop asks for no PIN besides.
+    Badged {
+        request: StaffRequest,
+    },
+    /// Staff leaves the lane again.
+    LeaveLane {},
     /// Clear the thank-you screen.
     Next {},
     Staff {
@@ -74,6 +86,8 @@ pub enum StaffRequest {
     Answer {
         intervention: u64,
         approved: bool,
+        #[serde(default)]
+        reason: String,
     },
     /// The terminal could not say: a person looked at it.
     /// Of a refund: whether the money was given back.
@@ -119,6 +133,12 @@ pub enum StaffRequest {
     /// The packing of what is being weighed.
     SetTare {
         tare_g: u32,
+    },
+    /// I am at the lane: what is scanned there while a look at the basket is due is part of that look.
+    Attend {},
+    /// No more questions of the bagging scale to this shopper.
+    MuteBagging {
+        reason: String,
     },
     EndHelp {},
     /// Close the business day of the store; refused while a basket or a shift is open.
@@ -236,6 +256,9 @@ pub enum Refused {
     NoSuchGoods,
     AlreadyReturned,
     BasketFull,
+    Bagging,
+    BagNotWeighed,
+    PinNeeded,
 }
 
 impl Refused {
@@ -286,6 +309,12 @@ impl Refused {
             Self::NoSuchGoods => ("没有找到这件商品", "These goods are not on file"),
             Self::AlreadyReturned => ("可退数量不足：已经退过了", "Not so many left: they were returned before"),
             Self::BasketFull => ("购物篮已满", "The basket is full"),
+            Self::Bagging => (
+                "请先把商品放进袋中，或告诉我们不装袋",
+                "Please put the goods into the bag first, or tell us you carry them",
+            ),
+            Self::BagNotWeighed => ("正在称袋子，请再点一次", "The bag is being weighed: please press once more"),
+            Self::PinNeeded => ("请输入工牌的密码", "Please enter the PIN that goes with the badge"),
             Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
         };
         Name { zh: zh.into(), en: en.into() }

@@ -1,23 +1,26 @@
 //! Draws the [`View`] from facts and live state.
 
 use crate::Store;
+use crate::bagging::BagLive;
 use crate::basket::{Line, LineSaving, SaleLine, SaleTender, Transaction};
 use crate::catalog::Catalog;
 use crate::config::{LaneConfig, PriceRules};
 use crate::facts::Facts;
 use crate::handover::{Suspended, code_of};
+use crate::intervention::Intervention;
 use crate::lane::receipt;
 use crate::member::IdentifiedBy;
 use crate::price;
-use crate::receipt::ReceiptTender;
+use crate::receipt::{Currency, ReceiptTender};
 use crate::returns::Sold;
+use crate::rules::BaggingRules;
 use crate::shift::Shift;
 use crate::tender::{Tender, TenderState};
 use crate::turn::{LaneLive, Live};
 use crate::view::{
-    DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, PaidView, PerContentView, Phase,
-    ReceiptView, SavingView, ShiftView, SoldLineView, SoldView, SuspendedView, TenderKind, TenderView, View,
-    WeighingView,
+    AttendingView, BaggingView, DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, PaidView,
+    PerContentView, Phase, ReceiptView, RescanView, SavingView, ShiftView, SoldLineView, SoldView, SuspendedView,
+    TenderKind, TenderView, View, WeighingView,
 };
 use crate::words::{DeviceId, LaneId, Name};
 use alloc::vec::Vec;
@@ -36,6 +39,7 @@ impl Store {
             last_day: self.facts.last_day.clone(),
             suspended: self.facts.suspended.values().map(suspended_view).collect(),
             training: self.config.till.training,
+            audit: self.facts.audit.clone(),
         }
     }
 
@@ -54,7 +58,7 @@ impl Store {
             language: live.language,
             phase: phase(open, tender, live),
             transaction: open.map(|open| open.id.clone()),
-            lines: basket.live_lines().map(|line| line_view(line, &self.config.price)).collect(),
+            lines: basket.live_lines().map(|line| line_view(line, basket, &self.config.price)).collect(),
             pieces: basket.pieces(),
             subtotal: basket.subtotal(),
             discount: basket.discount(),
@@ -82,7 +86,19 @@ impl Store {
                 tare_g: it.tare_g,
             }),
             tender: tender_view(tender, live),
-            interventions: interventions(basket),
+            interventions: interventions(basket, &self.config.currency),
+            bagging: config
+                .bagging
+                .as_ref()
+                .filter(|scale| self.live.devices.get(scale).is_some_and(|device| device.up))
+                .map(|_| bagging_view(basket, &self.facts, &self.config.floor.bagging, &live.bag)),
+            rescan: rescan_view(basket),
+            attending: live.attending.as_ref().map(|attending| AttendingView {
+                staff: attending.by.staff.clone(),
+                role: attending.by.role,
+                pin: !self.config.floor.badge_without_pin,
+            }),
+            note: basket.note.clone(),
             help_since: facts.and_then(|facts| facts.help_since),
             notice: live.notice.clone(),
             receipt: self.receipt_view(config, catalog),
@@ -149,7 +165,7 @@ fn phase(open: Option<&Transaction>, tender: Option<&Tender>, live: &LaneLive) -
     }
 }
 
-fn line_view(line: &Line, rules: &PriceRules) -> LineView {
+fn line_view(line: &Line, basket: &Transaction, rules: &PriceRules) -> LineView {
     let saving = |saving: &LineSaving| SavingView { name: saving.name.clone(), amount: saving.amount };
     LineView {
         no: line.no,
@@ -166,6 +182,12 @@ fn line_view(line: &Line, rules: &PriceRules) -> LineView {
         savings: line.savings.iter().map(saving).collect(),
         total: line.total(),
         min_age: line.min_age,
+        parent: line.parent,
+        tare_g: line.tare_g,
+        serial: line.serial.clone(),
+        list_price: line.overridden.as_ref().map(|overridden| overridden.list_price),
+        note: line.note.clone(),
+        skipped: basket.bag.lines.get(&line.no).is_some_and(|bagged| bagged.skipped),
     }
 }
 
@@ -221,14 +243,37 @@ fn shift_view(shift: &Shift) -> ShiftView {
     ShiftView { number: shift.number, staff: shift.staff.clone(), opened: shift.opened, totals: shift.totals.clone() }
 }
 
-fn interventions(basket: &Transaction) -> Vec<InterventionView> {
-    let asked = basket.interventions.iter().filter(|asked| asked.answer.is_none());
-    asked
-        .map(|asked| {
-            let crate::lane::InterventionKind::Age { line, .. } = asked.kind;
-            InterventionView { id: asked.id, kind: "age".into(), line: Some(line), text: asked.kind.text() }
-        })
-        .collect()
+fn interventions(basket: &Transaction, currency: &Currency) -> Vec<InterventionView> {
+    let view = |asked: &Intervention| InterventionView {
+        id: asked.id,
+        kind: asked.kind.code().into(),
+        line: asked.kind.line(),
+        text: asked.kind.text(|amount| currency.show(amount)),
+        shopper: asked.kind.shopper_text(),
+        role: asked.role,
+    };
+    basket.waiting().map(view).collect()
+}
+
+fn bagging_view(basket: &Transaction, facts: &Facts, rules: &BaggingRules, bag: &BagLive) -> BaggingView {
+    let expected = basket.bag_expected(&facts.weights, rules);
+    let right = bag.measured_g.is_none_or(|grams| expected.fits(i64::from(grams)));
+    BaggingView {
+        expected_g: expected.expected_g,
+        measured_g: bag.measured_g,
+        tolerance_g: expected.tolerance_g,
+        samples: expected.samples,
+        waiting: expected.pieces,
+        line: expected.line,
+        right: right && expected.pieces == 0,
+        muted: basket.bag.muted,
+    }
+}
+
+fn rescan_view(basket: &Transaction) -> Option<RescanView> {
+    let (id, pieces) = basket.looking()?;
+    let matched = basket.rescan.matched.values().copied().fold(0, u32::saturating_add);
+    Some(RescanView { intervention: id, pieces, matched, missed: basket.rescan.missed })
 }
 
 fn device_view(live: &Live, kind: &str, name: &DeviceId) -> DeviceView {

@@ -147,6 +147,7 @@ impl Turn<'_> {
         for lane in self.config.lanes_of(&device) {
             self.terminal_down(lane, &device);
             self.scale_down(lane, &device);
+            self.bag_scale_down(&device);
             self.vision_down(lane, &device);
         }
     }

@@ -1,5 +1,7 @@
 //! One input's way through the store: what it may read, what it records, what it asks for.
 
+use crate::attend::Attending;
+use crate::bagging::BagLive;
 use crate::basket::{LineRefusal, Transaction};
 use crate::catalog::Catalog;
 use crate::config::StoreConfig;
@@ -98,6 +100,8 @@ pub(crate) struct LaneLive {
     pub(crate) tender_due: Option<Mono>,
     pub(crate) query_due: Option<Mono>,
     pub(crate) staff_due: Option<Mono>,
+    pub(crate) bag: BagLive,
+    pub(crate) attending: Option<Attending>,
 }
 
 #[derive(Clone, Debug)]
@@ -134,6 +138,7 @@ impl LaneLive {
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (Mono, &'static str)> {
         let face = self.face.as_ref().filter(|face| face.outcome.is_none()).map(|face| face.until);
         let weighing = self.weighing.as_ref().map(|weighing| weighing.until);
+        let attending = self.attending.as_ref().map(|attending| attending.until);
         let weigh_again = self.weigh_again.as_ref().map(|(_, due)| *due);
         [
             (weigh_again, "an empty plate"),
@@ -143,6 +148,8 @@ impl LaneLive {
             (face, "a face"),
             (weighing, "a weight"),
             (self.idle_due, "a basket left behind"),
+            (self.bag.read_due, "the bagging scale"),
+            (attending, "staff at the lane"),
         ]
         .into_iter()
         .filter_map(|(at, why)| at.map(|at| (at, why)))
@@ -224,8 +231,9 @@ impl Turn<'_> {
             Code::Item(code) => self.item(lane, &code),
             Code::Member(code) => self.member_code(lane, &code),
             // To be taken one by one by those who own them.
+            Code::Staff(badge) => self.badge(lane, &badge),
             Code::Receipt(transaction) => self.receipt_code(lane, transaction.as_str().into()),
-            Code::Coupon(_) | Code::Staff(_) | Code::ExitPass(_) | Code::Order(_) => {
+            Code::Coupon(_) | Code::ExitPass(_) | Code::Order(_) => {
                 self.refuse_line(lane, LineRefusal::NotTaken, None);
             }
             Code::Gs1(_) => self.refuse_line(lane, LineRefusal::Code(Refusal::NotGoods), None),
@@ -249,7 +257,10 @@ impl Turn<'_> {
             PageRequest::Recognise { consent } => self.recognise(lane, consent),
             PageRequest::CancelRecognise { attempt } => self.cancel_recognise(lane, attempt),
             PageRequest::RemoveMember {} => self.remove_member(lane),
-            PageRequest::Pay { method, amount } => self.pay(lane, method, amount, false),
+            PageRequest::Pay { method, amount } => {
+                self.floor_gate(lane)?;
+                self.pay(lane, method, amount, false)
+            }
             PageRequest::CancelPayment {} => self.cancel_payment(lane),
             PageRequest::CancelWeighing {} => {
                 self.live.lane(lane).weighing.take().map(drop).ok_or(Refused::NothingHere)
@@ -263,6 +274,13 @@ impl Turn<'_> {
                 self.live.lane(lane).language = language;
                 Ok(())
             }
+            PageRequest::OwnBag {} => self.own_bag(lane),
+            PageRequest::SkipBagging { line } => self.skip_bagging(lane, line),
+            PageRequest::Badged { request } => self.badged(lane, request),
+            PageRequest::LeaveLane {} => {
+                self.live.lane(lane).attending = None;
+                Ok(())
+            }
             PageRequest::Next {} => {
                 let live = self.live.lane(lane);
                 live.done = false;
@@ -273,9 +291,11 @@ impl Turn<'_> {
         }
     }
 
-    fn staff(&mut self, lane: LaneId, by: Attendant, request: StaffRequest) -> Result<(), Refused> {
+    pub(crate) fn staff(&mut self, lane: LaneId, by: Attendant, request: StaffRequest) -> Result<(), Refused> {
         match request {
-            StaffRequest::Answer { intervention, approved } => self.answer(lane, intervention, approved, by.staff),
+            StaffRequest::Answer { intervention, approved, reason } => {
+                self.answer(lane, intervention, approved, by, &reason)
+            }
             StaffRequest::ResolveTender { tender, taken, reason, amount } => {
                 self.resolve_tender(lane, tender, Verdict { taken, amount, reason }, by.staff)
             }
@@ -298,6 +318,11 @@ impl Turn<'_> {
             StaffRequest::Note { line, text } => self.note(lane, line, &text, by),
             StaffRequest::VoidTransaction { reason } => self.void_by_staff(lane, by, &reason),
             StaffRequest::SetTare { tare_g } => self.set_tare(lane, tare_g),
+            StaffRequest::Attend {} => {
+                self.attend(lane, by);
+                Ok(())
+            }
+            StaffRequest::MuteBagging { reason } => self.mute_bagging(lane, by, &reason),
             StaffRequest::EndHelp {} => self.end_help(lane, by.staff),
             StaffRequest::DayClose {} => by.at_least(Role::Supervisor).and_then(|()| self.day_close(lane)),
             StaffRequest::PrintDay {} => self.print_day(lane),
@@ -311,6 +336,8 @@ impl Turn<'_> {
             self.face_tick(lane);
             self.weigh_tick(lane);
             self.idle_tick(lane);
+            self.bag_tick(lane);
+            self.attend_tick(lane);
         }
     }
 }

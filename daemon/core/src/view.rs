@@ -1,5 +1,6 @@
 //! The picture others may read: pages, command line, metrics. Derived, never stored, holds no member's name unmasked.
 
+use crate::audit::FloorAudit;
 use crate::basket::LineKind;
 use crate::catalog::Content;
 use crate::device::{FaceHint, FaceOutcome};
@@ -8,8 +9,8 @@ use crate::shift::ShiftReport;
 use crate::store::DayReport;
 use crate::totals::Totals;
 use crate::words::{
-    Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, ReceiptNo, StaffId, TenderId, TransactionId,
-    Utc,
+    Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId,
+    TransactionId, Utc,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,6 +32,8 @@ pub struct View {
     pub suspended: Vec<SuspendedView>,
     /// Nothing here is a sale.
     pub training: bool,
+    /// What questions to shoppers came to, by rule.
+    pub audit: FloorAudit,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +115,11 @@ pub struct LaneView {
     pub weighing: Option<WeighingView>,
     pub tender: Option<TenderView>,
     pub interventions: Vec<InterventionView>,
+    pub bagging: Option<BaggingView>,
+    pub rescan: Option<RescanView>,
+    pub attending: Option<AttendingView>,
+    /// Staff's remark on the basket.
+    pub note: String,
     /// Help was called and nobody has come yet.
     pub help_since: Option<Utc>,
     /// The last thing worth telling; `serial` grows with each, so that a page shows and sounds it once.
@@ -168,6 +176,14 @@ pub struct LineView {
     /// After savings.
     pub total: Money,
     pub min_age: Option<u8>,
+    pub parent: Option<LineNo>,
+    pub tare_g: u32,
+    pub serial: Option<String>,
+    /// What the price book says, where staff set another price.
+    pub list_price: Option<Money>,
+    pub note: String,
+    /// Carried outside the bag.
+    pub skipped: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,10 +298,50 @@ impl TenderKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterventionView {
     pub id: u64,
-    /// `age`.
+    /// [`crate::intervention::InterventionKind::code`].
     pub kind: String,
     pub line: Option<LineNo>,
+    /// What staff reads.
     pub text: Name,
+    /// What the shopper reads.
+    pub shopper: Name,
+    /// Who may say yes.
+    pub role: Role,
+}
+
+/// The scale under the bags.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaggingView {
+    pub expected_g: i64,
+    pub measured_g: Option<u32>,
+    pub tolerance_g: u32,
+    /// Pieces the expectation was learned from; 0: it is the catalogue's.
+    pub samples: u32,
+    /// Pieces scanned that are not in the bag yet.
+    pub waiting: u32,
+    /// Where it is one line only.
+    pub line: Option<LineNo>,
+    pub right: bool,
+    pub muted: bool,
+}
+
+/// A look at the basket under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescanView {
+    pub intervention: u64,
+    /// `None`: all.
+    pub pieces: Option<u32>,
+    pub matched: u32,
+    pub missed: u32,
+}
+
+/// Staff showed a badge here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttendingView {
+    pub staff: StaffId,
+    pub role: Role,
+    /// A PIN is asked for with each answer.
+    pub pin: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

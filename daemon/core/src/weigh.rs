@@ -62,6 +62,9 @@ impl Turn<'_> {
     }
 
     pub(crate) fn weight(&mut self, scale: &DeviceId, weight: Weight) {
+        if let Some(lane) = self.bagging_lane(scale) {
+            return self.bag_weight(lane, weight);
+        }
         let Some(lane) = self.config.lanes_of(scale).into_iter().find(|lane| self.live.lane(*lane).weighing.is_some())
         else {
             return;

@@ -100,7 +100,13 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_pin_opens_a_shift_and_nothing_else_does() {
-        let staff = Staff { id: "s-1".into(), name: "Li".into(), pin: stored("2468").unwrap(), role: Role::Supervisor };
+        let staff = Staff {
+            id: "s-1".into(),
+            name: "Li".into(),
+            pin: stored("2468").unwrap(),
+            role: Role::Supervisor,
+            badge: None,
+        };
         let desk = Desk::new(&[staff]).unwrap();
         assert!(desk.login("1357").await.is_none());
         let (token, by, _) = desk.login("2468").await.unwrap();

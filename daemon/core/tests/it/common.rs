@@ -116,6 +116,7 @@ pub fn config() -> StoreConfig {
         kind,
         scanners: vec![DeviceId(format!("scanner-{lane}"))],
         scale: Some(DeviceId(format!("scale-{lane}"))),
+        bagging: None,
         terminal: Some(DeviceId(format!("terminal-{lane}"))),
         printer: Some(DeviceId(format!("printer-{lane}"))),
         display: Some(DeviceId(format!("display-{lane}"))),
@@ -132,6 +133,7 @@ pub fn config() -> StoreConfig {
         floor: FloorRules::default(),
         lanes: vec![lane(1, LaneKind::Kiosk), lane(2, LaneKind::Staffed)],
         till: TillRules::default(),
+        staff: Vec::new(),
     }
 }
 

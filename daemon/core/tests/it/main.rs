@@ -1,7 +1,9 @@
 //! Scenarios and simulations of the pure store.
+mod bagging;
 mod common;
 mod freshness;
 mod fuzzing;
+mod interventions;
 mod lines;
 mod power_cuts;
 mod samples;

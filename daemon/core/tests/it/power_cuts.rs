@@ -333,7 +333,8 @@ impl World {
             }
             _ => {
                 let asked = self.store.facts().interventions;
-                return self.staff(lane, StaffRequest::Answer { intervention: asked, approved: true });
+                return self
+                    .staff(lane, StaffRequest::Answer { intervention: asked, approved: true, reason: String::new() });
             }
         };
         Input::Page { lane: LaneId(lane), request: RequestId(0), what }

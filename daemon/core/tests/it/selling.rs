@@ -75,7 +75,7 @@ fn an_age_check_blocks_paying_until_staff_answer_and_a_no_takes_the_bottle_out()
     till.take(scan(1, COLA));
     assert_eq!(till.press(1, PageRequest::Pay { method: Method::Card, amount: None }), Err(Refused::Intervention));
     let asked = till.lane(1).interventions[0].id;
-    till.staff(1, StaffRequest::Answer { intervention: asked, approved: false }).unwrap();
+    till.staff(1, StaffRequest::Answer { intervention: asked, approved: false, reason: String::new() }).unwrap();
     assert_eq!(till.lane(1).total, Money(350));
     assert_eq!(till.press(1, PageRequest::Pay { method: Method::Card, amount: None }), Ok(()));
 }

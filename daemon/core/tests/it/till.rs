@@ -82,7 +82,7 @@ fn a_part_by_card_a_part_by_wallet_the_rest_in_cash_with_change() {
     till.take(Input::Hq(HqInput::Online(true)));
     till.take(scan(2, SPIRITS));
     let asked = till.lane(2).interventions[0].id;
-    till.staff(2, StaffRequest::Answer { intervention: asked, approved: true }).unwrap();
+    till.staff(2, StaffRequest::Answer { intervention: asked, approved: true, reason: String::new() }).unwrap();
     assert_eq!(till.press(2, card(12_801)), Err(Refused::MoreThanDue));
     assert_eq!(till.press(2, card(0)), Err(Refused::BadAmount));
     till.press(2, card(5_000)).unwrap();
