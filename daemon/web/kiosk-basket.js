@@ -10,7 +10,7 @@ const QUANTITY_MOST = 999;
 const wanted = new Map();
 
 export function basket(m) {
-  return h("div", { class: "basket", key: "basket" }, m.view.lines.length === 0 ? null : h("h1", { class: "heard" }, t("adjust")), h("section", { class: "goods", "aria-label": t("adjust") }, m.view.interventions.map((one) => waits(m, one)), lines(m)), checkout(m));
+  return h("div", { class: "basket", key: "basket" }, m.view.lines.length === 0 ? null : h("h1", { class: "heard" }, t("adjust")), h("section", { class: "goods", "aria-label": t("adjust") }, m.view.interventions.map((one) => waits(m, one)), bagging(m), lines(m)), checkout(m));
 }
 
 function lines(m) {
@@ -77,12 +77,25 @@ async function step(m, line, by) {
   if (wanted.get(key) === quantity) wanted.delete(key);
 }
 
+/** Kinds that end when the shopper leaves the goods here. */
+const LEAVABLE = ["age", "pieces", "amount", "hours", "blocked"];
+
 function waits(m, intervention) {
-  const line = intervention.line;
+  const line = LEAVABLE.includes(intervention.kind) ? intervention.line : null;
   const give = line === null ? null : h("button", { type: "button", onclick: () => m.ask({ void_line: { line } }) }, t("age_remove"));
-  const title = intervention.kind === "age" ? t("age_title") : say(intervention.text);
+  const title = intervention.kind === "age" ? t("age_title") : say(intervention.shopper);
   const about = m.view.lines.find((one) => one.no === line);
   return h("div", { class: "waits", key: `waits-${intervention.id}`, role: "status" }, icon("staff", "large"), h("div", {}, h("h2", {}, title), about ? h("p", { class: "name" }, say(about.name)) : null, h("p", {}, t("age_text"))), give);
+}
+
+/** What the scale under the bags waits for, and the ways around it; nothing while all is well. */
+function bagging(m) {
+  const bag = m.view.bagging;
+  if (!bag || bag.muted || bag.right || m.view.lines.length === 0) return null;
+  const about = m.view.lines.find((one) => one.no === bag.line);
+  const carry = about ? h("button", { type: "button", onclick: () => m.ask({ skip_bagging: { line: about.no } }) }, t("bag_carry")) : null;
+  const own = h("button", { type: "button", onclick: () => m.ask({ own_bag: {} }) }, t("bag_own"));
+  return h("div", { class: "waits", key: "bagging", role: "status" }, icon("scale", "large"), h("div", {}, h("h2", {}, t(bag.waiting > 0 ? "bag_put" : "bag_check")), about ? h("p", { class: "name" }, say(about.name)) : null), carry, own);
 }
 
 function checkout(m) {

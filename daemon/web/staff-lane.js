@@ -34,6 +34,7 @@ function voidButton(m, lane) {
 
 function task(m, lane, one) {
   if (one.kind === "doubt") return doubt(m, lane, one);
+  if (one.kind === "other") return question(m, lane, one);
   const about = lane.lines.find((line) => line.no === one.intervention?.line);
   return h(
     "section",
@@ -51,6 +52,44 @@ function answers(m, lane, one) {
     h("button", { type: "button", class: "danger", onclick: answer(false) }, icon("refuse"), t("age_refuse")),
     h("button", { type: "button", class: "primary", onclick: answer(true) }, icon("check"), t("age_approve")),
   ];
+}
+
+const ROLES = { cashier: "role_cashier", supervisor: "role_supervisor", manager: "role_manager" };
+
+/** A question that wants words: what it is, whose yes it needs, and why it was answered so. */
+function question(m, lane, one) {
+  const { id, kind, line, role } = one.intervention;
+  const about = lane.lines.find((other) => other.no === line);
+  const send = (approved) => async () => {
+    const answer = await m.ask(lane.lane, { answer: { intervention: id, approved, reason: m.ui.reason.trim() } });
+    if (answer.ok) m.ui.reason = "";
+  };
+  const mute = async () => {
+    if ((await m.ask(lane.lane, { mute_bagging: { reason: m.ui.reason.trim() } })).ok) m.ui.reason = "";
+  };
+  const said = m.ui.reason.trim() !== "";
+  const about_role = role === "cashier" ? null : h("p", { class: "quiet" }, t("needs_role", { role: t(ROLES[role]) }));
+  return h(
+    "section",
+    { class: "task doubt", key: `question-${id}` },
+    icon(kind === "weight" ? "scale" : "staff", "large"),
+    h("div", {}, h("h2", {}, one.text), about ? h("p", { class: "name" }, say(about.name)) : null, about_role, kind === "rescan" ? look(m, lane) : null),
+    h("div", { class: "reasons" }, reasonField(m)),
+    h(
+      "div",
+      { class: "answers" },
+      kind === "weight" ? h("button", { type: "button", disabled: !said, onclick: mute }, t("bag_mute")) : null,
+      h("button", { type: "button", class: "danger", disabled: kind === "rescan" && !said, onclick: send(false) }, icon("refuse"), t("age_refuse")),
+      h("button", { type: "button", class: "primary", disabled: !said, onclick: send(true) }, icon("check"), t("age_approve")),
+    ),
+  );
+}
+
+/** The look at a basket: scans at the lane count as looks while somebody is there. */
+function look(m, lane) {
+  const found = lane.rescan ? t("look_found", { matched: lane.rescan.matched, missed: lane.rescan.missed }) : "";
+  const here = lane.attending ? h("p", {}, t("look_scan")) : h("button", { type: "button", onclick: () => m.ask(lane.lane, { attend: {} }) }, t("look_start"));
+  return h("div", {}, here, h("p", { class: "amount", role: "status" }, found));
 }
 
 const REASONS = { true: ["reason_approved", "reason_bank"], false: ["reason_declined", "reason_none"] };
