@@ -165,4 +165,4 @@ pub enum LinkKind {
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
 pub const DRIVERS: &[Spec] =
-    &[blueprint::SPEC, scanner_line::SPEC, scale_8217::SPEC, zvt::SPEC, escpos::SPEC, vision::driver::SPEC];
+    &[blueprint::SPEC, scanner_line::SPEC, scale_8217::SPEC, zvt::SPEC, zvt::SERIAL, escpos::SPEC, vision::driver::SPEC];

@@ -4,9 +4,10 @@
 //! that passes (`@ ms`) and, at the end, the events it yields (`=`). Bytes are hexadecimal pairs or quoted text.
 
 use checkout::device::{
-    Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent, Weight,
+    Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent,
+    TerminalService, Weight,
 };
-use checkout::words::{Attempt, Grams, Money, Mono};
+use checkout::words::{Attempt, Grams, Money, Mono, Utc};
 use drivers::sim::{SIMS, SimIn};
 use drivers::{DRIVERS, Driver, In, Kind, Out, Spec};
 use serde_json::{Value, json};
@@ -107,11 +108,46 @@ fn command(text: &str) -> DeviceCommand {
         "authorise" => DeviceCommand::Terminal(TerminalCommand::Authorise {
             tender: tender(),
             amount: Money(words[2].parse().expect("an amount")),
+            at: UTC,
         }),
         "acknowledge" => DeviceCommand::Terminal(TerminalCommand::Acknowledge { tender: tender() }),
+        "refund" => DeviceCommand::Terminal(TerminalCommand::Refund {
+            tender: tender(),
+            amount: Money(words[2].parse().expect("an amount")),
+            at: UTC,
+        }),
+        "reverse" => DeviceCommand::Terminal(TerminalCommand::Reverse {
+            tender: tender(),
+            of: Box::new(CardSlip {
+                amount: Money(words[2].parse().expect("an amount")),
+                trace: words[3].parse().expect("a trace number"),
+                receipt: words[3].parse().expect("a receipt number"),
+                terminal: String::new(),
+                pan: None,
+                scheme: String::new(),
+                reference: words.get(4).copied().unwrap_or_default().into(),
+                text: Vec::new(),
+            }),
+            at: UTC,
+        }),
+        "service" => DeviceCommand::Terminal(TerminalCommand::Service { tender: tender(), service: service(words[2]) }),
         "query" => DeviceCommand::Terminal(TerminalCommand::Query { tender: tender() }),
         "abort" => DeviceCommand::Terminal(TerminalCommand::Abort { tender: tender() }),
         _ => panic!("{text}"),
+    }
+}
+
+/// 2026-01-02 03:04:05.
+const UTC: Utc = Utc(1_767_323_045_000);
+
+fn service(name: &str) -> TerminalService {
+    match name {
+        "status" => TerminalService::Status,
+        "diagnosis" => TerminalService::Diagnosis,
+        "end-of-day" => TerminalService::EndOfDay,
+        "reprint" => TerminalService::Reprint,
+        "log-off" => TerminalService::LogOff,
+        _ => panic!("{name}"),
     }
 }
 
@@ -140,6 +176,8 @@ fn terminal(event: &TerminalEvent) -> String {
             CardOutcome::Approved(slip) => format!("approved {tender} {}", card(slip)),
             CardOutcome::Declined { code } => format!("declined {tender} {code}"),
         },
+        TerminalEvent::Printed { tender, lines } => format!("printed {tender} {}", lines.join(" / ")),
+        TerminalEvent::Serviced { tender, service, code } => format!("serviced {tender} {service:?} {code}"),
         TerminalEvent::Finished { tender } => format!("finished {tender}"),
         TerminalEvent::Last { tender, last } => match last {
             LastPayment::Approved(slip) => format!("last {tender} approved {}", card(slip)),

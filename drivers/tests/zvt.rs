@@ -5,7 +5,7 @@ mod vectors;
 use checkout::device::{
     CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent,
 };
-use checkout::words::{Money, Mono, TenderId};
+use checkout::words::{Money, Mono, TenderId, Utc};
 use drivers::sim::{SIMS, Sim, SimIn};
 use drivers::zvt::{self, Context, Head, Message};
 use drivers::{Driver, In, Out};
@@ -296,13 +296,13 @@ impl Table {
 
     fn authorise(&mut self, amount: i64) {
         let tender = tender();
-        self.tell(TerminalCommand::Authorise { tender, amount: Money(amount) });
+        self.tell(TerminalCommand::Authorise { tender, amount: Money(amount), at: Utc(0) });
     }
 
     fn outcome(&self) -> Option<&CardOutcome> {
         self.events.iter().find_map(|event| match event {
             TerminalEvent::Answered { outcome, .. } => Some(outcome),
-            TerminalEvent::Progress { .. } | TerminalEvent::Finished { .. } | TerminalEvent::Last { .. } => None,
+            _ => None,
         })
     }
 
@@ -316,7 +316,7 @@ impl Table {
         self.run(10_000);
         self.events.iter().rev().find_map(|event| match event {
             TerminalEvent::Last { last, .. } => Some(last.clone()),
-            TerminalEvent::Progress { .. } | TerminalEvent::Finished { .. } | TerminalEvent::Answered { .. } => None,
+            _ => None,
         })
     }
 

@@ -1,7 +1,7 @@
 //! What devices say and are told, in the shop's words; `drivers` turns these into bytes.
 
 use crate::receipt::{Currency, Receipt, Slip};
-use crate::words::{Attempt, Grams, Language, MemberId, Money, Name, TenderId, TransactionId, TruncatedPan};
+use crate::words::{Attempt, Grams, Language, MemberId, Money, Name, TenderId, TransactionId, TruncatedPan, Utc};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -163,6 +163,10 @@ pub enum TerminalEvent {
     Finished { tender: TenderId },
     /// What the terminal remembers of its last payment, asked by [`TerminalCommand::Query`].
     Last { tender: TenderId, last: LastPayment },
+    /// Lines it had printed after its answer: they belong on the receipt, too.
+    Printed { tender: TenderId, lines: Vec<String> },
+    /// A service is over; 0 is success, anything else the terminal's code.
+    Serviced { tender: TenderId, service: TerminalService, code: u8 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +192,9 @@ pub struct CardSlip {
     pub pan: Option<TruncatedPan>,
     /// Card scheme as the terminal names it.
     pub scheme: String,
+    /// How the terminal names the payment, where numbers do not say it; a reversal gives it back.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reference: String,
     /// Text the terminal requires on the receipt.
     pub text: Vec<String>,
 }
@@ -205,13 +212,31 @@ pub enum LastPayment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TerminalCommand {
     /// Take `amount` (minor units) from a card. Given once per tender, never repeated.
-    Authorise { tender: TenderId, amount: Money },
+    Authorise { tender: TenderId, amount: Money, at: Utc },
+    /// Give `amount` back to a card; answered and acknowledged as a payment.
+    Refund { tender: TenderId, amount: Money, at: Utc },
+    /// Cancel the payment of that slip; answered and acknowledged as a payment.
+    Reverse { tender: TenderId, of: Box<CardSlip>, at: Utc },
     /// The answer is on disk: let the payment stand.
     Acknowledge { tender: TenderId },
     /// What was your last payment? Moves no money.
     Query { tender: TenderId },
     /// Give up waiting for a card; the answer still comes as [`TerminalEvent::Answered`].
     Abort { tender: TenderId },
+    /// A task of the terminal itself, under a name of the caller's choice.
+    Service { tender: TenderId, service: TerminalService },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TerminalService {
+    /// Is it ready? Moves nothing and needs no registration.
+    Status,
+    Diagnosis,
+    /// Hands the day's payments to the bank and prints totals.
+    EndOfDay,
+    /// Prints the slip of the last payment again.
+    Reprint,
+    LogOff,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -309,6 +309,7 @@ impl Facts {
             TenderEvent::CardAnswered { .. }
             | TenderEvent::Started { .. }
             | TenderEvent::Rounded { .. }
+            | TenderEvent::SlipPrinted { .. }
             | TenderEvent::Approved { .. }
             | TenderEvent::Declined { .. }
             | TenderEvent::InDoubt { .. }

@@ -18,6 +18,7 @@ use crate::turn::{Effect, Turn};
 use crate::view::TenderKind;
 use crate::words::{DeviceId, LaneId, Money, StaffId, TenderId, TransactionId};
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// A terminal that has not answered by then is asked: T4 of ZVT (180 s, PA00P015 2.1) and a margin.
@@ -68,6 +69,11 @@ pub enum TenderEvent {
     /// What is left is paid in coins that exist: the difference stands on the receipt as its own line.
     Rounded {
         amount: Money,
+    },
+    /// Lines the terminal had printed after its answer: they stand on the receipt, too.
+    SlipPrinted {
+        tender: TenderId,
+        lines: Vec<String>,
     },
     Declined {
         tender: TenderId,
@@ -182,6 +188,12 @@ impl Transaction {
             });
             return;
         }
+        if let TenderEvent::SlipPrinted { tender, lines } = event {
+            let tender = self.tenders.iter_mut().find(|known| known.id == *tender);
+            if let Some(slip) = tender.and_then(|tender| tender.slip.as_mut()) {
+                slip.text.extend(lines.iter().cloned());
+            }
+        }
         let Some((id, state)) = event.outcome() else {
             return;
         };
@@ -204,6 +216,7 @@ impl Transaction {
             TenderEvent::CardAnswered { .. }
             | TenderEvent::Started { .. }
             | TenderEvent::Rounded { .. }
+            | TenderEvent::SlipPrinted { .. }
             | TenderEvent::Declined { .. }
             | TenderEvent::InDoubt { .. }
             | TenderEvent::HandedToStaff { .. }
@@ -217,7 +230,7 @@ impl TenderEvent {
     /// Which tender this moves, and to what.
     const fn outcome(&self) -> Option<(&TenderId, TenderState)> {
         match self {
-            Self::Started { .. } | Self::Rounded { .. } | Self::TerminalSeen { .. } => None,
+            Self::Started { .. } | Self::Rounded { .. } | Self::SlipPrinted { .. } | Self::TerminalSeen { .. } => None,
             Self::CardAnswered { tender, .. } => Some((tender, TenderState::Answered)),
             Self::Approved { tender, .. } | Self::Resolved { tender, taken: true, .. } => {
                 Some((tender, TenderState::Approved))

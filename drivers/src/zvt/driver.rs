@@ -1,13 +1,13 @@
-//! The till's side of ZVT over TCP: one connection per command, registration first.
+//! The till's side of ZVT: one exchange at a time, registration first. The line below it is TCP or [`super::line`].
 
 use super::bmp::Fields;
 use super::codec::{self, Context, Head, Message};
-use super::text;
+use super::job::{Job, Task, answered, finished, last, outcome, printed, progress, serviced};
 use crate::{Driver, In, Out};
 use checkout::device::{
-    CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent,
+    CardOutcome, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent, TerminalService,
 };
-use checkout::words::{Money, Mono, Name, TenderId, TruncatedPan};
+use checkout::words::{Money, Mono, TenderId};
 use serde::Deserialize;
 
 /// T3: the other side answers a message within this.
@@ -46,7 +46,10 @@ pub(super) struct Terminal {
     config: u8,
     inbox: Vec<u8>,
     state: State,
+    /// Printed before the result.
     lines: Vec<String>,
+    /// How many lines were printed at all.
+    told: usize,
     /// When the terminal's silence is too long.
     due: Mono,
 }
@@ -60,16 +63,19 @@ enum State {
         tender: TenderId,
         last: Option<LastPayment>,
     },
+    /// A task of the terminal itself that moves no money of ours.
+    Serving {
+        tender: TenderId,
+        service: TerminalService,
+    },
 }
 
-enum Job {
-    Authorise { tender: TenderId, amount: Money },
-    Query { tender: TenderId },
-}
-
+/// Money on its way, from a card or back to it.
 struct Charge {
     tender: TenderId,
     step: Step,
+    /// What a silent answer means; a payment must say its amount.
+    asked: Option<Money>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,20 +112,21 @@ impl Terminal {
             inbox: Vec::new(),
             state: State::Idle,
             lines: Vec::new(),
+            told: 0,
             due: Mono(0),
         })
     }
 
     fn command(&mut self, now: Mono, command: &TerminalCommand, out: &mut Out) {
+        if let Some(job) = Job::of(command) {
+            return match &self.state {
+                State::Idle => self.begin(now, job, out),
+                busy if busy.is_for(&job.tender) => {}
+                // Please wait.
+                _ => job.refuse(0x9C, out),
+            };
+        }
         match (command, &mut self.state) {
-            (TerminalCommand::Authorise { tender, amount }, State::Idle) => {
-                let (tender, amount) = (tender.clone(), *amount);
-                self.register(now, Job::Authorise { tender, amount }, out);
-            }
-            (TerminalCommand::Query { tender }, State::Idle) => {
-                let tender = tender.clone();
-                self.register(now, Job::Query { tender }, out);
-            }
             (TerminalCommand::Acknowledge { tender }, State::Charging(charge)) if charge.tender == *tender => {
                 self.acknowledge(now, out);
             }
@@ -128,22 +135,13 @@ impl Terminal {
                     out.send(&codec::encode([0x06, 0xB0], &[]));
                 }
             }
-            (TerminalCommand::Abort { tender }, State::Registering(job)) if job.is_for(tender) => {
+            (TerminalCommand::Abort { tender }, State::Registering(job)) if job.tender == *tender => {
                 out.fail("given up before the terminal was ready");
             }
             (TerminalCommand::Abort { .. } | TerminalCommand::Acknowledge { .. }, State::Idle) => {
                 out.close();
             }
-            (TerminalCommand::Abort { .. } | TerminalCommand::Acknowledge { .. }, _) => {}
-            (TerminalCommand::Authorise { tender, .. }, busy) if !busy.is_for(tender) => {
-                declined(tender, 0x9C, out);
-            }
-            (TerminalCommand::Query { tender }, busy) if !busy.is_for(tender) => {
-                let last = LastPayment::Unknown;
-                let tender = tender.clone();
-                out.event(DeviceEvent::Terminal(TerminalEvent::Last { tender, last }));
-            }
-            (TerminalCommand::Authorise { .. } | TerminalCommand::Query { .. }, _) => {}
+            _ => {}
         }
     }
 
@@ -166,45 +164,42 @@ impl Terminal {
     /// Nothing was charged. The line stays open until the core has taken note, so that its note needs no new one.
     fn over(&mut self, now: Mono, tender: TenderId, code: u8, farewell: &'static [u8], out: &mut Out) {
         answered(&tender, CardOutcome::Declined { code }, out);
-        self.state = State::Charging(Charge { tender, step: Step::Over(farewell) });
+        self.state = State::Charging(Charge { tender, step: Step::Over(farewell), asked: None });
         out.wake_at(now.plus_ms(NOTE_MS));
     }
 
     /// Terminals forget the till when they restart, so every connection introduces itself (PA00P015 2.1).
-    fn register(&mut self, now: Mono, job: Job, out: &mut Out) {
+    fn begin(&mut self, now: Mono, job: Job, out: &mut Out) {
+        self.lines.clear();
+        self.told = 0;
+        if !job.wants_registration() {
+            return self.registered(now, job, out);
+        }
         let mut data = self.password.to_vec();
         data.push(self.config);
         data.extend_from_slice(&self.currency);
         // Permitted commands (tag 26): print blocks (06 D3).
         data.extend_from_slice(&[0x06, 0x06, 0x26, 0x04, 0x0A, 0x02, 0x06, 0xD3]);
-        self.lines.clear();
         self.state = State::Registering(job);
         out.send(&codec::encode([0x06, 0x00], &data));
         out.wake_at(now.plus_ms(ANSWER_MS));
     }
 
     fn registered(&mut self, now: Mono, job: Job, out: &mut Out) {
-        match job {
-            Job::Authorise { tender, amount } => {
-                let Ok(minor) = u64::try_from(amount.0) else {
-                    return self.over(now, tender, 0xC8, &[], out);
-                };
-                let mut data = vec![0x04];
-                data.extend_from_slice(&codec::bcd::<6>(minor));
-                data.push(0x49);
-                data.extend_from_slice(&self.currency);
-                out.send(&codec::encode([0x06, 0x01], &data));
-                let step = Step::Sent;
-                self.state = State::Charging(Charge { tender, step });
+        let request = match job.request(self.password, self.currency) {
+            Ok(request) => request,
+            Err(code) => return self.over(now, job.tender, code, &[], out),
+        };
+        out.send(&request);
+        let (tender, step) = (job.tender, Step::Sent);
+        self.state = match job.task {
+            Task::Authorise(_) => State::Charging(Charge { tender, step, asked: None }),
+            Task::Refund(asked) | Task::Reverse(_, asked) => {
+                State::Charging(Charge { tender, step, asked: Some(asked) })
             }
-            Job::Query { tender } => {
-                let mut data = self.password.to_vec();
-                // Service byte: send the Status-Information, print nothing.
-                data.extend_from_slice(&[0x03, 0x03]);
-                out.send(&codec::encode([0x06, 0x20], &data));
-                self.state = State::Asking { tender, last: None };
-            }
-        }
+            Task::Query => State::Asking { tender, last: None },
+            Task::Service(service) => State::Serving { tender, service },
+        };
         out.wake_at(now.plus_ms(ANSWER_MS));
     }
 
@@ -226,7 +221,7 @@ impl Terminal {
             }
             [0x06, 0x1E] => self.aborted(now, message, out),
             [0x06, 0xD1..=0xD3] => {
-                self.print(message);
+                self.print(message, out);
                 out.send(&ACK);
                 out.wake_at(now.plus_ms(CARD_MS));
             }
@@ -242,6 +237,12 @@ impl Terminal {
                 out.wake_at(now.plus_ms(CARD_MS));
             }
             State::Registering(_) | State::Asking { .. } => out.wake_at(now.plus_ms(WORK_MS)),
+            // Nothing follows the acceptance of a log-off.
+            State::Serving { tender, service: TerminalService::LogOff } => {
+                serviced(tender, TerminalService::LogOff, 0, out);
+                self.rest(out);
+            }
+            State::Serving { .. } => out.wake_at(now.plus_ms(CARD_MS)),
             State::Charging(_) | State::Idle => {}
         }
     }
@@ -249,10 +250,18 @@ impl Terminal {
     /// 84 xx: the command was not taken, so nothing was charged.
     fn refused(&mut self, now: Mono, code: u8, out: &mut Out) {
         match core::mem::replace(&mut self.state, State::Idle) {
-            State::Charging(Charge { tender, step: Step::Sent })
-            | State::Registering(Job::Authorise { tender, .. }) => self.over(now, tender, code, &[], out),
-            State::Registering(Job::Query { tender }) | State::Asking { tender, .. } => {
-                last(tender, LastPayment::Unknown, out);
+            State::Charging(Charge { tender, step: Step::Sent, .. }) => self.over(now, tender, code, &[], out),
+            State::Registering(job) if job.moves_money() => self.over(now, job.tender, code, &[], out),
+            State::Registering(job) => {
+                job.refuse(code, out);
+                self.rest(out);
+            }
+            State::Asking { tender, .. } => {
+                last(&tender, LastPayment::Unknown, out);
+                self.rest(out);
+            }
+            State::Serving { tender, service } => {
+                serviced(&tender, service, code, out);
                 self.rest(out);
             }
             state @ (State::Charging(_) | State::Idle) => self.state = state,
@@ -283,7 +292,7 @@ impl Terminal {
     fn status(&mut self, now: Mono, fields: &Fields, out: &mut Out) {
         match &mut self.state {
             State::Charging(charge) => match charge.step {
-                Step::Sent | Step::Accepted => match outcome(fields, &self.lines) {
+                Step::Sent | Step::Accepted => match outcome(fields, &self.lines, charge.asked) {
                     Some(CardOutcome::Approved(slip)) => {
                         charge.step = Step::Held;
                         answered(&charge.tender, CardOutcome::Approved(slip), out);
@@ -300,7 +309,7 @@ impl Terminal {
                 Step::Acknowledged | Step::Declined | Step::Over(_) => out.send(&ACK),
             },
             State::Asking { last, .. } => {
-                *last = Some(match outcome(fields, &self.lines) {
+                *last = Some(match outcome(fields, &self.lines, None) {
                     Some(CardOutcome::Approved(slip)) => LastPayment::Approved(slip),
                     Some(CardOutcome::Declined { .. }) => LastPayment::Nothing,
                     None => LastPayment::Unknown,
@@ -308,7 +317,7 @@ impl Terminal {
                 out.send(&ACK);
                 out.wake_at(now.plus_ms(CARD_MS));
             }
-            State::Idle | State::Registering(_) => out.send(&ACK),
+            State::Idle | State::Registering(_) | State::Serving { .. } => out.send(&ACK),
         }
     }
 
@@ -326,7 +335,11 @@ impl Terminal {
                 }
             },
             State::Asking { tender, last: seen } => {
-                last(tender, seen.unwrap_or(LastPayment::Unknown), out);
+                last(&tender, seen.unwrap_or(LastPayment::Unknown), out);
+                self.rest(out);
+            }
+            State::Serving { tender, service } => {
+                serviced(&tender, service, 0, out);
                 self.rest(out);
             }
             State::Idle => {}
@@ -334,20 +347,11 @@ impl Terminal {
     }
 
     fn aborted(&mut self, now: Mono, message: &Message, out: &mut Out) {
-        let code = match message.head {
-            Head::Abort(code) => code.unwrap_or(0),
-            Head::None
-            | Head::Registration { .. }
-            | Head::Password
-            | Head::Intermediate { .. }
-            | Head::Line { .. }
-            | Head::Version { .. }
-            | Head::Wait(_)
-            | Head::Acknowledged => 0,
-        };
+        let Head::Abort(code) = message.head else { return };
+        let code = code.unwrap_or(0);
         match core::mem::replace(&mut self.state, State::Idle) {
-            State::Registering(Job::Authorise { tender, .. })
-            | State::Charging(Charge { tender, step: Step::Sent | Step::Accepted }) => {
+            State::Registering(job) if job.moves_money() => self.over(now, job.tender, code, &ACK, out),
+            State::Charging(Charge { tender, step: Step::Sent | Step::Accepted, .. }) => {
                 self.over(now, tender, code, &ACK, out);
             }
             State::Charging(charge) => {
@@ -362,29 +366,41 @@ impl Terminal {
                     }
                 }
             }
-            State::Registering(Job::Query { tender }) | State::Asking { tender, .. } => {
+            State::Registering(job) => {
                 out.send(&ACK);
-                last(tender, LastPayment::Unknown, out);
+                job.refuse(code, out);
+                self.rest(out);
+            }
+            State::Asking { tender, .. } => {
+                out.send(&ACK);
+                last(&tender, LastPayment::Unknown, out);
+                self.rest(out);
+            }
+            State::Serving { tender, service } => {
+                out.send(&ACK);
+                serviced(&tender, service, code, out);
                 self.rest(out);
             }
             State::Idle => out.send(&ACK),
         }
     }
 
-    fn print(&mut self, message: &Message) {
-        let lines = match &message.head {
-            Head::Line { text, .. } => vec![text.clone()],
-            Head::None
-            | Head::Registration { .. }
-            | Head::Password
-            | Head::Abort(_)
-            | Head::Intermediate { .. }
-            | Head::Version { .. }
-            | Head::Wait(_)
-            | Head::Acknowledged => codec::block_lines(&message.fields),
+    /// What is printed before the result belongs to it; what comes later is told by itself.
+    fn print(&mut self, message: &Message, out: &mut Out) {
+        let mut lines = if let Head::Line { text, .. } = &message.head {
+            vec![text.clone()]
+        } else {
+            codec::block_lines(&message.fields)
         };
-        let room = LINES_MAX.saturating_sub(self.lines.len());
-        self.lines.extend(lines.into_iter().take(room));
+        lines.truncate(LINES_MAX.saturating_sub(self.told));
+        self.told += lines.len();
+        match &self.state {
+            _ if lines.is_empty() => {}
+            State::Serving { tender, .. } | State::Charging(Charge { tender, step: Step::Acknowledged, .. }) => {
+                printed(tender, lines, out);
+            }
+            State::Idle | State::Registering(_) | State::Asking { .. } | State::Charging(_) => self.lines.extend(lines),
+        }
     }
 
     fn silent(&mut self, now: Mono, out: &mut Out) {
@@ -394,15 +410,9 @@ impl Terminal {
                 out.fail("the answer was not made durable in time: the terminal takes the money back");
             }
             State::Charging(Charge { step: Step::DeclineHeld | Step::Over(_), .. }) => self.acknowledge(now, out),
-            State::Registering(_) | State::Charging(_) | State::Asking { .. } => out.fail("the terminal is silent"),
-        }
-    }
-}
-
-impl Job {
-    fn is_for(&self, tender: &TenderId) -> bool {
-        match self {
-            Self::Authorise { tender: own, .. } | Self::Query { tender: own } => own == tender,
+            State::Registering(_) | State::Charging(_) | State::Asking { .. } | State::Serving { .. } => {
+                out.fail("the terminal is silent");
+            }
         }
     }
 }
@@ -411,9 +421,9 @@ impl State {
     fn is_for(&self, tender: &TenderId) -> bool {
         match self {
             Self::Idle => false,
-            Self::Registering(job) => job.is_for(tender),
+            Self::Registering(job) => job.tender == *tender,
             Self::Charging(charge) => charge.tender == *tender,
-            Self::Asking { tender: own, .. } => own == tender,
+            Self::Asking { tender: own, .. } | Self::Serving { tender: own, .. } => own == tender,
         }
     }
 }
@@ -429,7 +439,7 @@ impl Driver for Terminal {
                 self.inbox.extend_from_slice(bytes);
                 while let Some((_, _, used)) = codec::split(&self.inbox) {
                     let apdu: Vec<u8> = self.inbox.drain(..used).collect();
-                    match codec::decode(&apdu, Context::Any) {
+                    match codec::decode(&apdu, self.context()) {
                         Ok(message) => self.message(now, &message, out),
                         Err(_) => out.fail("the terminal sent a message without its head"),
                     }
@@ -443,17 +453,11 @@ impl Driver for Terminal {
                     out.fail("the terminal sends something that is not ZVT");
                 }
             }
-            In::Command(DeviceCommand::Terminal(command)) => self.command(now, command, out),
-            In::Command(
-                DeviceCommand::Beep(_)
-                | DeviceCommand::Trigger(_)
-                | DeviceCommand::Show(_)
-                | DeviceCommand::Light(_)
-                | DeviceCommand::ReadWeight { .. }
-                | DeviceCommand::Print(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
-            ) => {}
+            In::Command(command) => {
+                if let DeviceCommand::Terminal(command) = command {
+                    self.command(now, command, out);
+                }
+            }
             In::Timeout if now < self.due => out.wake_at(self.due),
             In::Timeout => self.silent(now, out),
         }
@@ -462,61 +466,16 @@ impl Driver for Terminal {
 }
 
 impl Terminal {
+    const fn context(&self) -> Context {
+        if matches!(self.state, State::Serving { service: TerminalService::Status, .. }) {
+            Context::StatusEnquiry
+        } else {
+            Context::Any
+        }
+    }
+
     /// A beginning that no message has: waiting for its announced length would only take time.
     fn nonsense(&self) -> bool {
         self.inbox.first().is_some_and(|class| !matches!(class, 0x04..=0x06 | 0x08 | 0x0F | 0x80 | 0x84))
     }
-}
-
-/// `None` where the answer proves neither approval nor refusal.
-fn outcome(fields: &Fields, lines: &[String]) -> Option<CardOutcome> {
-    let code = fields.result()?;
-    if code != 0 {
-        return Some(CardOutcome::Declined { code });
-    }
-    if fields.stopped.is_some() {
-        return None;
-    }
-    let amount = i64::try_from(fields.amount()?).ok()?;
-    let mut text: Vec<String> =
-        fields.text(0x3C).map(|text| text.lines().map(|line| line.trim_end().to_owned()).collect()).unwrap_or_default();
-    text.extend(lines.iter().cloned());
-    Some(CardOutcome::Approved(CardSlip {
-        amount: Money(amount),
-        trace: fields.trace().unwrap_or(0),
-        receipt: fields.receipt().unwrap_or(0),
-        terminal: fields.terminal().unwrap_or_default(),
-        pan: fields.pan().map(|pan| TruncatedPan::of(pan.as_str())),
-        scheme: fields.text(0x8B).unwrap_or_default(),
-        text,
-    }))
-}
-
-/// Our words for the status code, or else the terminal's own (tag 24, lines 07).
-fn progress(status: u8, fields: &Fields) -> Name {
-    let own = codec::block_lines(fields).join(" ");
-    match text::progress(status) {
-        Some((zh, en)) => Name { zh: zh.into(), en: en.into() },
-        None if own.trim().is_empty() => Name { zh: "请看终端".into(), en: "Please look at the terminal".into() },
-        None => Name { zh: own.clone(), en: own },
-    }
-}
-
-fn answered(tender: &TenderId, outcome: CardOutcome, out: &mut Out) {
-    let tender = tender.clone();
-    out.event(DeviceEvent::Terminal(TerminalEvent::Answered { tender, outcome }));
-}
-
-fn finished(tender: &TenderId, out: &mut Out) {
-    let tender = tender.clone();
-    out.event(DeviceEvent::Terminal(TerminalEvent::Finished { tender }));
-}
-
-fn declined(tender: &TenderId, code: u8, out: &mut Out) {
-    answered(tender, CardOutcome::Declined { code }, out);
-    finished(tender, out);
-}
-
-fn last(tender: TenderId, last: LastPayment, out: &mut Out) {
-    out.event(DeviceEvent::Terminal(TerminalEvent::Last { tender, last }));
 }

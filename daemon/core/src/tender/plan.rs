@@ -81,7 +81,7 @@ impl Turn<'_> {
         self.live.lane(lane).wants_wallet_code = None;
         let tender = self.start_tender(lane, TenderKind::Card, amount, Some(device.clone()), None);
         self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(CARD_ANSWER_MS));
-        self.terminal(device, TerminalCommand::Authorise { tender, amount });
+        self.terminal(device, TerminalCommand::Authorise { tender, amount, at: self.now.utc });
         Ok(())
     }
 

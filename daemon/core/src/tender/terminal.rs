@@ -5,12 +5,16 @@ use crate::device::{CardOutcome, CardSlip, LastPayment, TerminalCommand, Termina
 use crate::event::Event;
 use crate::turn::Turn;
 use crate::words::{DeviceId, LaneId, Money, TenderId};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 impl Turn<'_> {
     pub(crate) fn terminal_event(&mut self, device: &DeviceId, event: TerminalEvent) {
         let (TerminalEvent::Progress { tender, .. }
         | TerminalEvent::Answered { tender, .. }
         | TerminalEvent::Finished { tender }
+        | TerminalEvent::Printed { tender, .. }
+        | TerminalEvent::Serviced { tender, .. }
         | TerminalEvent::Last { tender, .. }) = &event;
         let tender = tender.clone();
         if tender.0 == BASELINE {
@@ -23,7 +27,10 @@ impl Turn<'_> {
             TerminalEvent::Progress { text, .. } => self.live.lane(lane).tender_text = text,
             TerminalEvent::Answered { outcome, .. } => self.card_answered(lane, device, &tender, outcome),
             TerminalEvent::Finished { .. } => self.card_finished(lane, &tender),
+            TerminalEvent::Printed { lines, .. } => self.slip_printed(lane, tender, lines),
             TerminalEvent::Last { last, .. } => self.last_payment(lane, device, &tender, last),
+            // Services run under names that are no tenders.
+            TerminalEvent::Serviced { .. } => {}
         }
     }
 
@@ -46,6 +53,12 @@ impl Turn<'_> {
             && state != TenderState::Approved
         {
             self.decline(lane, tender, DeclineReason::Terminal { code });
+        }
+    }
+
+    fn slip_printed(&mut self, lane: LaneId, tender: TenderId, lines: Vec<String>) {
+        if self.tender(lane, &tender).is_some_and(|tender| tender.slip.is_some()) {
+            self.record(Some(lane), Event::Tender(TenderEvent::SlipPrinted { tender, lines }));
         }
     }
 
@@ -120,6 +133,8 @@ impl Turn<'_> {
             TerminalEvent::Last { last: LastPayment::Unknown, .. }
             | TerminalEvent::Progress { .. }
             | TerminalEvent::Answered { .. }
+            | TerminalEvent::Printed { .. }
+            | TerminalEvent::Serviced { .. }
             | TerminalEvent::Finished { .. } => return,
         };
         if self.facts.terminals.contains_key(device) {

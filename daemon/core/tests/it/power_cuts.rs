@@ -265,11 +265,11 @@ impl World {
                 });
             }
             // Approves, captures and never says so (seen on real terminals).
-            TerminalCommand::Authorise { tender, amount } if luck == 1 => {
+            TerminalCommand::Authorise { tender, amount, .. } if luck == 1 => {
                 terminal.pay(tender.clone(), amount, Captured::Yes);
                 events.push(TerminalEvent::Finished { tender });
             }
-            TerminalCommand::Authorise { tender, amount } => {
+            TerminalCommand::Authorise { tender, amount, .. } => {
                 let slip = terminal.pay(tender.clone(), amount, Captured::Pending);
                 events.push(TerminalEvent::Answered { tender, outcome: CardOutcome::Approved(slip) });
             }
@@ -457,6 +457,7 @@ impl Terminal {
             terminal: "52500038".into(),
             pan: None,
             scheme: "girocard".into(),
+            reference: String::new(),
             text: Vec::new(),
         };
         self.payments.push(Payment { tender, slip: slip.clone(), state });

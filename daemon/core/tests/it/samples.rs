@@ -71,6 +71,7 @@ const VARIANTS: &[&str] = &[
     "declined",
     "in_doubt",
     "handed_to_staff",
+    "slip_printed",
     "resolved",
     "terminal_seen",
     "void_begun",

@@ -39,6 +39,7 @@ impl Till {
             terminal: "52500038".into(),
             pan: None,
             scheme: "girocard".into(),
+            reference: String::new(),
             text: Vec::new(),
         };
         for event in [
