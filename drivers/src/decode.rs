@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 pub type Decode = fn(&[u8], Option<&str>) -> Value;
 
 /// The decoder of each driver that has one, by the driver's name.
-pub const DECODERS: &[(&str, Decode)] = &[("zvt", crate::zvt::to_json)];
+pub const DECODERS: &[(&str, Decode)] = &[("zvt", crate::zvt::to_json), ("zvt-serial", crate::zvt::to_json)];
 
 /// The decoder called `name`, or the only one whose name begins so.
 #[must_use]
@@ -71,6 +71,8 @@ mod tests {
         assert_eq!(frame(""), Ok(vec![]));
         assert!(frame("060").unwrap_err().contains("odd"));
         assert!(frame("zz").unwrap_err().contains("zz"));
-        assert!(decoder("zvt").is_some() && decoder("zv").is_some() && decoder("").is_none() && decoder("x").is_none());
+        assert!(
+            decoder("zvt").is_some() && decoder("zvt-s").is_some() && decoder("").is_none() && decoder("x").is_none()
+        );
     }
 }

@@ -164,5 +164,12 @@ pub enum LinkKind {
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
-pub const DRIVERS: &[Spec] =
-    &[blueprint::SPEC, scanner_line::SPEC, scale_8217::SPEC, zvt::SPEC, zvt::SERIAL, escpos::SPEC, vision::driver::SPEC];
+pub const DRIVERS: &[Spec] = &[
+    blueprint::SPEC,
+    scanner_line::SPEC,
+    scale_8217::SPEC,
+    zvt::SPEC,
+    zvt::SERIAL,
+    escpos::SPEC,
+    vision::driver::SPEC,
+];

@@ -32,5 +32,6 @@ pub const SIMS: &[(&str, BuildSim)] = &[
     ("scanner-line", crate::scanner_line::ScannerSim::build),
     ("scale-8217", crate::scale_8217::ScaleSim::build),
     ("zvt", crate::zvt::TerminalSim::build),
+    ("zvt-serial", crate::zvt::SerialTerminalSim::build),
     ("escpos", crate::escpos::PrinterSim::build),
 ];

@@ -1,15 +1,14 @@
 //! ZVT: captured messages, serial frames, and whole payments between the driver and its stand-in.
 
+mod table;
+mod terminals;
 mod vectors;
 
-use checkout::device::{
-    CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent,
-};
-use checkout::words::{Money, Mono, TenderId, Utc};
-use drivers::sim::{SIMS, Sim, SimIn};
+use checkout::device::{CardOutcome, LastPayment, TerminalCommand, TerminalEvent};
+use checkout::words::Money;
 use drivers::zvt::{self, Context, Head, Message};
-use drivers::{Driver, In, Out};
 use serde_json::{Value, json};
+use table::{Table, approved, tender};
 
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
@@ -162,190 +161,9 @@ fn serial_frames_wrap_and_unwrap() {
     println!("serial frames: {agreed} agree");
 }
 
-/// A till and a terminal, time between them, and nothing else.
-struct Table {
-    now: u64,
-    driver: Box<dyn Driver>,
-    sim: Box<dyn Sim>,
-    driver_wake: Option<Mono>,
-    sim_wake: Option<Mono>,
-    open: bool,
-    events: Vec<TerminalEvent>,
-    failed: Option<String>,
-    acknowledge: bool,
-    /// The line dies after so many bytes of either side.
-    bytes_left: usize,
-}
-
-impl Table {
-    fn new() -> Self {
-        let options = json!({"password": "000000", "currency": 156});
-        let (_, build) = SIMS.iter().find(|(name, _)| *name == "zvt").expect("zvt");
-        Self {
-            now: 1000,
-            driver: (zvt::SPEC.build)(&options).expect("options"),
-            sim: build(&Value::Null).expect("options"),
-            driver_wake: None,
-            sim_wake: None,
-            open: false,
-            events: Vec::new(),
-            failed: None,
-            acknowledge: true,
-            bytes_left: usize::MAX,
-        }
-    }
-
-    fn control(&mut self, verb: Value) {
-        let mut out = Out::default();
-        self.sim.handle(Mono(self.now), SimIn::Control(&verb), &mut out);
-        self.heed_sim(out);
-    }
-
-    fn tell(&mut self, command: TerminalCommand) {
-        if !self.open {
-            self.open = true;
-            let mut out = Out::default();
-            self.sim.handle(Mono(self.now), SimIn::Connected, &mut out);
-            self.driver.handle(Mono(self.now), In::Opened, &mut Out::default());
-        }
-        let mut out = Out::default();
-        let command = DeviceCommand::Terminal(command);
-        self.driver.handle(Mono(self.now), In::Command(&command), &mut out);
-        self.heed_driver(out);
-    }
-
-    fn heed_driver(&mut self, out: Out) {
-        self.driver_wake = out.wake_at.or(self.driver_wake);
-        let mut reply = Out::default();
-        let whole = out.bytes.len() <= self.bytes_left;
-        let through = out.bytes.len().min(self.bytes_left);
-        if through > 0 && self.open {
-            self.bytes_left -= through;
-            let bytes = SimIn::Bytes(&out.bytes[..through]);
-            self.sim.handle(Mono(self.now), bytes, &mut reply);
-        }
-        let mut acknowledged = None;
-        for event in out.events {
-            if let DeviceEvent::Terminal(event) = event {
-                if let TerminalEvent::Answered { tender, .. } = &event {
-                    acknowledged = Some(tender.clone());
-                }
-                self.events.push(event);
-            }
-        }
-        if out.close || out.failed.is_some() || !whole {
-            self.failed = out.failed.or(self.failed.take());
-            self.hang_up();
-            return;
-        }
-        self.heed_sim(reply);
-        if let Some(tender) = acknowledged.filter(|_| self.acknowledge) {
-            self.tell(TerminalCommand::Acknowledge { tender });
-        }
-    }
-
-    fn heed_sim(&mut self, out: Out) {
-        self.sim_wake = out.wake_at.or(self.sim_wake);
-        // A byte at a time: chunks mean nothing.
-        for byte in &out.bytes {
-            let mut reply = Out::default();
-            if self.bytes_left == 0 {
-                return self.hang_up();
-            }
-            self.bytes_left -= 1;
-            self.driver.handle(Mono(self.now), In::Bytes(&[*byte]), &mut reply);
-            self.heed_driver(reply);
-            if !self.open {
-                return;
-            }
-        }
-        if out.close {
-            self.hang_up();
-        }
-    }
-
-    fn hang_up(&mut self) {
-        if core::mem::take(&mut self.open) {
-            self.sim.handle(Mono(self.now), SimIn::Disconnected, &mut Out::default());
-        }
-    }
-
-    /// Lets time pass up to the last deadline within `ms`.
-    fn run(&mut self, ms: u64) {
-        let end = self.now + ms;
-        loop {
-            let next = [self.driver_wake, self.sim_wake].into_iter().flatten().min();
-            let Some(at) = next.filter(|at| at.0 <= end && self.open) else {
-                break;
-            };
-            self.now = self.now.max(at.0);
-            if self.sim_wake == Some(at) {
-                self.sim_wake = None;
-                let mut out = Out::default();
-                self.sim.handle(Mono(self.now), SimIn::Timeout, &mut out);
-                self.heed_sim(out);
-            } else {
-                self.driver_wake = None;
-                let mut out = Out::default();
-                self.driver.handle(Mono(self.now), In::Timeout, &mut out);
-                self.heed_driver(out);
-            }
-        }
-        self.now = end;
-    }
-
-    fn authorise(&mut self, amount: i64) {
-        let tender = tender();
-        self.tell(TerminalCommand::Authorise { tender, amount: Money(amount), at: Utc(0) });
-    }
-
-    fn outcome(&self) -> Option<&CardOutcome> {
-        self.events.iter().find_map(|event| match event {
-            TerminalEvent::Answered { outcome, .. } => Some(outcome),
-            _ => None,
-        })
-    }
-
-    fn ended(&self) -> bool {
-        self.events.contains(&TerminalEvent::Finished { tender: tender() })
-    }
-
-    fn ask(&mut self) -> Option<LastPayment> {
-        self.driver_wake = None;
-        self.tell(TerminalCommand::Query { tender: tender() });
-        self.run(10_000);
-        self.events.iter().rev().find_map(|event| match event {
-            TerminalEvent::Last { last, .. } => Some(last.clone()),
-            _ => None,
-        })
-    }
-
-    fn charges(&self) -> Vec<(i64, String)> {
-        let state = self.sim.state();
-        vectors::list(&state["charges"])
-            .iter()
-            .map(|c| {
-                let state = c["state"].as_str().expect("text").to_owned();
-                (c["amount"].as_i64().expect("number"), state)
-            })
-            .collect()
-    }
-}
-
-fn tender() -> TenderId {
-    "tender-1".into()
-}
-
-fn approved(outcome: Option<&CardOutcome>) -> &CardSlip {
-    match outcome {
-        Some(CardOutcome::Approved(slip)) => slip,
-        Some(CardOutcome::Declined { .. }) | None => panic!("approved, not {outcome:?}"),
-    }
-}
-
 #[test]
 fn an_approved_payment_is_captured_when_it_is_acknowledged() {
-    let mut table = Table::new();
+    let mut table = Table::of(&zvt::SPEC, &Value::Null);
     table.authorise(1250);
     table.run(10_000);
     let slip = approved(table.outcome());
@@ -363,7 +181,7 @@ fn an_approved_payment_is_captured_when_it_is_acknowledged() {
 
 #[test]
 fn an_answer_that_is_never_made_durable_is_taken_back() {
-    let mut table = Table::new();
+    let mut table = Table::of(&zvt::SPEC, &Value::Null);
     table.acknowledge = false;
     table.authorise(1250);
     table.run(60_000);
@@ -375,7 +193,7 @@ fn an_answer_that_is_never_made_durable_is_taken_back() {
 
 #[test]
 fn a_refused_card_is_declined_with_its_code() {
-    let mut table = Table::new();
+    let mut table = Table::of(&zvt::SPEC, &Value::Null);
     table.control(json!({"decline": 0x6C}));
     table.authorise(500);
     table.run(10_000);
@@ -388,7 +206,7 @@ fn a_broken_answer_never_looks_approved() {
     for (behaviour, charged) in
         [("hang_up_mid_answer", vec![(500, "reversed".to_owned())]), ("hang", vec![]), ("garbage", vec![])]
     {
-        let mut table = Table::new();
+        let mut table = Table::of(&zvt::SPEC, &Value::Null);
         table.control(json!({"behaviour": behaviour}));
         table.authorise(500);
         table.run(400_000);
@@ -400,7 +218,7 @@ fn a_broken_answer_never_looks_approved() {
 
 #[test]
 fn a_terminal_at_work_is_given_its_time_and_a_dead_one_is_not() {
-    let mut table = Table::new();
+    let mut table = Table::of(&zvt::SPEC, &Value::Null);
     table.control(json!({"behaviour": "hang"}));
     table.authorise(500);
     table.run(170_000);
@@ -411,7 +229,7 @@ fn a_terminal_at_work_is_given_its_time_and_a_dead_one_is_not() {
 
 #[test]
 fn once_acknowledged_it_stands_even_if_the_line_dies() {
-    let mut table = Table::new();
+    let mut table = Table::of(&zvt::SPEC, &Value::Null);
     table.control(json!({"behaviour": "hang_up_after_answer", "slow": 100}));
     table.authorise(700);
     table.run(10_000);
@@ -422,7 +240,7 @@ fn once_acknowledged_it_stands_even_if_the_line_dies() {
 
 #[test]
 fn a_shopper_may_give_up_and_another_may_tap() {
-    let mut table = Table::new();
+    let mut table = Table::of(&zvt::SPEC, &Value::Null);
     table.control(json!({"wait_for_card": true}));
     table.authorise(900);
     table.run(30_000);
@@ -444,7 +262,7 @@ fn a_shopper_may_give_up_and_another_may_tap() {
 fn wherever_the_line_dies_captured_money_is_known_and_only_captured_money() {
     let mut fates = [0, 0];
     for cut in 0..400 {
-        let mut table = Table::new();
+        let mut table = Table::of(&zvt::SPEC, &Value::Null);
         table.bytes_left = cut;
         table.authorise(1250);
         table.run(300_000);

@@ -122,8 +122,10 @@ impl Terminal {
             return match &self.state {
                 State::Idle => self.begin(now, job, out),
                 busy if busy.is_for(&job.tender) => {}
-                // Please wait.
-                _ => job.refuse(0x9C, out),
+                // 9C: please wait.
+                State::Registering(_) | State::Charging(_) | State::Asking { .. } | State::Serving { .. } => {
+                    job.refuse(0x9C, out);
+                }
             };
         }
         match (command, &mut self.state) {

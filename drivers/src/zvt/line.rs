@@ -16,8 +16,8 @@ const INBOX_MAX: usize = 2 * codec::APDU_MAX + 8;
 
 /// A driver of messages behind a line of frames.
 pub(super) struct Line<D> {
-    pub messages: D,
-    pub frames: Frames,
+    messages: D,
+    frames: Frames,
     /// What the driver of messages asked to be woken at.
     due: Option<Mono>,
 }
@@ -129,6 +129,11 @@ impl Frames {
         }
     }
 
+    /// Something of ours is not yet acknowledged.
+    const fn waits(&self) -> bool {
+        self.answer_due.is_some()
+    }
+
     pub(super) fn next(&self) -> Option<Mono> {
         [self.answer_due, self.frame_due].into_iter().flatten().min()
     }
@@ -140,7 +145,7 @@ impl<D> Line<D> {
     }
 
     /// Takes over what the side of messages wants; hanging up is not for a line that stays.
-    pub(super) fn heed(&mut self, now: Mono, inner: Out, out: &mut Out) {
+    fn heed(&mut self, now: Mono, inner: Out, out: &mut Out) {
         self.due = inner.wake_at.or(self.due);
         self.frames.tell(now, &inner.bytes, out);
         out.events.extend(inner.events);
@@ -149,14 +154,19 @@ impl<D> Line<D> {
         }
     }
 
-    pub(super) fn sleep(&self, out: &mut Out) {
-        if let Some(at) = [self.frames.next(), self.due].into_iter().flatten().min() {
+    fn sleep(&self, out: &mut Out) {
+        let due = self.due.filter(|_| !self.frames.waits());
+        if let Some(at) = [self.frames.next(), due].into_iter().flatten().min() {
             out.wake_at(at);
         }
     }
 
-    /// Whether the side of messages is to be woken now.
-    pub(super) fn wakes(&mut self, now: Mono) -> bool {
+    /// Whether the side of messages is to be woken now. Its patience begins when the other side has its message.
+    fn wakes(&mut self, now: Mono) -> bool {
+        if self.frames.waits() {
+            self.due = self.due.map(|due| due.max(now.plus_ms(ANSWER_MS)));
+            return false;
+        }
         self.due.take_if(|due| now >= *due).is_some()
     }
 }

@@ -13,7 +13,7 @@ mod text;
 pub use bmp::{Fields, Tlv, Value};
 pub use codec::{Context, Fault, Head, Message, block_lines, decode, split};
 pub use json::to_json;
-pub use sim::TerminalSim;
+pub use sim::{SerialTerminalSim, TerminalSim};
 
 use crate::{Cap, Kind, LinkKind, Spec, options};
 

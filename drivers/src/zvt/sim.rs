@@ -2,12 +2,17 @@
 //! till has acknowledged its Status-Information. Its messages are put together here byte by byte, by the layout of captured
 //! ones, so that the codec is not checked against itself.
 
+mod service;
+
+pub use service::SerialTerminalSim;
+
 use crate::Out;
 use crate::options;
 use crate::sim::{Sim, SimIn};
 use checkout::words::Mono;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use service::Pending;
 use std::collections::VecDeque;
 
 const ACK_MS: u64 = 5_000;
@@ -24,11 +29,29 @@ struct Options {
     terminal: u32,
     /// The card that taps by itself.
     pan: String,
+    /// How the shopper's slip comes to the till after a payment.
+    prints: Prints,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Prints {
+    None,
+    /// 06 D1 each.
+    Lines,
+    /// 06 D3.
+    Block,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tap_ms: 300, wait_for_card: false, terminal: 52_500_042, pan: "6225880123456782".into() }
+        Self {
+            tap_ms: 300,
+            wait_for_card: false,
+            terminal: 52_500_042,
+            pan: "6225880123456782".into(),
+            prints: Prints::None,
+        }
     }
 }
 
@@ -71,6 +94,10 @@ enum Step {
     Decide(u64),
     /// The Status-Information of an approval: a charge comes into being.
     Approve(u64),
+    /// The Status-Information of what comes true with its acknowledgement.
+    Promise(Pending, u64),
+    /// The shopper's slip.
+    Slip,
     HangUp,
     Nonsense,
 }
@@ -103,17 +130,25 @@ pub struct TerminalSim {
     declines_next: Option<u8>,
     connected: bool,
     registered: bool,
+    pending: Option<Pending>,
+    refunds: Vec<u64>,
+    /// Ends of day.
+    settled: u32,
     shows: &'static str,
 }
 
 impl TerminalSim {
-    /// Options `tap_ms`, `wait_for_card`, `terminal`, `pan`.
+    /// Options `tap_ms`, `wait_for_card`, `terminal`, `pan`, `prints`.
     pub fn build(options: &Value) -> Result<Box<dyn Sim>, String> {
+        Ok(Box::new(Self::new(options)?))
+    }
+
+    fn new(options: &Value) -> Result<Self, String> {
         let options: Options = options::parse(options)?;
         if !options.pan.bytes().all(|b| b.is_ascii_digit()) || options.pan.len() > 19 {
             return Err("pan must be at most 19 digits".into());
         }
-        Ok(Box::new(Self {
+        Ok(Self {
             options,
             behaviour: Behaviour::Approve,
             slow_ms: 0,
@@ -128,8 +163,11 @@ impl TerminalSim {
             declines_next: None,
             connected: false,
             registered: false,
+            pending: None,
+            refunds: Vec::new(),
+            settled: 0,
             shows: "READY",
-        }))
+        })
     }
 
     fn control(&mut self, verb: &Value) {
@@ -159,6 +197,9 @@ impl TerminalSim {
     }
 
     fn request(&mut self, class: u8, instruction: u8, data: &[u8], out: &mut Out) {
+        if self.service(class, instruction, data, out) {
+            return;
+        }
         match (class, instruction) {
             (0x80 | 0x84, _) => self.acknowledged(class),
             (0x06, 0x00) => {
@@ -204,7 +245,9 @@ impl TerminalSim {
         self.asked = None;
         let behaviour = self.declines_next.take().map_or_else(|| self.behaviour.clone(), Behaviour::Decline);
         let steps = match &behaviour {
-            Behaviour::Approve => vec![Step::Say(b"\x04\xff\x01\x04".to_vec()), Step::Approve(amount), completion()],
+            Behaviour::Approve => {
+                vec![Step::Say(b"\x04\xff\x01\x04".to_vec()), Step::Approve(amount), Step::Slip, completion()]
+            }
             Behaviour::Decline(code) => vec![
                 Step::Say(b"\x04\xff\x01\x1d".to_vec()),
                 Step::Say(self.refusal(*code, amount)),
@@ -237,8 +280,10 @@ impl TerminalSim {
         self.waiting = Waiting::Nothing;
         if class == 0x80 {
             self.settle(ChargeState::Captured);
+            self.keep_promise();
         } else {
             self.settle(ChargeState::Reversed);
+            self.pending = None;
         }
     }
 
@@ -253,6 +298,7 @@ impl TerminalSim {
     /// Without acknowledgement the money goes back.
     fn line_lost(&mut self) {
         self.settle(ChargeState::Reversed);
+        self.pending = None;
         self.script.clear();
         self.asked = None;
         self.waiting = Waiting::Nothing;
@@ -295,6 +341,12 @@ impl TerminalSim {
             }
             Step::Decide(amount) => self.decide(amount),
             Step::Approve(amount) => self.approve(now, amount, out),
+            Step::Promise(pending, amount) => self.promise(now, pending, amount, out),
+            Step::Slip => {
+                for step in self.slip().into_iter().rev() {
+                    self.script.push_front(step);
+                }
+            }
             Step::HangUp => {
                 self.line_lost();
                 out.close();
@@ -459,6 +511,8 @@ impl Sim for TerminalSim {
                 Behaviour::Garbage => "garbage",
             },
             "charges": charges,
+            "refunds": self.refunds,
+            "settled": self.settled,
         })
     }
 }

@@ -279,6 +279,9 @@ impl World {
             }
             TerminalCommand::Query { tender } => events.push(TerminalEvent::Last { tender, last: terminal.last() }),
             TerminalCommand::Abort { .. } => {}
+            TerminalCommand::Refund { .. } | TerminalCommand::Reverse { .. } | TerminalCommand::Service { .. } => {
+                unreachable!("the core gives no money back by card, and runs no services, by itself")
+            }
         }
         if hang {
             // The line breaks before the answer: what was not acknowledged is taken back.
