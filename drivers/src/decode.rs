@@ -9,7 +9,21 @@ use serde_json::{Map, Value, json};
 pub type Decode = fn(&[u8], Option<&str>) -> Value;
 
 /// The decoder of each driver that has one, by the driver's name.
-pub const DECODERS: &[(&str, Decode)] = &[("zvt", crate::zvt::to_json), ("zvt-serial", crate::zvt::to_json)];
+pub const DECODERS: &[(&str, Decode)] = &[
+    ("zvt", crate::zvt::to_json),
+    ("zvt-serial", crate::zvt::to_json),
+    ("scale-8217", crate::scale::json::toledo),
+    ("scale-nci", crate::scale::json::nci),
+    ("scale-dialog06", crate::scale::json::dialog06),
+    ("scale-cas", crate::scale::json::cas),
+    ("scale-adam", crate::scale::json::adam),
+    ("scale-sics", crate::scale::json::sics),
+    ("scanner-line", crate::scanner_json::line),
+    ("scanner-ssi", crate::scanner_json::ssi),
+    ("scanner-hid", crate::scanner_json::hid),
+    ("scanner-keys", crate::scanner_json::keys),
+    ("escpos", crate::escpos::to_json),
+];
 
 /// The decoder called `name`, or the only one whose name begins so.
 #[must_use]

@@ -7,10 +7,17 @@
 
 pub mod blueprint;
 pub mod decode;
+pub mod display;
 pub mod escpos;
+mod fault;
+pub mod light_tower;
 mod options;
-pub mod scale_8217;
+pub mod scale;
+pub mod scanner_hid;
+mod scanner_json;
+pub mod scanner_keys;
 pub mod scanner_line;
+pub mod scanner_ssi;
 pub mod sim;
 pub mod vision;
 pub mod zvt;
@@ -37,6 +44,8 @@ pub struct Out {
     pub wake_at: Option<Mono>,
     pub close: bool,
     pub failed: Option<String>,
+    /// Of stand-ins: the line breaks and cannot be opened for so long.
+    pub unplugged_ms: Option<u64>,
 }
 
 impl Out {
@@ -56,6 +65,11 @@ impl Out {
     /// Hang up a per-command link after the bytes are out.
     pub const fn close(&mut self) {
         self.close = true;
+    }
+
+    /// Of stand-ins: pull the plug for a while.
+    pub const fn unplug(&mut self, ms: u64) {
+        self.unplugged_ms = Some(ms);
     }
 
     /// The device cannot be talked to any more: say why in one line; the port is restarted.
@@ -161,15 +175,30 @@ pub enum LinkKind {
     Unix,
     /// A plain file or character device that is written only.
     File,
+    /// Reports of a USB human interface device, unparsed.
+    Hid,
+    /// Key events of a keyboard that is ours alone.
+    Evdev,
 }
 
 /// All drivers. This table is the registry: no macro, no link-time trick.
 pub const DRIVERS: &[Spec] = &[
     blueprint::SPEC,
     scanner_line::SPEC,
-    scale_8217::SPEC,
+    scanner_ssi::SPEC,
+    scanner_hid::SPEC,
+    scanner_keys::SPEC,
+    scale::toledo::SPEC,
+    scale::nci::SPEC,
+    scale::dialog06::SPEC,
+    scale::cas::SPEC,
+    scale::adam::SPEC,
+    scale::sics::SPEC,
     zvt::SPEC,
     zvt::SERIAL,
     escpos::SPEC,
+    display::cd5220::SPEC,
+    display::led8n::SPEC,
+    light_tower::SPEC,
     vision::driver::SPEC,
 ];

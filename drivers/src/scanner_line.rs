@@ -3,7 +3,7 @@
 use crate::options;
 use crate::sim::{Sim, SimIn};
 use crate::{Cap, Driver, In, Kind, LinkKind, Out, Spec};
-use checkout::device::{Beep, DeviceCommand, DeviceEvent, Scan};
+use checkout::device::{Beep, DeviceCommand, DeviceEvent, Scan, Trigger};
 use checkout::words::Mono;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ pub const SPEC: Spec = Spec {
     name: "scanner-line",
     kind: Kind::Scanner,
     links: &[LinkKind::Serial, LinkKind::Tcp],
-    caps: &[Cap::Beep],
+    caps: &[Cap::Beep, Cap::Trigger, Cap::Symbology],
     quirks: &[],
     example: "name = \"scanner-1\"\ndriver = \"scanner-line\"\nlink = \"serial:/dev/ttyACM0?baud=9600\"\noptions = { beep = \"bel\" }",
     build: |options| Ok(Box::new(Scanner::new(options::parse(options)?)?)),
@@ -34,6 +34,7 @@ struct Options {
     /// Silence that ends a symbol where there is no terminator.
     gap_ms: u64,
     beep: BeepStyle,
+    trigger: TriggerStyle,
 }
 
 impl Default for Options {
@@ -44,6 +45,7 @@ impl Default for Options {
             suffix: String::new(),
             gap_ms: 80,
             beep: BeepStyle::None,
+            trigger: TriggerStyle::Hand,
         }
     }
 }
@@ -68,6 +70,15 @@ enum BeepStyle {
     /// BEL once for good, twice for bad.
     Bel,
     /// `SYN BEL CR`, the serial command of Honeywell readers.
+    Honeywell,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum TriggerStyle {
+    /// A finger, or the reader itself.
+    Hand,
+    /// `SYN T CR` and `SYN U CR`, the serial triggers of Honeywell readers.
     Honeywell,
 }
 
@@ -133,15 +144,15 @@ impl Scanner {
             Terminator::Line | Terminator::Cr | Terminator::Lf | Terminator::Tab | Terminator::None => line,
         };
         let data = line.strip_prefix(self.options.prefix.as_bytes())?.strip_suffix(self.options.suffix.as_bytes())?;
-        if !data.iter().all(|b| matches!(*b, GS | b' '..=b'~')) {
-            return None;
+        symbol(data)
+    }
+
+    fn trigger(&self, trigger: Trigger, out: &mut Out) {
+        match (self.options.trigger, trigger) {
+            (TriggerStyle::Hand, _) => {}
+            (TriggerStyle::Honeywell, Trigger::On) => out.send(b"\x16T\r"),
+            (TriggerStyle::Honeywell, Trigger::Off) => out.send(b"\x16U\r"),
         }
-        Some(match data {
-            [b']', code, modifier, rest @ ..] if code.is_ascii_alphabetic() && modifier.is_ascii_alphanumeric() => {
-                Scan { aim: Some([*code, *modifier]), data: rest.to_vec() }
-            }
-            _ => Scan { aim: None, data: data.to_vec() },
-        })
     }
 
     fn beep(&self, beep: Beep, out: &mut Out) {
@@ -167,6 +178,7 @@ impl Driver for Scanner {
             In::Opened => {
                 self.line.clear();
                 self.refused = false;
+                self.trigger(Trigger::On, out);
             }
             In::Bytes(bytes) => {
                 let pause = now.0.saturating_sub(self.last.0);
@@ -191,9 +203,9 @@ impl Driver for Scanner {
                 }
             }
             In::Command(DeviceCommand::Beep(beep)) => self.beep(*beep, out),
+            In::Command(DeviceCommand::Trigger(trigger)) => self.trigger(*trigger, out),
             In::Command(
-                DeviceCommand::Trigger(_)
-                | DeviceCommand::Show(_)
+                DeviceCommand::Show(_)
                 | DeviceCommand::Light(_)
                 | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Terminal(_)
@@ -203,6 +215,19 @@ impl Driver for Scanner {
             ) => {}
         }
     }
+}
+
+/// A symbol as a scanner tells it, with or without `]` and its AIM identifier; nothing where it holds what no symbol holds.
+pub(crate) fn symbol(data: &[u8]) -> Option<Scan> {
+    if data.is_empty() || !data.iter().all(|b| matches!(*b, GS | b' '..=b'~')) {
+        return None;
+    }
+    Some(match data {
+        [b']', code, modifier, rest @ ..] if code.is_ascii_alphabetic() && modifier.is_ascii_alphanumeric() => {
+            Scan { aim: Some([*code, *modifier]), data: rest.to_vec() }
+        }
+        _ => Scan { aim: None, data: data.to_vec() },
+    })
 }
 
 /// A scanner in nobody's hand. `{"scan": "6901234567892", "aim": "E0"}` pulls its trigger.

@@ -195,7 +195,7 @@ fn a_receipt_is_printed_confirmed_and_readable() {
             assert!(row.ends_with("￥84.95") && columns(row) == width, "{row}");
             assert!(text.contains("1.250 kg x ￥12.80/kg"), "{text}");
             assert!(text.contains("2026-11-2"), "{text}");
-            assert!(text.contains("[QR 20261121-02-0042]"), "{text}");
+            assert!(text.contains("[QR R-20261121-02-0042"), "{text}");
             if let Some(folder) = std::env::var_os("AISLE_RECEIPTS") {
                 let stem = std::path::Path::new(&folder).join(format!("receipt-{width}-{language:?}"));
                 std::fs::write(stem.with_extension("txt"), text).expect("written");

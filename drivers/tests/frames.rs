@@ -2,9 +2,9 @@
 
 mod vectors;
 
-use checkout::device::{DeviceCommand, DeviceEvent, ScaleFault, Weight};
-use checkout::words::{Grams, Money, Mono};
-use drivers::{Driver, In, Out, scale_8217, scanner_line};
+use checkout::device::{Beep, DeviceCommand, DeviceEvent, Trigger};
+use checkout::words::Mono;
+use drivers::{Driver, In, Out, decode, scanner_hid, scanner_keys, scanner_line, scanner_ssi};
 use serde_json::{Value, json};
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -47,41 +47,117 @@ fn scanner_lines() {
         agreed += 1;
     }
     for case in vectors::list(&file["honeywell_serial"]) {
-        if case["meaning"].as_str().is_some_and(|m| m.contains("beep")) {
-            let options = json!({"beep": "honeywell"});
-            let mut driver = (scanner_line::SPEC.build)(&options).expect("options");
-            let mut out = Out::default();
-            let good = DeviceCommand::Beep(checkout::device::Beep::Good);
-            driver.handle(Mono(0), In::Command(&good), &mut out);
-            assert_eq!(out.bytes, bytes(case["hex"].as_str().expect("hex")));
-            agreed += 1;
-        }
+        let options = json!({"beep": "honeywell", "trigger": "honeywell"});
+        let mut driver = (scanner_line::SPEC.build)(&options).expect("options");
+        let command = command(case);
+        assert_eq!(sent(&mut *driver, &command), bytes(case["hex"].as_str().expect("hex")), "{case}");
+        agreed += 1;
     }
-    println!("scanner frames: {agreed} agree");
+    println!("serial scanner frames: {agreed}/8 agree");
+}
+
+/// What a case means as a command.
+fn command(case: &Value) -> DeviceCommand {
+    let meaning = case["meaning"].as_str().expect("a meaning");
+    if meaning.contains("beep") {
+        DeviceCommand::Beep(Beep::Good)
+    } else if meaning.contains("trigger off") || meaning.contains("STOP") {
+        DeviceCommand::Trigger(Trigger::Off)
+    } else {
+        DeviceCommand::Trigger(Trigger::On)
+    }
+}
+
+fn sent(driver: &mut dyn Driver, command: &DeviceCommand) -> Vec<u8> {
+    let mut out = Out::default();
+    driver.handle(Mono(0), In::Command(command), &mut out);
+    out.bytes
+}
+
+fn scanned(events: &[DeviceEvent]) -> (Option<String>, String) {
+    let [DeviceEvent::Scan(scan)] = events else { panic!("{events:?}") };
+    let aim = scan.aim.map(|id| String::from_utf8(id.to_vec()).expect("ASCII"));
+    (aim, String::from_utf8(scan.data.clone()).expect("ASCII"))
 }
 
 #[test]
-fn toledo_8217() {
-    let Some(file) = vectors::read("scales.json") else {
-        return;
-    };
+fn ssi_packets() {
+    let Some(file) = vectors::read("scanner_frames.json") else { return };
     let mut agreed = 0;
-    for case in vectors::list(&file["mettler_8217"]["cases"]) {
-        let mut driver = (scale_8217::SPEC.build)(&Value::Null).expect("options");
-        let ask = In::Command(&DeviceCommand::ReadWeight { unit_price: Money::ZERO, tare: Grams(0) });
-        driver.handle(Mono(0), ask, &mut Out::default());
+    for case in vectors::list(&file["ssi"]["frames"]) {
         let frame = bytes(case["hex"].as_str().expect("hex"));
-        let mut out = Out::default();
-        driver.handle(Mono(10_000), In::Bytes(&frame), &mut out);
-        let expected = match (case["weight"].as_str(), &case["status"][0]) {
-            (Some("0.000"), _) => Weight::Fault(ScaleFault::Empty),
-            (Some(kg), _) => Weight::Stable(Grams(kg.replace('.', "").parse().expect("digits"))),
-            (None, Value::String(s)) if s == "over_capacity" => Weight::Fault(ScaleFault::Over),
-            (None, Value::String(s)) if s == "negative" => Weight::Fault(ScaleFault::Negative),
-            (None, _) => Weight::Fault(ScaleFault::Moving),
-        };
-        assert_eq!(out.events, [DeviceEvent::Weight(expected)], "{case}");
+        let mut driver = (scanner_ssi::SPEC.build)(&json!({"trigger": "host"})).expect("options");
+        let meaning = case["meaning"].as_str().expect("a meaning");
+        if meaning.contains("DECODE_DATA EAN-13") {
+            let mut out = Out::default();
+            driver.handle(Mono(0), In::Bytes(&frame), &mut out);
+            assert_eq!(scanned(&out.events), (Some("E0".into()), "6901234567892".into()));
+            // The acknowledgement, and the next read.
+            assert_eq!(out.bytes, bytes("04d00400ff2804e40400ff14"));
+        } else if meaning.contains("START") || meaning.contains("STOP") {
+            assert_eq!(sent(&mut *driver, &command(case)), frame, "{case}");
+        } else {
+            // Packets of the host are not for us, but their checksum is told like ours.
+            let told = decode::decoder("scanner-ssi").expect("a decoder")(&frame, None);
+            assert_eq!(told["ok"], true, "{case} {told}");
+        }
         agreed += 1;
     }
-    println!("scale frames: {agreed} agree");
+    println!("ssi frames: {agreed}/7 agree");
+}
+
+#[test]
+fn hid_pos_reports() {
+    let Some(file) = vectors::read("scanner_frames.json") else { return };
+    let mut agreed = 0;
+    let mut auto = (scanner_hid::SPEC.build)(&Value::Null).expect("options");
+    let reports = vectors::list(&file["hid_pos"]["reports"]);
+    for case in reports {
+        let report = bytes(case["hex"].as_str().expect("hex"));
+        let events = feed(&mut *auto, 1_000, &report);
+        if case["more"] == true {
+            assert_eq!(events, [], "{case}");
+        } else if let Some(length) = case["joined_len"].as_u64() {
+            assert_eq!(scanned(&events).1.len() as u64, length);
+        } else {
+            assert_eq!(scanned(&events).1, case["data"].as_str().expect("data"), "{case}");
+        }
+        if case["variant"] == "newland" {
+            let options = scanner_hid::SPEC.options_for(Some("1eab:1a03"), &Value::Null);
+            let mut newland = (scanner_hid::SPEC.build)(&options).expect("options");
+            assert_eq!(scanned(&feed(&mut *newland, 0, &report)).1, case["data"].as_str().expect("data"));
+        }
+        agreed += 1;
+    }
+    for case in vectors::list(&file["hid_pos"]["commands"]) {
+        if case["meaning"].as_str().is_some_and(|meaning| meaning.contains("Newland")) {
+            // Takes commands we have no use for.
+            continue;
+        }
+        let options = scanner_hid::SPEC.options_for(Some("0C2E:0B6A"), &json!({}));
+        let mut honeywell = (scanner_hid::SPEC.build)(&options).expect("options");
+        assert_eq!(sent(&mut *honeywell, &command(case)), bytes(case["hex"].as_str().expect("hex")), "{case}");
+        agreed += 1;
+    }
+    println!("hid pos reports: {agreed}/6 agree");
+}
+
+#[test]
+fn key_events() {
+    let Some(file) = vectors::read("scanner_frames.json") else { return };
+    let mut frames = Vec::new();
+    for triple in vectors::list(&file["evdev"]["example_6901"]) {
+        let number = |at: usize| triple[at].as_i64().expect("a number");
+        frames.extend([0; 16]);
+        frames.extend(u16::try_from(number(0)).expect("a type").to_le_bytes());
+        frames.extend(u16::try_from(number(1)).expect("a code").to_le_bytes());
+        frames.extend(i32::try_from(number(2)).expect("a value").to_le_bytes());
+    }
+    let mut driver = (scanner_keys::SPEC.build)(&Value::Null).expect("options");
+    let mut out = Out::default();
+    for byte in &frames {
+        driver.handle(Mono(0), In::Bytes(&[*byte]), &mut out);
+    }
+    assert_eq!(scanned(&out.events), (None, "6901".into()));
+    println!("key events: 1/1 agree");
 }

@@ -106,6 +106,46 @@ impl Encoder {
             .put(&[GS, b'(', b'k', 3, 0, b'1', b'Q', b'0'])
     }
 
+    /// Height and width of the bars to come, and whether their digits stand below.
+    pub fn bars(&mut self, height: u8, module: u8, digits: bool) -> &mut Self {
+        self.put(&[GS, b'h', height, GS, b'w', module, GS, b'f', 0, GS, b'H', if digits { 2 } else { 0 }])
+    }
+
+    /// `GS k` function B: thirteen digits, of which the printer believes the last.
+    pub fn ean13(&mut self, digits: &str) -> &mut Self {
+        if digits.len() != 13 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return self;
+        }
+        self.put(&[GS, b'k', 67, 13]).put(digits.as_bytes())
+    }
+
+    /// `GS k` function B, code set B; what it cannot hold, or is too long, prints nothing.
+    pub fn code128(&mut self, data: &str) -> &mut Self {
+        let length = data.len() + data.matches('{').count() + 2;
+        let Ok(length @ 3..=255) = u8::try_from(length) else { return self };
+        if !data.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return self;
+        }
+        // An opening brace is the printer's escape, and doubled where it means itself.
+        self.put(&[GS, b'k', 73, length]).put(b"{B").put(data.replace('{', "{{").as_bytes())
+    }
+
+    /// `GS v 0`: rows of `width` dots, one bit each, from the left; a ragged picture prints nothing.
+    pub fn raster(&mut self, width: u16, rows: &[u8]) -> &mut Self {
+        let across = width.div_ceil(8);
+        let whole = across > 0 && rows.len().is_multiple_of(usize::from(across));
+        let Some(high) = u16::try_from(rows.len() / usize::from(across.max(1))).ok().filter(|_| whole) else {
+            return self;
+        };
+        let ([x_low, x_high], [y_low, y_high]) = (across.to_le_bytes(), high.to_le_bytes());
+        self.put(&[GS, b'v', b'0', 0, x_low, x_high, y_low, y_high]).put(rows)
+    }
+
+    /// `times` tones of `length` tenths of a second, where the printer has a buzzer.
+    pub fn buzz(&mut self, times: u8, length: u8) -> &mut Self {
+        self.put(&[ESC, b'B', times, length])
+    }
+
     pub fn cut(&mut self, cut: Cut) -> &mut Self {
         let n = match cut {
             Cut::Full => 0,
@@ -131,7 +171,7 @@ impl Encoder {
 }
 
 /// One or two bytes. U+00A5 has four in GB18030, which printers show as rubbish; the full-width sign is what is meant.
-fn gb(character: char) -> Vec<u8> {
+pub(crate) fn gb(character: char) -> Vec<u8> {
     let character = if character == '¥' { '￥' } else { character };
     if character.is_ascii_control() {
         return vec![b' '];

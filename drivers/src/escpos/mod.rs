@@ -1,12 +1,16 @@
 //! Receipt printers that speak ESC/POS, with Chinese text in GB18030.
 
+mod draw;
 mod driver;
 mod encode;
+mod json;
 mod layout;
 pub mod render;
 mod sim;
 
+pub(crate) use encode::gb;
 pub use encode::{Align, Cut, Encoder, Size, Weight, columns};
+pub use json::to_json;
 pub use sim::PrinterSim;
 
 use crate::options;

@@ -1,5 +1,6 @@
 //! What a printer makes of bytes: rows of text, symbols, cuts. For the virtual printer, tests and receipts on a screen.
 
+use super::draw;
 use encoding_rs::GB18030;
 use qrcodegen::{QrCode, QrCodeEcc};
 use std::fmt::Write;
@@ -20,6 +21,9 @@ pub enum Item {
     QrModule(u8),
     QrData(String),
     QrPrint,
+    /// Kind by the letters of function B, and the data.
+    Bars(u8, String),
+    Raster(Raster),
     Cut,
     Drawer(u8),
     /// `GS r n`: wants an answer when the paper has got so far.
@@ -30,6 +34,14 @@ pub enum Item {
     Status(u8),
     /// Understood well enough to step over.
     Other,
+}
+
+/// Dots as sent by `GS v 0`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Raster {
+    /// Bytes in a row.
+    pub across: usize,
+    pub rows: Vec<u8>,
 }
 
 /// Reads one item and how many bytes it took; `None` while it is incomplete.
@@ -73,6 +85,8 @@ fn escape(rest: &[u8]) -> Option<(Item, usize)> {
             (Item::Size(times(0x20), times(0x10)), 3)
         }
         [b'2', ..] => (Item::Other, 2),
+        [b'B', _, _, ..] | [b'$' | b'\\', _, _, ..] => (Item::Other, 4),
+        [b'B' | b'$' | b'\\'] | [b'B' | b'$' | b'\\', _] => return None,
         [b't' | b'3' | b'-' | b'G' | b'M' | b'R' | b' ' | b'{', _, ..] => (Item::Other, 3),
         []
         | [b'd' | b'a' | b'E' | b'!' | b't' | b'3' | b'-' | b'G' | b'M' | b'R' | b' ' | b'{']
@@ -98,6 +112,36 @@ fn group(rest: &[u8]) -> Option<(Item, usize)> {
         }
         [b'B' | b'h' | b'w' | b'f' | b'H', _, ..] => (Item::Other, 3),
         [b'L' | b'W', _, _, ..] => (Item::Other, 4),
+        [b'k', kind @ 65..=79, length, tail @ ..] => {
+            let length = usize::from(*length);
+            (bars(*kind, tail.get(..length)?), 4 + length)
+        }
+        [b'k', kind @ 0..=6, tail @ ..] => match tail.iter().position(|byte| *byte == 0) {
+            Some(end) => (bars(kind + 65, tail.get(..end)?), 4 + end),
+            None if tail.len() > 255 => (Item::Other, 3),
+            None => return None,
+        },
+        [b'v', b'0', _, x_low, x_high, y_low, y_high, tail @ ..] => {
+            let across = usize::from(u16::from_le_bytes([*x_low, *x_high]));
+            let size = across * usize::from(u16::from_le_bytes([*y_low, *y_high]));
+            if size > RASTER_MAX {
+                return Some((Item::Other, 8));
+            }
+            let rows = tail.get(..size)?.to_vec();
+            (Item::Raster(Raster { across, rows }), 8 + size)
+        }
+        [b'8', b'L', low, mid, high, top, tail @ ..] => {
+            let length = usize::try_from(u32::from_le_bytes([*low, *mid, *high, *top])).unwrap_or(usize::MAX);
+            if length > RASTER_MAX {
+                return Some((Item::Other, 7));
+            }
+            tail.get(..length)?;
+            (Item::Other, 7 + length)
+        }
+        [b'k'] | [b'k', 65..=79] => return None,
+        [b'v'] | [b'v', b'0'] | [b'v', b'0', _] | [b'v', b'0', _, _] => return None,
+        [b'v', b'0', _, _, _] | [b'v', b'0', _, _, _, _] => return None,
+        [b'8'] | [b'8', b'L'] | [b'8', b'L', _] | [b'8', b'L', _, _] | [b'8', b'L', _, _, _] => return None,
         []
         | [b'!' | b'V' | b'r' | b'a' | b'(' | b'B' | b'h' | b'w' | b'f' | b'H' | b'L' | b'W']
         | [b'(', _]
@@ -105,6 +149,19 @@ fn group(rest: &[u8]) -> Option<(Item, usize)> {
         | [b'L' | b'W', _] => return None,
         _ => (Item::Other, 2),
     })
+}
+
+/// More dots than any paper holds: a length like this is noise.
+const RASTER_MAX: usize = 512 * 1024;
+
+/// Code 128 begins with its code set, which is not data.
+fn bars(kind: u8, data: &[u8]) -> Item {
+    let text = String::from_utf8_lossy(data).into_owned();
+    let text = match (kind, text.strip_prefix("{B")) {
+        (73, Some(rest)) => rest.replace("{{", "{"),
+        _ => text,
+    };
+    Item::Bars(kind, text)
 }
 
 fn symbol(kind: u8, body: &[u8]) -> Item {
@@ -120,6 +177,9 @@ fn symbol(kind: u8, body: &[u8]) -> Item {
 pub enum Row {
     Text(TextRow),
     Qr(String),
+    /// Kind by the letters of `GS k` function B, and the data.
+    Bars(u8, String),
+    Raster(Raster),
     Cut,
 }
 
@@ -191,6 +251,8 @@ impl Paper {
             Item::Chinese(on) => self.chinese = *on,
             Item::QrData(data) => self.qr.clone_from(data),
             Item::QrPrint => self.rows.push(Row::Qr(self.qr.clone())),
+            Item::Bars(kind, data) => self.rows.push(Row::Bars(*kind, data.clone())),
+            Item::Raster(raster) => self.rows.push(Row::Raster(raster.clone())),
             Item::Cut => self.rows.push(Row::Cut),
             Item::QrModule(_)
             | Item::Drawer(_)
@@ -222,6 +284,8 @@ impl Paper {
             let line = match row {
                 Row::Text(row) => " ".repeat(row.indent(width)) + &row.at_normal_size(),
                 Row::Qr(data) => format!("[QR {data}]"),
+                Row::Bars(_, data) => format!("[BARS {data}]"),
+                Row::Raster(raster) => format!("[PICTURE {} dots wide]", raster.across * 8),
                 Row::Cut => "- - - - -".into(),
             };
             text.push_str(&line);
@@ -258,9 +322,9 @@ fn cells(character: char) -> usize {
     if character.is_ascii() { 1 } else { 2 }
 }
 
-const CELL: usize = 12;
-const ROW: usize = 30;
-const MARGIN: usize = 24;
+pub(super) const CELL: usize = 12;
+pub(super) const ROW: usize = 30;
+pub(super) const MARGIN: usize = 24;
 
 /// The receipt as a picture: every character at its own column, so that columns line up in any font.
 #[must_use]
@@ -275,6 +339,8 @@ pub fn svg(bytes: &[u8], width: usize) -> String {
                 text_row(row, width, y, &mut body);
             }
             Row::Qr(data) => y += qr(data, width, y + ROW / 2, &mut body) + ROW / 2,
+            Row::Bars(kind, data) => y += draw::bars(*kind, data, width, y + ROW / 2, &mut body) + ROW / 2,
+            Row::Raster(raster) => y += draw::raster(raster, width, y, &mut body),
             Row::Cut => {
                 y += ROW;
                 let right = MARGIN * 2 + width * CELL;

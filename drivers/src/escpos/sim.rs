@@ -128,6 +128,8 @@ impl PrinterSim {
             | Item::QrModule(_)
             | Item::QrData(_)
             | Item::QrPrint
+            | Item::Bars(_, _)
+            | Item::Raster(_)
             | Item::Other => {}
         }
     }
