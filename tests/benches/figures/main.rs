@@ -8,6 +8,7 @@ mod page;
 mod place;
 mod plot;
 mod report;
+mod reprice;
 mod scan;
 mod store;
 
@@ -38,6 +39,9 @@ fn main() -> Result<()> {
     }
     if wanted("catalogue") {
         figures.extend(catalogue::measure(&place)?);
+    }
+    if wanted("reprice") {
+        figures.push(reprice::measure()?);
     }
     report::keep(&place.out.join("report.json"), &figures)?;
     report::tell(&place.out, &figures, begun.elapsed());

@@ -54,7 +54,11 @@ pub(super) fn rows<'a>(lines: &[&'a Line], at: LocalMinute) -> Vec<Row<'a>> {
         Row { line, at: line.priced_at.unwrap_or(at), pool: 0, pieces, value }
     };
     let mut rows: Vec<Row<'a>> = lines.iter().filter(touchable).map(row).collect();
-    rows.sort_by(|a, b| b.value.cmp(&a.value).then_with(|| a.key().cmp(b.key())).then(a.no().cmp(&b.no())));
+    // Line numbers come last: what was scanned first must not matter.
+    rows.sort_by(|a, b| {
+        let dearest = b.value.cmp(&a.value).then_with(|| a.key().cmp(b.key()));
+        dearest.then(b.pieces.cmp(&a.pieces)).then(a.no().cmp(&b.no()))
+    });
     let mut pools: BTreeMap<(i64, &ItemKey), usize> = BTreeMap::new();
     for (index, row) in rows.iter_mut().enumerate() {
         row.pool = if row.weighed() { index } else { *pools.entry((row.value, &row.line.key)).or_insert(index) };

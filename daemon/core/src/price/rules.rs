@@ -20,7 +20,7 @@ impl Table<'_> {
         let at = self.deals.get(deal)?;
         let (times, shares) = match &at.promotion.rule {
             PromotionRule::Percent { .. } | PromotionRule::Amount { .. } | PromotionRule::Price { .. } => {
-                self.each(at, state)
+                if at.stacking == Stacking::Adds { self.each_adds(at, state) } else { self.each(at, state) }
             }
             PromotionRule::NFor { n, price } => self.set(at, state, *n, &[], Give::Price(*price)),
             PromotionRule::Set { n, with, give } => self.set(at, state, *n, with, *give),
@@ -41,41 +41,63 @@ impl Table<'_> {
         round(Money(base), i64::from(off_bp), 10_000, self.rounding).0.clamp(0, base.max(0))
     }
 
-    /// Percentage, amount or price of each piece.
+    /// Percentage, amount or price of each piece nobody else has.
     fn each(&self, deal: &Deal<'_>, state: &State) -> (u32, Vec<Share>) {
-        let adds = deal.stacking == Stacking::Adds;
         let mut times = deal.times;
         let mut shares = Vec::new();
         for &index in deal.goods() {
             let Some(row) = self.row(index) else { continue };
-            let there = if adds { row.pieces } else { state.free(index) };
-            let pieces = there.min(times);
-            let base = if adds && pieces == row.pieces {
-                state.left(index)
-            } else if adds {
-                round(Money(state.left(index)), pieces.into(), row.pieces.into(), Rounding::Down).0
-            } else {
-                row.worth(pieces)
-            };
-            let off = match &deal.promotion.rule {
-                PromotionRule::Amount { off } => row.at_price(*off, pieces).clamp(0, base),
-                PromotionRule::Price { price } => base.saturating_sub(row.at_price(*price, pieces)).max(0),
-                PromotionRule::Percent { .. }
-                | PromotionRule::NFor { .. }
-                | PromotionRule::BuyGet { .. }
-                | PromotionRule::Set { .. }
-                | PromotionRule::Basket { .. } => 0,
-            };
-            let percent = matches!(deal.promotion.rule, PromotionRule::Percent { .. });
-            if pieces > 0 && base > 0 && (percent || off > 0) {
+            let pieces = state.free(index).min(times);
+            let base = row.worth(pieces);
+            let off = self.off(deal, row, pieces, base);
+            if off > 0 {
                 times = times.saturating_sub(pieces);
-                shares.push(Share { row: index, claimed: if adds { 0 } else { pieces }, base, off });
+                shares.push(Share { row: index, claimed: pieces, base, off });
             }
         }
         if let PromotionRule::Percent { off_bp } = deal.promotion.rule {
             self.percent_of_pools(&mut shares, off_bp);
         }
         (deal.times.saturating_sub(times), shares)
+    }
+
+    /// The same off what the others left, for equal goods together.
+    fn each_adds(&self, deal: &Deal<'_>, state: &State) -> (u32, Vec<Share>) {
+        let mut times = deal.times;
+        let mut shares = Vec::new();
+        let pool = |row: &usize| self.row(*row).map(|row| row.pool);
+        let mut rows = deal.goods().to_vec();
+        rows.sort_by_key(|row| (pool(row), *row));
+        for pooled in rows.chunk_by(|a, b| pool(a) == pool(b)) {
+            let Some(first) = pooled.first().and_then(|row| self.row(*row)) else { continue };
+            let there =
+                pooled.iter().filter_map(|row| self.row(*row)).map(|row| row.pieces).fold(0, u32::saturating_add);
+            let left = pooled.iter().map(|row| state.left(*row)).fold(0, i64::saturating_add);
+            let pieces = there.min(times);
+            let base = round(Money(left), pieces.into(), there.into(), Rounding::Down).0;
+            let off = self.off(deal, first, pieces, base);
+            if off > 0 {
+                times = times.saturating_sub(pieces);
+                let share = |row: &usize| Share { row: *row, claimed: 0, base: state.left(*row), off: 0 };
+                let mut part: Vec<Share> = pooled.iter().map(share).collect();
+                spread(&self.rows, &mut part, off);
+                shares.append(&mut part);
+            }
+        }
+        (deal.times.saturating_sub(times), shares)
+    }
+
+    /// Off pieces like those of `row` that come to `base`.
+    fn off(&self, deal: &Deal<'_>, row: &Row<'_>, pieces: u32, base: i64) -> i64 {
+        match &deal.promotion.rule {
+            PromotionRule::Percent { off_bp } => self.percent(base, *off_bp),
+            PromotionRule::Amount { off } => row.at_price(*off, pieces).clamp(0, base),
+            PromotionRule::Price { price } => base.saturating_sub(row.at_price(*price, pieces)).max(0),
+            PromotionRule::NFor { .. }
+            | PromotionRule::BuyGet { .. }
+            | PromotionRule::Set { .. }
+            | PromotionRule::Basket { .. } => 0,
+        }
     }
 
     /// A percentage is rounded once for equal goods, however many lines they lie on.

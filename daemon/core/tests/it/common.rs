@@ -1,7 +1,7 @@
 //! A small store and a catalogue in a map, shared by the tests of the core.
 
 use checkout::basket::{BasketEvent, LineKind};
-use checkout::catalog::{Catalog, Item, Member, Offer, OfferRule};
+use checkout::catalog::{Catalog, Item, Member, Offer, OfferRule, PromotionBook};
 use checkout::config::{LaneConfig, PriceRules, StoreConfig, TillRules};
 use checkout::device::{DeviceEvent, Scan};
 use checkout::event::{Event, Record};
@@ -38,6 +38,7 @@ pub struct Shelf {
     pub book: PriceBook,
     /// What the journal says was sold.
     pub sales: Vec<Sold>,
+    pub promotions: PromotionBook,
 }
 
 impl Catalog for Shelf {
@@ -63,6 +64,10 @@ impl Catalog for Shelf {
 
     fn price_book(&self) -> PriceBook {
         self.book.clone()
+    }
+
+    fn promotions(&self) -> &PromotionBook {
+        &self.promotions
     }
 }
 
@@ -107,6 +112,7 @@ pub fn shelf() -> Shelf {
         }],
         book: "pb-1".into(),
         sales: Vec::new(),
+        promotions: PromotionBook::default(),
     }
 }
 

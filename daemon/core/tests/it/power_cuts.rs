@@ -506,11 +506,11 @@ fn kind(kind: TenderKind) -> &'static str {
 }
 
 /// SplitMix64: one seed, one story.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     /// Neighbouring seeds must not be neighbouring places of one sequence.
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(Self(seed.wrapping_mul(0xD6E8_FEB8_6659_FD93)).next())
     }
 
@@ -521,15 +521,15 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
-    fn pick(&mut self, n: u64) -> usize {
+    pub fn pick(&mut self, n: u64) -> usize {
         usize::try_from(self.below(n)).expect("small")
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 }
