@@ -50,7 +50,9 @@ impl Table<'_> {
             let pieces = state.free(index).min(times);
             let base = row.worth(pieces);
             let off = self.off(deal, row, pieces, base);
-            if off > 0 {
+            // A percentage that comes to nothing on one line may come to something on its pool.
+            let percent = matches!(deal.promotion.rule, PromotionRule::Percent { .. });
+            if pieces > 0 && (percent || off > 0) {
                 times = times.saturating_sub(pieces);
                 shares.push(Share { row: index, claimed: pieces, base, off });
             }
@@ -245,7 +247,8 @@ impl Table<'_> {
             } else {
                 (state.free(*index), row.worth(state.free(*index)))
             };
-            (pieces > 0 && base > 0)
+            // What cost nothing left is still a piece.
+            (pieces > 0)
                 .then_some((pieces, Share { row: *index, claimed: if adds { 0 } else { pieces }, base, off: 0 }))
         };
         let counted: Vec<(u32, Share)> = deal.goods().iter().filter_map(share).collect();

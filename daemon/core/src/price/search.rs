@@ -1,10 +1,10 @@
 //! Which deals, and in which order: the best for the shopper that a bounded search finds.
 //!
-//! Goods deals that want the same rows form a group; groups do not touch each other. In a group every order is tried as far as
-//! it can still beat the best one found, [`TRIES`] applications at most; beyond that the best found so far counts. It begins
+//! Deals that stand alone and want the same rows form a group; groups do not touch each other. In a group every order is tried
+//! as far as it can still beat the best one found, [`TRIES`] applications at most; beyond that the best found so far counts. It begins
 //! with the deal that gives most, so that no single promotion would have been better.
-//! Then come deals that add to others, then basket deals, whose orders are searched alike; where a basket deal would be
-//! worth more without a group, the group gives way. Same basket, same terms, same book: same result.
+//! Then come deals that add to others, and last basket deals that do, whose orders are searched alike; where a basket deal
+//! would be worth more without a group, the group gives way. Same basket, same terms, same book: same result.
 
 use super::board::{Applied, State};
 use super::rules::Table;
@@ -18,6 +18,14 @@ pub const TRIES: u32 = 600;
 const SEEDS: usize = 8;
 /// Choices between promotions that exclude each other across kinds.
 const CHOICES: usize = 16;
+
+/// When a deal has its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Alone,
+    Adds,
+    Basket,
+}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
@@ -90,22 +98,25 @@ impl Table<'_> {
         picks.into_iter().map(whole).collect()
     }
 
-    /// Words among goods deals, or among basket deals, are minded where those are searched.
+    /// Words among deals that stand alone, or among basket deals, are minded where those are searched.
     fn of_one_kind(&self, bound: &[usize]) -> bool {
-        let kind = |deal: &usize| self.deals.get(*deal).map(|deal| (deal.stacking, deal.is_basket()));
-        bound.iter().all(|deal| matches!(kind(deal), Some((Stacking::Alone, false))))
-            || bound.iter().all(|deal| matches!(kind(deal), Some((_, true))))
+        let all = |wanted: Kind| bound.iter().all(|deal| self.kind(*deal) == Some(wanted));
+        all(Kind::Alone) || all(Kind::Basket)
+    }
+
+    fn kind(&self, deal: usize) -> Option<Kind> {
+        let deal = self.deals.get(deal)?;
+        Some(match (deal.stacking, deal.is_basket()) {
+            (Stacking::Alone, _) => Kind::Alone,
+            (Stacking::Adds, false) => Kind::Adds,
+            (Stacking::Adds, true) => Kind::Basket,
+        })
     }
 
     fn solve(&self, deals: &[usize]) -> Outcome {
-        let is = |deal: &usize, stacking: Stacking, basket: bool| {
-            self.deals
-                .get(*deal)
-                .is_some_and(|deal| deal.is_basket() == basket && (basket || deal.stacking == stacking))
-        };
-        let goods: Vec<usize> = deals.iter().copied().filter(|deal| is(deal, Stacking::Alone, false)).collect();
-        let adds: Vec<usize> = deals.iter().copied().filter(|deal| is(deal, Stacking::Adds, false)).collect();
-        let baskets: Vec<usize> = deals.iter().copied().filter(|deal| is(deal, Stacking::Adds, true)).collect();
+        let of =
+            |wanted: Kind| deals.iter().copied().filter(|deal| self.kind(*deal) == Some(wanted)).collect::<Vec<_>>();
+        let (goods, adds, baskets) = (of(Kind::Alone), of(Kind::Adds), of(Kind::Basket));
         let mut state = State::new(&self.rows);
         let groups: Vec<Vec<Applied>> = self
             .groups(&goods)

@@ -148,10 +148,9 @@ pub fn best<'a>(lines: &'a [Line], terms: &Terms, rules: &'a PriceRules, promoti
         times(promotion, terms).map(|times| Deal { promotion: promotion.clone(), times, only: None })
     }));
     deals.retain(|deal| world.apply(deal).is_some());
-    let kind = |deal: &&Deal| match (&deal.promotion.rule, deal.promotion.stacking()) {
-        (PromotionRule::Basket { .. }, _) => 2,
-        (_, Stacking::Adds) => 1,
-        (_, Stacking::Alone) => 0,
+    let kind = |deal: &&Deal| match (deal.promotion.stacking(), &deal.promotion.rule) {
+        (Stacking::Alone, _) => 0,
+        (Stacking::Adds, rule) => 1 + u8::from(matches!(rule, PromotionRule::Basket { .. })),
     };
     let of = |wanted: u8| deals.iter().filter(|deal| kind(deal) == wanted).cloned().collect::<Vec<_>>();
     let mut best = world.clone();
@@ -490,7 +489,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Set after set while each saves something.
+    /// As many sets as save most.
     fn sets(&mut self, deal: &Deal, wants: &[(&Goods, u32)], give: Give) {
         let mut taken: Vec<Vec<usize>> = vec![Vec::new(); wants.len()];
         let mut off = 0;
@@ -516,10 +515,9 @@ impl<'a> World<'a> {
                 Give::Off(off) => (i128::from(off.0) * i128::from(set)).min(base),
                 Give::OffBp(bp) => self.percent(base, bp),
             };
-            if gives <= off {
-                break;
+            if gives > off {
+                (off, taken) = (gives, trial);
             }
-            (off, taken) = (gives, trial);
         }
         let mut pieces = taken.concat();
         pieces.sort_unstable();
@@ -563,8 +561,7 @@ impl<'a> World<'a> {
             bases.iter_mut().for_each(|(line, base)| *base = self.left[line]);
         }
         bases.retain(|(_, base)| *base > 0);
-        let lines: Vec<usize> = bases.iter().map(|(line, _)| *line).collect();
-        let pieces = counted.iter().filter(|piece| lines.contains(&self.pieces[**piece].line)).count();
+        let pieces = counted.len();
         let base: i128 = bases.iter().map(|(_, base)| base).sum();
         let mut best = 0;
         for step in steps {

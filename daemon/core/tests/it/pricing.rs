@@ -13,7 +13,7 @@ use checkout::price::{MemberTerms, Priced, Terms, price};
 use checkout::words::{LineNo, LocalMinute, Money, Name};
 use serde_json::{Value, json};
 
-const BASKETS: u64 = 3_000;
+const BASKETS: u64 = 20_000;
 /// The oracle tries every order; more promotions than this take it too long.
 const TRIED: usize = 5;
 
@@ -35,7 +35,7 @@ fn random_baskets_conserve_every_unit_and_nothing_the_search_missed_is_large() {
         best += u32::from(most > 0 && ours == most);
     }
     println!("{BASKETS} baskets, {reduced} reduced, {best} of them as much as can be");
-    assert!(reduced > 1_000 && best * 100 >= reduced * 99, "{best} of {reduced}");
+    assert!(reduced > BASKETS as u32 / 2 && best * 100 >= reduced * 99, "{best} of {reduced}");
 }
 
 #[test]
