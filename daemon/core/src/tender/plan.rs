@@ -4,7 +4,6 @@
 //! Cash alone gives change; card and wallet never take more than is due. While money has moved the lines stand still.
 
 use super::{CARD_ANSWER_MS, DeclineReason, TenderEvent, TenderState, WALLET_ANSWER_MS};
-use crate::basket::Transaction;
 use crate::device::TerminalCommand;
 use crate::event::Event;
 use crate::page::{Method, Refused};
@@ -130,7 +129,7 @@ impl Turn<'_> {
     /// A wallet code was scanned while one was wanted.
     pub(crate) fn pay_wallet(&mut self, lane: LaneId, provider: WalletProvider, code: Private<String>) {
         let asked = self.live.lane(lane).wants_wallet_code.take();
-        let Some(due) = self.open(lane).map(Transaction::due) else {
+        let Ok(due) = self.payable(lane) else {
             return;
         };
         let amount = asked.unwrap_or(due).min(due);

@@ -28,8 +28,9 @@ impl Turn<'_> {
         if self.tender_in_flight(lane).is_some() {
             return Err(Refused::Paying);
         }
-        let transaction = open.id.clone();
-        if open.paid() == Money::ZERO {
+        let (transaction, paid) = (open.id.clone(), open.paid());
+        self.live.lane(lane).wants_wallet_code = None;
+        if paid == Money::ZERO {
             self.void(lane, transaction, Some(by), None);
             return Ok(());
         }

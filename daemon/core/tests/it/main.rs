@@ -1,6 +1,7 @@
 //! Scenarios and simulations of the pure store.
 mod bagging;
 mod common;
+mod day;
 mod freshness;
 mod fuzzing;
 mod golden;

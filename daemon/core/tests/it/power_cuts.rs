@@ -10,7 +10,7 @@ use checkout::device::{
 use checkout::event::{Event, Record};
 use checkout::page::{Method, PageRequest, StaffRequest};
 use checkout::store::{HqInput, PortStatus};
-use checkout::tender::TenderState;
+use checkout::tender::{TenderEvent, TenderState};
 use checkout::view::{Phase, TenderKind};
 use checkout::wire::{Answer, Question, WalletOutcome};
 use checkout::words::{DeviceId, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, Role, TenderId, Utc};
@@ -24,6 +24,7 @@ const LANES: [u16; 2] = [1, 2];
 fn a_thousand_stores_with_power_cuts_take_exactly_the_money_they_record() {
     let mut cuts = 0;
     let mut sales = 0;
+    let (mut split, mut given_back) = (0, 0);
     for seed in 1..=SEEDS {
         let mut world = World::new(seed, Order::CommitFirst);
         world.trade(150);
@@ -31,7 +32,10 @@ fn a_thousand_stores_with_power_cuts_take_exactly_the_money_they_record() {
         world.check().unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
         cuts += world.cuts;
         sales += world.terminal_money().1;
+        split += world.journal.iter().filter_map(sale).filter(|sale| sale.tenders.len() > 1).count() as u64;
+        given_back += u64::from(!world.by_hand.is_empty());
     }
+    assert!(split > SEEDS && given_back > 20, "{split} sales in parts, {given_back} stores gave money back");
     println!("{SEEDS} stores, {cuts} power cuts, {sales} card payments captured");
     assert!(cuts > SEEDS && sales > SEEDS / 2, "the test must cut ({cuts}) and sell ({sales})");
 }
@@ -65,6 +69,8 @@ struct World {
     at_hq: Vec<Record>,
     terminals: BTreeMap<DeviceId, Terminal>,
     wallets: BTreeMap<TenderId, Option<Money>>,
+    /// Given back by a person, by kind.
+    by_hand: BTreeMap<&'static str, i64>,
     queue: BTreeMap<(u64, u64), Input>,
     serial: u64,
     cuts: u64,
@@ -103,6 +109,7 @@ impl World {
             at_hq: Vec::new(),
             terminals: LANES.iter().map(|lane| (DeviceId(format!("terminal-{lane}")), Terminal::default())).collect(),
             wallets: BTreeMap::new(),
+            by_hand: BTreeMap::new(),
             queue: BTreeMap::new(),
             serial: 0,
             cuts: 0,
@@ -324,15 +331,20 @@ impl World {
     fn shopper(&mut self) -> Input {
         let lane = LANES[usize::from(self.random.one_in(2))];
         let code = [COLA, NOODLES, SPIRITS, PEARS, MEMBER, "135790246813579024", "4006381333931"][self.random.pick(7)];
+        // Every other payment is for a part.
+        let amount = self.random.one_in(2).then_some(Money(150));
         let what = match self.random.below(12) {
             0..=4 => return scan(lane, code),
-            5 | 6 => PageRequest::Pay { method: Method::Card, amount: None },
-            7 => PageRequest::Pay { method: Method::Wallet, amount: None },
+            5 | 6 => PageRequest::Pay { method: Method::Card, amount },
+            7 => PageRequest::Pay { method: Method::Wallet, amount },
+            8 if self.random.one_in(8) => {
+                return self.staff(lane, StaffRequest::VoidTransaction { reason: "left".into() });
+            }
             8 if self.random.one_in(4) => PageRequest::VoidTransaction {},
             8 => PageRequest::VoidLine { line: LineNo(1) },
             9 => PageRequest::SetQuantity { line: LineNo(1), quantity: 3 },
             10 => {
-                return self.staff(lane, StaffRequest::TakeCash { given: Money(100_000), amount: None });
+                return self.staff(lane, StaffRequest::TakeCash { given: Money(100_000), amount });
             }
             _ => {
                 let asked = self.store.facts().interventions;
@@ -355,10 +367,16 @@ impl World {
             let Some(found) = view.lanes.iter().find(|view| view.lane.0 == lane && view.phase == Phase::Staff) else {
                 continue;
             };
-            let Some(tender) = found.tender.as_ref().and_then(|tender| tender.tender.clone()) else {
+            let Some((tender, kind, amount)) =
+                found.tender.as_ref().and_then(|tender| Some((tender.tender.clone()?, tender.kind, tender.amount.0)))
+            else {
                 continue;
             };
-            let taken = self.terminals.values().any(|terminal| terminal.took(&tender));
+            let refund = amount < 0;
+            if refund {
+                *self.by_hand.entry(name_of(kind)).or_default() -= amount;
+            }
+            let taken = refund || self.terminals.values().any(|terminal| terminal.took(&tender));
             let request =
                 StaffRequest::ResolveTender { tender, taken, reason: "read at the terminal".into(), amount: None };
             let input = self.staff(lane, request);
@@ -387,21 +405,25 @@ impl World {
 
     /// Per kind of tender: what was taken from shoppers equals what the journal says stands.
     fn check_money(&self) -> Result<(), String> {
-        let sold = self.journal.iter().filter_map(sale);
-        let mut recorded: BTreeMap<&str, i64> = BTreeMap::new();
-        for sale in sold {
+        for sale in self.journal.iter().filter_map(sale) {
             let paid: i64 = sale.tenders.iter().map(|tender| tender.amount.0).sum();
-            if paid != sale.total.0 {
+            if paid != sale.total.0 + sale.rounding.0 {
                 return Err(format!("{} sold for {} and paid with {paid}", sale.transaction, sale.total.0));
             }
-            for tender in &sale.tenders {
-                *recorded.entry(kind(tender.kind)).or_default() += tender.amount.0;
+        }
+        let stands = self.stands();
+        for record in &self.journal {
+            let Event::Basket(BasketEvent::Voided { transaction, .. }) = &record.event else { continue };
+            let of_it = stands.iter().filter(|(tender, _)| tender.transaction() == *transaction);
+            let kept: i64 = of_it.map(|(_, (_, amount))| amount).sum();
+            if kept != 0 {
+                return Err(format!("{transaction} was given up and kept {kept}"));
             }
         }
-        for open in self.store.facts().lanes.values().filter_map(|lane| lane.open.as_ref()) {
-            for tender in open.tenders.iter().filter(|tender| tender.state == TenderState::Approved) {
-                *recorded.entry(kind(tender.kind)).or_default() += tender.amount.0;
-            }
+        // What a person gave back is in the journal as a payment of a negative amount, and in no machine.
+        let mut recorded = self.by_hand.clone();
+        for (kind, amount) in stands.values() {
+            *recorded.entry(name_of(*kind)).or_default() += amount;
         }
         let cards = recorded.get("card").copied().unwrap_or(0);
         let wallets = recorded.get("wallet").copied().unwrap_or(0);
@@ -413,6 +435,32 @@ impl World {
             return Err(format!("the provider took {provider} and the journal says {wallets}"));
         }
         Ok(())
+    }
+
+    /// Every payment the journal says stands, and for how much.
+    fn stands(&self) -> BTreeMap<TenderId, (TenderKind, i64)> {
+        let (mut asked, mut stands) = (BTreeMap::new(), BTreeMap::new());
+        for record in &self.journal {
+            let Event::Tender(event) = &record.event else { continue };
+            match event {
+                TenderEvent::Started { tender, kind, amount, .. } => drop(asked.insert(tender, (*kind, amount.0))),
+                TenderEvent::Approved { tender, amount, .. } => {
+                    stands.insert(tender.clone(), (asked[tender].0, amount.0));
+                }
+                TenderEvent::Resolved { tender, taken: true, amount, .. } => {
+                    let (kind, all) = asked[tender];
+                    stands.insert(tender.clone(), (kind, amount.map_or(all, |amount| amount.0)));
+                }
+                TenderEvent::CardAnswered { .. }
+                | TenderEvent::Rounded { .. }
+                | TenderEvent::Declined { .. }
+                | TenderEvent::InDoubt { .. }
+                | TenderEvent::HandedToStaff { .. }
+                | TenderEvent::Resolved { .. }
+                | TenderEvent::TerminalSeen { .. } => {}
+            }
+        }
+        stands
     }
 
     fn check_receipts(&self) -> Result<(), String> {
@@ -497,7 +545,7 @@ fn sale(record: &Record) -> Option<&Sale> {
     if let Event::Basket(BasketEvent::Completed(sale)) = &record.event { Some(sale) } else { None }
 }
 
-fn kind(kind: TenderKind) -> &'static str {
+fn name_of(kind: TenderKind) -> &'static str {
     match kind {
         TenderKind::Card => "card",
         TenderKind::Cash => "cash",
