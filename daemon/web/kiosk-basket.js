@@ -107,6 +107,7 @@ function checkout(m) {
     h("button", { ...more, onclick: () => m.open("code") }, icon("keypad"), t("code_key")),
     sums(m),
     payButton(m),
+    m.view.lines.length === 0 || m.view.paid !== 0 ? null : h("button", { type: "button", class: "plain", onclick: () => m.ask({ suspend: {} }) }, t("suspend_shopper")),
     h("button", { type: "button", class: "plain", onclick: () => (m.view.lines.length === 0 ? m.ask({ void_transaction: {} }) : m.open("give_up")) }, t("shopping_end")),
   );
 }

@@ -8,6 +8,7 @@ import { knows, say, t } from "/web/i18n.js";
 export function bar(m) {
   return [
     h("div", { class: "shop" }, icon("shop", "shop-icon"), h("div", {}, h("p", { class: "shop-name" }, say(m.store.store)), h("p", { class: "quiet" }, t("lane_n", { n: m.view.lane }), " · ", t(`kind_${m.view.kind}`)))),
+    m.store.training ? h("p", { class: "training", role: "status" }, t("training")) : null,
     languages(m),
     help(m),
   ];
@@ -28,7 +29,7 @@ function help(m) {
 }
 
 export function statusLine(m) {
-  const troubles = [...network(m), ...devices(m), ...vision(m)];
+  const troubles = [...(m.view.cash_only ? [t("cash_only_shopper")] : []), ...network(m), ...devices(m), ...vision(m)];
   if (troubles.length === 0) return h("p", { class: "status quiet" }, h("span", { class: "dot" }), t("status_good"));
   return h("p", { class: "status wants", role: "status" }, h("span", { class: "dot" }), h("span", {}, troubles.join(" · ")));
 }

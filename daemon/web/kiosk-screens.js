@@ -99,6 +99,19 @@ export function done(m) {
   );
 }
 
+/** The basket goes on at another lane; its code is what calls it there. */
+export function handed(m) {
+  return h(
+    "div",
+    { class: "screen centred", key: "handed" },
+    h("div", { class: "art good", "aria-hidden": "true" }, icon("basket", "huge")),
+    h("h1", {}, t("handed_title")),
+    h("p", { class: "lead" }, t("handed_text")),
+    h("p", { class: "reference amount" }, m.view.handed),
+    h("button", { type: "button", class: "primary big", onclick: () => m.ask({ next: {} }, { quiet: true }) }, t("done_next")),
+  );
+}
+
 function paidCard(m, receipt) {
   const row = (label, value, kind = "") => h("div", { class: `row ${kind}`.trim() }, h("dt", {}, label), h("dd", { class: "amount" }, value));
   return h(

@@ -6,9 +6,9 @@ import { say, speak, t } from "/web/i18n.js";
 import { basket } from "/web/kiosk-basket.js";
 import { bar, statusLine } from "/web/kiosk-frame.js";
 import { panel } from "/web/kiosk-panels.js";
-import { done, idle, inDoubt, paying, staff, weighing } from "/web/kiosk-screens.js";
+import { done, handed, idle, inDoubt, paying, staff, weighing } from "/web/kiosk-screens.js";
 
-const SCREENS = { idle, scanning: basket, weighing, paying, in_doubt: inDoubt, staff, done };
+const SCREENS = { idle, scanning: basket, weighing, paying, in_doubt: inDoubt, staff, done, handed };
 /** Panels that may stay open while the lane is in that phase. */
 const PANELS = { idle: ["member", "member_code", "code"], scanning: ["member", "member_code", "code", "pay", "give_up", "there"] };
 const TICK_MS = 1_000;

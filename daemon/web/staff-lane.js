@@ -7,7 +7,9 @@ import { say, t } from "/web/i18n.js";
 import { measure, memberChip, savings, stepper } from "/web/kiosk-basket.js";
 import { askFirst } from "/web/staff-confirm.js";
 import { needs, pieces, waited } from "/web/staff-lanes.js";
+import { returns } from "/web/staff-return.js";
 import { tenders } from "/web/staff-tender.js";
+import { drawer } from "/web/staff-till.js";
 
 export function laneDetail(m) {
   if (!m.lane) return h("div", { class: "nothing", key: "none" }, icon("shop", "huge"), h("h1", {}, t("lane_choose")), h("p", { class: "quiet" }, t("lane_choose_text")));
@@ -17,12 +19,37 @@ export function laneDetail(m) {
     { class: "lane-page", key: `page-${lane.lane}` },
     h("header", {}, h("button", { type: "button", class: "plain to-list", "aria-label": t("back"), onclick: () => m.choose("") }, icon("back")), h("h1", {}, t("lane_n", { n: lane.lane })), h("p", { class: "quiet" }, t(`kind_${lane.kind}`), " · ", t(`phase_${lane.phase}`)), voidButton(m, lane)),
     needs(m, lane).filter((one) => one.kind !== "device").map((one) => task(m, lane, one)),
-    h("div", { class: "halves" }, basketHalf(m, lane), h("div", { class: "side" }, tenders(m, lane), keyIn(m, lane))),
+    h("div", { class: "halves" }, basketHalf(m, lane), h("div", { class: "side" }, side(m, lane))),
+  );
+}
+
+function side(m, lane) {
+  if (m.ui.panel === "drawer") return drawer(m, lane);
+  if (m.ui.panel === "return" || lane.found) return [returns(m, lane), lane.lines.length > 0 ? tenders(m, lane) : null];
+  return [tenders(m, lane), keyIn(m, lane), tools(m, lane)];
+}
+
+/** What a cashier needs besides selling. */
+function tools(m, lane) {
+  if (!["idle", "scanning", "done", "handed"].includes(lane.phase)) return null;
+  const open = (panel) => () => {
+    Object.assign(m.ui, { panel, move: null, reason: "" });
+    m.draw();
+  };
+  const staffed = lane.kind === "staffed";
+  const suspend = lane.phase === "scanning" && lane.lines.length > 0 && lane.paid === 0;
+  return h(
+    "div",
+    { class: "methods two", key: "tools" },
+    suspend ? h("button", { type: "button", onclick: () => m.ask(lane.lane, { suspend: {} }) }, icon("basket"), t("suspend")) : null,
+    staffed ? h("button", { type: "button", onclick: open("return") }, icon("back"), t("return")) : null,
+    staffed ? h("button", { type: "button", onclick: open("drawer") }, icon("cash"), t("drawer")) : null,
   );
 }
 
 function voidButton(m, lane) {
   if (lane.transaction === null || !["scanning", "weighing"].includes(lane.phase)) return null;
+  if (lane.paid !== 0) return h("button", { type: "button", class: "danger", onclick: () => m.ask(lane.lane, { void_transaction: { reason: t("void_paid_reason") } }) }, t("void_paid"));
   const question = {
     title: t("void_all"),
     text: t("void_all_text", { lane: t("lane_n", { n: lane.lane }), pieces: pieces(lane), amount: m.amount(lane.total) }),
@@ -96,6 +123,7 @@ const REASONS = { true: ["reason_approved", "reason_bank"], false: ["reason_decl
 
 function doubt(m, lane, one) {
   const tender = lane.tender;
+  if (tender?.amount < 0) return refundByHand(m, lane, one);
   const checks = [t("check_1", { amount: m.amount(tender?.amount ?? lane.due) }), t("check_2"), t("check_3")];
   return h(
     "section",
@@ -104,6 +132,19 @@ function doubt(m, lane, one) {
     h("div", {}, h("h2", {}, one.text), h("p", {}, waited(m, one)), h("ol", {}, checks.map((check) => h("li", {}, check)))),
     h("div", { class: "reasons" }, reasonField(m), h("div", { class: "chips" }, [...REASONS.true, ...REASONS.false].map((reason) => chip(m, t(reason))))),
     h("div", { class: "answers" }, verdict(m, lane, false), verdict(m, lane, true)),
+  );
+}
+
+/** Card and wallet are given back by a person, who says so. */
+function refundByHand(m, lane, one) {
+  const paid = (lane.found?.tenders ?? []).flatMap((tender) => tender.details);
+  return h(
+    "section",
+    { class: "task doubt" },
+    icon("terminal", "large"),
+    h("div", {}, h("h2", {}, t("refund_by_hand", { amount: m.amount(-lane.tender.amount), kind: t(lane.tender.kind) })), h("p", {}, say(lane.tender.text)), paid.map((detail) => h("p", { class: "amount" }, detail)), h("p", {}, waited(m, one))),
+    h("div", { class: "reasons" }, reasonField(m), h("div", { class: "chips" }, [t("reason_refund_slip"), t("reason_refund_app")].map((reason) => chip(m, reason)))),
+    h("div", { class: "answers" }, verdict(m, lane, false, "refund_not"), verdict(m, lane, true, "refund_done")),
   );
 }
 
@@ -124,13 +165,13 @@ function chip(m, text) {
   return h("button", { type: "button", "aria-pressed": m.ui.reason === text ? "true" : "false", onclick: choose }, text);
 }
 
-function verdict(m, lane, taken) {
+function verdict(m, lane, taken, label = taken ? "resolve_yes" : "resolve_no") {
   const send = async () => {
     const answer = await m.ask(lane.lane, { resolve_tender: { tender: lane.tender.tender, taken, reason: m.ui.reason.trim() } });
     if (answer.ok) m.ui.reason = "";
   };
   const ready = m.ui.reason.trim() !== "" && lane.tender?.tender;
-  return h("button", { type: "button", class: taken ? "primary" : "danger", disabled: !ready, onclick: send }, taken ? t("resolve_yes") : t("resolve_no"));
+  return h("button", { type: "button", class: taken ? "primary" : "danger", disabled: !ready, onclick: send }, t(label));
 }
 
 /** The kiosk's parts speak for one lane; here that lane is the one taken over. */
@@ -146,7 +187,7 @@ function basketHalf(m, lane) {
     { class: "lane-basket", "aria-label": t("adjust") },
     lane.member ? memberChip(kiosk) : null,
     lane.lines.length === 0 ? empty : h("ul", { class: "lines" }, lane.lines.toReversed().map((line) => row(kiosk, line))),
-    h("dl", { class: "sums" }, sum(m, t("saving"), -Math.abs(lane.discount), lane.discount !== 0), sum(m, t("paid"), -lane.paid, lane.paid !== 0 && lane.due !== 0), sum(m, `${t("total")} · ${pieces(lane)}`, lane.total, true)),
+    h("dl", { class: "sums" }, sum(m, t("saving"), -Math.abs(lane.discount), lane.discount !== 0), sum(m, t("paid"), -lane.paid, lane.paid !== 0 && lane.due !== 0), sum(m, t("rounding"), lane.rounding, lane.rounding !== 0), sum(m, `${t("total")} · ${pieces(lane)}`, lane.total, true)),
   );
 }
 

@@ -10,7 +10,7 @@ const ICONS = { doubt: "terminal", age: "staff", other: "staff", help: "help", d
 /** What a lane wants of staff, most urgent first: `{ kind, text, since }`. */
 export function needs(m, lane) {
   return [
-    ...(lane.phase === "staff" ? [{ kind: "doubt", text: t("alert_doubt"), since: lane.tender?.since ?? null }] : []),
+    ...(lane.phase === "staff" ? [{ kind: "doubt", text: t(lane.tender?.amount < 0 ? "alert_refund" : "alert_doubt"), since: lane.tender?.since ?? null }] : []),
     ...lane.interventions.map((one) => ({ kind: one.kind === "age" ? "age" : "other", text: say(one.text), since: one.since ?? null, intervention: one })),
     ...(lane.help_since === null ? [] : [{ kind: "help", text: t("alert_help"), since: lane.help_since }]),
     ...lane.devices.filter((device) => wantsSomebody(m, device)).map((device) => ({ kind: "device", text: deviceText(device), since: null })),
@@ -43,7 +43,15 @@ export function byUrgency(m) {
 }
 
 export function laneList(m) {
-  return h("ul", { class: "lanes" }, byUrgency(m).map((lane) => card(m, lane)));
+  return [h("ul", { class: "lanes" }, byUrgency(m).map((lane) => card(m, lane))), suspended(m)];
+}
+
+/** Baskets that wait: for the lane that is open on this page, or for a scan of their code. */
+function suspended(m) {
+  if (m.view.suspended.length === 0) return null;
+  const resume = (one) => h("button", { type: "button", disabled: m.lane === null || m.lane.pieces > 0, onclick: () => m.ask(m.lane.lane, { resume: { transaction: one.transaction } }) }, m.lane === null ? t("resume") : t("resume_at", { n: m.lane.lane }));
+  const row = (one) => h("li", { class: "waiting", key: `suspended-${one.transaction}` }, h("span", {}, h("strong", {}, t("lane_n", { n: one.lane })), " ", h("span", { class: "quiet" }, pieces(one))), h("strong", { class: "amount" }, m.amount(one.total)), resume(one));
+  return h("section", { class: "suspended" }, h("h2", {}, t("suspended")), h("ul", {}, m.view.suspended.map(row)));
 }
 
 function card(m, lane) {

@@ -5,6 +5,7 @@ import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { knows, say, t } from "/web/i18n.js";
 import { askFirst } from "/web/staff-confirm.js";
+import { sums } from "/web/staff-till.js";
 
 export function storePage(m) {
   return h(
@@ -13,6 +14,8 @@ export function storePage(m) {
     h("header", {}, h("button", { type: "button", class: "plain to-list", "aria-label": t("back"), onclick: () => m.choose("") }, icon("back")), h("h1", {}, t("day")), dayClose(m)),
     figures(m),
     h("section", { class: "panel" }, h("h2", {}, t("day_tenders")), byTender(m)),
+    h("section", { class: "panel" }, h("h2", {}, t("day_so_far")), sums(m, m.view.day)),
+    lastDay(m),
     h("section", { class: "panel" }, h("h2", {}, t("devices")), devices(m)),
     h("section", { class: "panel" }, h("h2", {}, t("store")), facts(m)),
   );
@@ -23,6 +26,13 @@ function figures(m) {
   const average = day.sales === 0 ? 0 : Math.round(day.total / day.sales);
   const figure = (label, value) => h("div", { class: "figure" }, h("dt", { class: "quiet" }, label), h("dd", { class: "amount" }, value));
   return h("dl", { class: "figures" }, figure(t("day_total"), m.amount(day.total)), figure(t("day_sales"), day.sales), figure(t("day_average"), m.amount(average)), figure(t("day_members"), `${share(day.members, day.sales)} %`));
+}
+
+function lastDay(m) {
+  const report = m.view.last_day;
+  if (!report) return null;
+  const print = () => m.ask(m.view.lanes.find((lane) => lane.kind === "staffed")?.lane ?? m.view.lanes[0].lane, { print_day: {} });
+  return h("section", { class: "panel" }, h("h2", {}, t("report_day", { n: report.day + 1 })), sums(m, report.totals, [["perpetual", report.perpetual]]), h("button", { type: "button", onclick: print }, icon("printer"), t("reprint_report")));
 }
 
 function share(part, whole) {
@@ -66,9 +76,10 @@ function facts(m) {
 }
 
 function dayClose(m) {
-  const open = m.view.lanes.filter((lane) => lane.transaction !== null && lane.phase !== "done");
+  const open = m.view.lanes.filter((lane) => (lane.transaction !== null && lane.phase !== "done") || lane.shift !== null);
   const close = async () => {
-    if ((await m.ask(m.view.lanes[0].lane, { day_close: {} })).ok) notice(true, t("day_closed"));
+    const at = m.view.lanes.find((lane) => lane.kind === "staffed") ?? m.view.lanes[0];
+    if ((await m.ask(at.lane, { day_close: {} })).ok) notice(true, t("day_closed"));
   };
   const { day } = m.view;
   const ask = () => askFirst(m, { title: t("day_close"), text: `${t("day_sales")} ${day.sales} · ${t("day_total")} ${m.amount(day.total)}${t("stop")}${t("day_close_text")}`, action: t("day_close"), yes: close });

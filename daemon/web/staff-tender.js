@@ -14,13 +14,19 @@ export function tenders(m, lane) {
   if (lane.phase === "paying") return waiting(m, lane);
   if (lane.phase === "in_doubt") return h("section", { class: "tender" }, h("span", { class: "busy" }), h("h2", {}, t("doubt_title")), h("p", {}, t("doubt_text")));
   if (lane.phase === "staff") return null;
-  if (lane.due <= 0 || lane.lines.length === 0) return reprint(m, lane);
+  if (lane.lines.length === 0) return reprint(m, lane);
+  if (lane.due < 0) return giveBack(m, lane);
+  if (lane.due === 0) return even(m, lane);
   return m.ui.tender === "cash" ? cash(m, lane) : choice(m, lane);
 }
 
 function choice(m, lane) {
   const blocked = lane.interventions.length > 0;
-  const pay = (method) => () => m.ask(lane.lane, { pay: { method } });
+  const part = m.ui.part;
+  const pay = (method) => async () => {
+    const answer = await m.ask(lane.lane, { pay: { method, amount: part } });
+    if (answer.ok) setPart(m, null);
+  };
   const terminal = lane.devices.find((device) => device.kind === "terminal");
   const toCash = () => {
     m.ui.tender = "cash";
@@ -30,28 +36,68 @@ function choice(m, lane) {
   return h(
     "section",
     { class: "tender", "aria-label": t("take_over") },
+    lane.tenders.map((paid) => h("p", { class: "due quiet amount" }, h("span", {}, t(paid.kind)), m.amount(paid.amount))),
     h("p", { class: "due" }, h("span", {}, t("amount_due")), h("strong", { class: "amount" }, m.amount(lane.due))),
+    part === null ? null : h("p", { class: "due" }, h("span", {}, t("part_now")), h("strong", { class: "amount" }, m.amount(part)), h("button", { type: "button", class: "plain", "aria-label": t("cancel"), onclick: () => setPart(m, null) }, icon("close"))),
+    lane.cash_only ? h("p", { class: "blocked" }, t("cash_only")) : null,
     blocked ? h("p", { class: "blocked" }, t("check_first")) : null,
     h(
       "div",
       { class: "methods" },
       h("button", { type: "button", disabled: blocked, onclick: toCash }, icon("cash"), t("cash")),
-      h("button", { type: "button", disabled: blocked || !terminal?.up, onclick: pay("card") }, icon("card"), t("card")),
-      h("button", { type: "button", disabled: blocked || !m.store.online, onclick: pay("wallet") }, icon("wallet"), t("wallet")),
+      h("button", { type: "button", disabled: blocked || !(terminal?.up || m.store.training), onclick: pay("card") }, icon("card"), t("card")),
+      h("button", { type: "button", disabled: blocked || !(m.store.online || m.store.training), onclick: pay("wallet") }, icon("wallet"), t("wallet")),
+      m.ui.tender === "part" ? partPad(m, lane) : h("button", { type: "button", class: "plain", disabled: blocked, onclick: () => toPart(m) }, t("part")),
     ),
   );
 }
 
+function toPart(m) {
+  m.ui.tender = "part";
+  m.draw();
+}
+
+function setPart(m, part) {
+  m.ui.part = part;
+  m.ui.tender = null;
+  m.draw();
+}
+
+/** Pay a part of it: how much, then by what. */
+function partPad(m, lane) {
+  const { digits } = m.store.currency;
+  const submit = (text) => {
+    const amount = parseAmount(text, digits);
+    if (amount > 0 && amount <= lane.due) setPart(m, amount);
+  };
+  return keypad({ id: "part", label: t("part_amount"), extra: digits > 0 ? "." : "", max: 12, action: t("confirm"), submit });
+}
+
+function giveBack(m, lane) {
+  const refund = (in_cash) => () => m.ask(lane.lane, { return: { refund: { in_cash } } });
+  return h(
+    "section",
+    { class: "tender", key: "refund" },
+    h("p", { class: "due" }, h("span", {}, t("to_give_back")), h("strong", { class: "amount" }, m.amount(-lane.due))),
+    h("div", { class: "methods" }, h("button", { type: "button", class: "primary", onclick: refund(false) }, icon("check"), t("refund_as_paid")), h("button", { type: "button", onclick: refund(true) }, icon("cash"), t("refund_cash"))),
+  );
+}
+
+function even(m, lane) {
+  return h("section", { class: "tender", key: "even" }, h("p", { class: "due" }, h("span", {}, t("amount_due")), h("strong", { class: "amount" }, m.amount(0))), h("button", { type: "button", class: "primary big", onclick: () => m.ask(lane.lane, { finish: {} }) }, icon("check"), t("finish")));
+}
+
 function cash(m, lane) {
   const { digits } = m.store.currency;
+  const due = m.ui.part ?? lane.due;
   const given = m.ui.given;
   const leave = () => {
     m.ui.tender = null;
     m.draw();
   };
   const take = async (amount) => {
-    const answer = await m.ask(lane.lane, { pay: { method: { cash: { given: amount } } } });
-    if (answer.ok) leave();
+    const answer = await m.ask(lane.lane, { pay: { method: { cash: { given: amount } }, amount: m.ui.part } });
+    if (answer.ok) setPart(m, null);
   };
   const input = (text) => {
     m.ui.given = parseAmount(text, digits);
@@ -60,9 +106,9 @@ function cash(m, lane) {
   return h(
     "section",
     { class: "tender", "aria-label": t("cash_take"), key: "cash" },
-    h("p", { class: "due" }, h("button", { type: "button", class: "plain", "aria-label": t("back"), onclick: leave }, icon("back")), h("strong", { class: "amount" }, m.amount(lane.due))),
-    h("div", { class: "quick" }, quickAmounts(lane.due, digits).map((amount) => h("button", { type: "button", class: "amount", onclick: () => fill(amount, digits) }, m.amount(amount)))),
-    keypad({ id: "cash-given", label: [h("span", {}, t("cash_given")), change(m, given - lane.due)], extra: digits > 0 ? "." : "", max: 12, action: t("cash_take"), disabled: given < lane.due, input, submit: (text) => take(parseAmount(text, digits)) }),
+    h("p", { class: "due" }, h("button", { type: "button", class: "plain", "aria-label": t("back"), onclick: leave }, icon("back")), h("strong", { class: "amount" }, m.amount(due))),
+    h("div", { class: "quick" }, quickAmounts(due, digits).map((amount) => h("button", { type: "button", class: "amount", onclick: () => fill(amount, digits) }, m.amount(amount)))),
+    keypad({ id: "cash-given", label: [h("span", {}, t("cash_given")), change(m, given - due)], extra: digits > 0 ? "." : "", max: 12, action: t("cash_take"), disabled: given < due, input, submit: (text) => take(parseAmount(text, digits)) }),
   );
 }
 

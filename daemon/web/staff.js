@@ -12,7 +12,7 @@ import { storePage } from "/web/staff-store.js";
 
 const TICK_MS = 1_000;
 const root = (id) => document.getElementById(id);
-const ui = { tender: null, given: 0, reason: "", confirm: null, linked: false, now: Date.now() };
+const ui = { tender: null, part: null, panel: null, move: null, given: 0, reason: "", confirm: null, linked: false, now: Date.now() };
 let view = null;
 let store = null;
 let stop = null;
@@ -74,6 +74,7 @@ function bar(now) {
   return [
     h("div", { class: "shop" }, icon("shop", "shop-icon"), h("div", {}, h("p", { class: "shop-name" }, say(view.store)), h("p", { class: "quiet" }, sessionStorage.getItem("staff-name") ?? t("staff")))),
     h("p", { class: waiting ? "needs wants" : "needs", role: "status" }, waiting ? t("needs_n", { n: waiting }) : t("needs_none")),
+    store.training ? h("p", { class: "needs wants training" }, t("training")) : null,
     store.online ? null : h("p", { class: "needs wants" }, t("network_away")),
     h("button", { type: "button", "aria-pressed": location.hash === "#store" ? "true" : "false", onclick: () => choose(location.hash === "#store" ? "" : "store") }, icon("day"), t("day")),
     languages(),
@@ -134,7 +135,7 @@ function refused(status) {
 
 /** Another lane is another task: nothing half-typed goes along. */
 function turned() {
-  Object.assign(ui, { tender: null, given: 0, reason: "", confirm: null });
+  Object.assign(ui, { tender: null, part: null, panel: null, move: null, given: 0, reason: "", confirm: null });
   quiet();
   draw();
 }

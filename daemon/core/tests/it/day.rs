@@ -564,7 +564,11 @@ impl Day {
             ShiftRequest::Drop { .. } => {
                 (books.dropped, books.drawer) = (books.dropped + amount, books.drawer - amount)
             }
-            _ => books.opened += 1,
+            ShiftRequest::NoSale { .. } => books.opened += 1,
+            ShiftRequest::Open { .. }
+            | ShiftRequest::Close { .. }
+            | ShiftRequest::PrintX {}
+            | ShiftRequest::PrintZ {} => {}
         }
         self.staff(TILL, StaffRequest::Shift(request));
     }
