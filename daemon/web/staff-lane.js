@@ -31,7 +31,7 @@ function side(m, lane) {
 
 /** What a cashier needs besides selling. */
 function tools(m, lane) {
-  if (!["idle", "scanning", "done", "handed"].includes(lane.phase)) return null;
+  if (!["idle", "scanning", "done", "handed"].includes(lane.phase) || lane.paid !== 0) return null;
   const open = (panel) => () => {
     Object.assign(m.ui, { panel, move: null, reason: "" });
     m.draw();
@@ -197,18 +197,18 @@ function sum(m, label, amount, shown) {
 
 function row(m, line) {
   const name = say(line.name);
-  const open = m.view.phase === "scanning";
+  const open = m.view.phase === "scanning" && m.view.tenders.length === 0;
   return h(
     "li",
     { class: "line", key: `${m.view.transaction}-${line.no}` },
     h("div", {}, h("p", { class: "name" }, name, line.min_age === null ? null : h("span", { class: "badge" }, `${line.min_age}+`)), h("p", { class: "quiet amount" }, measure(m, line)), savings(m, line)),
-    open && line.weight_g === null ? stepper(m, line, name) : h("span", {}),
+    open && line.weight_g === null && line.kind !== "returned" ? stepper(m, line, name) : h("span", {}),
     h("strong", { class: "amount" }, m.amount(line.total)),
     open ? h("button", { type: "button", class: "plain remove", "aria-label": t("line_void", { name }), onclick: () => m.ask({ void_line: { line: line.no } }) }, icon("remove")) : h("span", {}),
   );
 }
 
 function keyIn(m, lane) {
-  if (!["idle", "scanning", "done"].includes(lane.phase) || m.ui.tender === "cash") return null;
+  if (!["idle", "scanning", "done", "handed"].includes(lane.phase) || m.ui.tender !== null || lane.paid !== 0) return null;
   return keypad({ id: `code-${lane.lane}`, label: t("code"), action: t("code_key_action"), typedOnly: true, submit: (code) => m.ask(lane.lane, { key: { code } }) });
 }

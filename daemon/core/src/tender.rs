@@ -137,7 +137,7 @@ impl Tender {
     /// What the shopper got back of the cash handed over.
     #[must_use]
     pub fn change(&self) -> Money {
-        self.given.minus(self.amount).max(Money::ZERO)
+        if self.given.is_zero() { Money::ZERO } else { self.given.minus(self.amount).max(Money::ZERO) }
     }
 
     #[must_use]
