@@ -428,6 +428,7 @@ impl Day {
             terminal: "52500038".into(),
             pan: None,
             scheme: "girocard".into(),
+            reference: String::new(),
             text: Vec::new(),
         };
         let answered = TerminalEvent::Answered { tender: tender.clone(), outcome: CardOutcome::Approved(slip) };

@@ -457,6 +457,7 @@ impl World {
                 | TenderEvent::InDoubt { .. }
                 | TenderEvent::HandedToStaff { .. }
                 | TenderEvent::Resolved { .. }
+                | TenderEvent::SlipPrinted { .. }
                 | TenderEvent::TerminalSeen { .. } => {}
             }
         }
