@@ -3,12 +3,14 @@
 use crate::bagging::Bag;
 use crate::catalog::{Content, Item, Offer, QuantityBreak, is_zero};
 use crate::config::StoreConfig;
+use crate::coupon::{Coupon, CouponEvent};
 use crate::device::{Beep, DeviceCommand};
 use crate::event::Event;
 use crate::intervention::Intervention;
 use crate::line::Piece;
 use crate::member::Identified;
 use crate::page::Refused;
+use crate::points::Points;
 use crate::price::{self, MemberTerms, Terms};
 use crate::receipt::TaxLine;
 use crate::rescan::Rescan;
@@ -38,6 +40,7 @@ pub enum BasketEvent {
         transaction: TransactionId,
     },
     LineAdded(Box<Line>),
+    Coupon(CouponEvent),
     /// An unknown code is not an error. `key` only where the code was one of goods.
     LineRefused {
         reason: LineRefusal,
@@ -142,6 +145,13 @@ pub enum LineRefusal {
     Recalled,
     /// A coupon, badge, receipt, exit pass or order where this lane takes none.
     NotTaken,
+    UnknownCoupon,
+    CouponExpired,
+    CouponUsed,
+    /// As many of this campaign as one basket may have.
+    CouponEnough,
+    /// Headquarters is away, and what this store may redeem without it is gone.
+    CouponOffline,
     UnknownBadge,
     /// Each piece of these goods has a number, and this code shows none.
     NoSerial,
@@ -322,6 +332,8 @@ pub struct Transaction {
     pub bag: Bag,
     #[serde(default)]
     pub rescan: Rescan,
+    #[serde(default)]
+    pub coupons: Vec<Coupon>,
 }
 
 /// A completed sale: what the box computed is the record; HQ verifies it and never recomputes silently.
@@ -344,6 +356,11 @@ pub struct Sale {
     /// Cash rounding: tenders add up to the total and this.
     #[serde(default, skip_serializing_if = "Money::is_zero")]
     pub rounding: Money,
+    /// Redeemed with this sale, once and for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coupons: Vec<Coupon>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<Points>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -406,6 +423,7 @@ impl Transaction {
             rounding: Money::ZERO,
             voiding: None,
             bag: Bag { base_g: 0, lines: BTreeMap::new(), muted: false },
+            coupons: Vec::new(),
             rescan: Rescan { decided: false, why: Vec::new(), matched: BTreeMap::new(), missed: 0 },
         }
     }
@@ -465,6 +483,7 @@ impl Transaction {
                     line.set_price(*unit_price, staff, *role, reason);
                 }
             }
+            BasketEvent::Coupon(event) => self.apply_coupon(event),
             BasketEvent::Noted { line: Some(line), text, .. } => {
                 if let Some(line) = self.line_mut(*line) {
                     line.note.clone_from(text);
@@ -516,6 +535,8 @@ impl Transaction {
             uses: self.uses.clone(),
             lines: self.live_lines().map(sale_line).collect(),
             rounding: self.rounding,
+            coupons: Vec::new(),
+            points: self.points(&config.floor.points),
         }
     }
 }
@@ -718,7 +739,7 @@ impl Turn<'_> {
             member: member
                 .map(|member| member.map(|member| (member.level, member.used)).unwrap_or_default())
                 .map(|(level, used)| MemberTerms { level, used }),
-            coupons: Vec::new(),
+            coupons: open.coupons.iter().map(|coupon| coupon.campaign.clone()).collect(),
             online: self.live.online,
         }
     }
@@ -820,7 +841,7 @@ impl Turn<'_> {
             return;
         }
         let receipt = ReceiptNo(self.facts.lanes.get(&lane).map_or(0, |facts| facts.receipts).saturating_add(1));
-        let sale = open.sale(receipt, self.config);
+        let sale = Sale { coupons: self.redeemed(open), ..open.sale(receipt, self.config) };
         let cash = sale.tenders.iter().any(|tender| tender.kind == TenderKind::Cash);
         self.record(Some(lane), Event::Basket(BasketEvent::Completed(sale)));
         self.live.lane(lane).clear();
@@ -863,6 +884,13 @@ impl LineRefusal {
                 ("这批商品已召回，请交给店员", "This lot has been recalled, please hand it to an assistant")
             }
             Self::UnknownBadge => ("这张工牌在本店无效", "That badge is not known here"),
+            Self::UnknownCoupon => ("没有找到这张优惠券", "This coupon is not known here"),
+            Self::CouponExpired => ("这张优惠券不在有效期内", "This coupon is not valid today"),
+            Self::CouponUsed => ("这张优惠券已经用过", "This coupon has been used"),
+            Self::CouponEnough => ("每次购物只能用这么多张", "No more of these coupons in one basket"),
+            Self::CouponOffline => {
+                ("网络中断，这种券暂时不能用", "The network is away: these coupons cannot be taken just now")
+            }
             Self::NotTaken => {
                 ("这里不收这种码，请找店员", "Codes of this kind are not taken here, please ask an assistant")
             }

@@ -33,10 +33,46 @@ pub trait Catalog {
         None
     }
 
+    /// A coupon campaign in force.
+    fn campaign(&self, _id: &str) -> Option<Campaign> {
+        None
+    }
+
+    /// The keyed code of `text` under the key stores and headquarters share; `None`: this box has no key.
+    fn coupon_mac(&self, _text: &str) -> Option<String> {
+        None
+    }
+
     /// A sale this box completed, as its journal holds it.
     fn sale(&self, _asked: &SaleRef) -> Option<Sold> {
         None
     }
+}
+
+/// One row of the dataset `coupons`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Campaign {
+    /// What promotions name in `coupon`.
+    pub id: String,
+    pub name: Name,
+    /// Each serial counts once.
+    #[serde(default)]
+    pub single_use: bool,
+    /// Codes carry a keyed code that the store checks itself.
+    #[serde(default)]
+    pub signed: bool,
+    #[serde(default)]
+    pub per_basket: Option<u32>,
+    #[serde(default)]
+    pub from: Option<LocalMinute>,
+    #[serde(default)]
+    pub until: Option<LocalMinute>,
+    /// How many this store may redeem while headquarters is away; counted anew under each `lease_no`.
+    #[serde(default)]
+    pub lease: u32,
+    #[serde(default)]
+    pub lease_no: u64,
 }
 
 /// One row of the dataset `catalogue`.

@@ -3,6 +3,7 @@
 use crate::audit::FloorAudit;
 use crate::bagging::{BagEvent, Weights};
 use crate::basket::{BasketEvent, LineKind, Sale, Transaction};
+use crate::coupon::Redeemed;
 use crate::device::CardOutcome;
 use crate::event::{Event, Record};
 use crate::handover::Suspended;
@@ -56,6 +57,8 @@ pub struct Facts {
     /// What pieces weigh in the bag, as this store has learned it.
     #[serde(default)]
     pub weights: Weights,
+    #[serde(default)]
+    pub coupons: Redeemed,
     #[serde(default)]
     pub looks: Looks,
     #[serde(default)]
@@ -228,6 +231,7 @@ impl Facts {
             | BasketEvent::LineVoided { .. }
             | BasketEvent::PriceOverridden { .. }
             | BasketEvent::Noted { .. }
+            | BasketEvent::Coupon(_)
             | BasketEvent::VoidBegun { .. }
             | BasketEvent::SavingsSet { .. } => {
                 if let BasketEvent::LineVoided { line } = event {
@@ -282,6 +286,9 @@ impl Facts {
     fn complete(&mut self, utc: Utc, lane: LaneId, sale: &Sale) {
         self.each_totals(lane, |totals| totals.take_sale(sale));
         self.take_back(utc, sale);
+        for coupon in &sale.coupons {
+            self.coupons.take(coupon);
+        }
         for line in &sale.lines {
             let Some(serial) = &line.serial else { continue };
             let id = serial_id(&line.key, serial);

@@ -45,6 +45,10 @@ pub enum PageRequest {
     Speak {
         language: Language,
     },
+    RemoveCoupon {
+        campaign: String,
+        serial: String,
+    },
     /// What lies on the bagging scale is a bag of mine.
     OwnBag {},
     /// This line does not go into the bag.

@@ -98,6 +98,7 @@ impl Store {
                 role: attending.by.role,
                 pin: !self.config.floor.badge_without_pin,
             }),
+            coupons: basket.coupons.clone(),
             note: basket.note.clone(),
             help_since: facts.and_then(|facts| facts.help_since),
             notice: live.notice.clone(),

@@ -233,7 +233,8 @@ impl Turn<'_> {
             // To be taken one by one by those who own them.
             Code::Staff(badge) => self.badge(lane, &badge),
             Code::Receipt(transaction) => self.receipt_code(lane, transaction.as_str().into()),
-            Code::Coupon(_) | Code::ExitPass(_) | Code::Order(_) => {
+            Code::Coupon(code) => self.coupon_code(lane, &code),
+            Code::ExitPass(_) | Code::Order(_) => {
                 self.refuse_line(lane, LineRefusal::NotTaken, None);
             }
             Code::Gs1(_) => self.refuse_line(lane, LineRefusal::Code(Refusal::NotGoods), None),
@@ -274,6 +275,7 @@ impl Turn<'_> {
                 self.live.lane(lane).language = language;
                 Ok(())
             }
+            PageRequest::RemoveCoupon { campaign, serial } => self.remove_coupon(lane, campaign, serial),
             PageRequest::OwnBag {} => self.own_bag(lane),
             PageRequest::SkipBagging { line } => self.skip_bagging(lane, line),
             PageRequest::Badged { request } => self.badged(lane, request),

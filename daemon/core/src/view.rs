@@ -3,6 +3,7 @@
 use crate::audit::FloorAudit;
 use crate::basket::LineKind;
 use crate::catalog::Content;
+use crate::coupon::Coupon;
 use crate::device::{FaceHint, FaceOutcome};
 use crate::receipt::{Currency, Receipt, ReceiptTender, TaxLine};
 use crate::shift::ShiftReport;
@@ -118,6 +119,8 @@ pub struct LaneView {
     pub bagging: Option<BaggingView>,
     pub rescan: Option<RescanView>,
     pub attending: Option<AttendingView>,
+    /// Coupons shown with the basket.
+    pub coupons: Vec<Coupon>,
     /// Staff's remark on the basket.
     pub note: String,
     /// Help was called and nobody has come yet.

@@ -1,7 +1,7 @@
 //! A small store and a catalogue in a map, shared by the tests of the core.
 
 use checkout::basket::{BasketEvent, LineKind};
-use checkout::catalog::{Catalog, Item, Member, Offer, OfferRule, PromotionBook};
+use checkout::catalog::{Campaign, Catalog, Item, Member, Offer, OfferRule, PromotionBook};
 use checkout::config::{LaneConfig, PriceRules, StoreConfig, TillRules};
 use checkout::device::{DeviceEvent, Scan};
 use checkout::event::{Event, Record};
@@ -38,6 +38,7 @@ pub struct Shelf {
     pub book: PriceBook,
     /// What the journal says was sold.
     pub sales: Vec<Sold>,
+    pub campaigns: Vec<Campaign>,
     pub promotions: PromotionBook,
 }
 
@@ -68,6 +69,15 @@ impl Catalog for Shelf {
 
     fn promotions(&self) -> &PromotionBook {
         &self.promotions
+    }
+
+    fn campaign(&self, id: &str) -> Option<Campaign> {
+        self.campaigns.iter().find(|campaign| campaign.id == id).cloned()
+    }
+
+    /// Backwards, with `-` for `.`: enough to tell right from wrong.
+    fn coupon_mac(&self, text: &str) -> Option<String> {
+        Some(text.chars().rev().map(|c| if c == '.' { '-' } else { c }).collect())
     }
 }
 
@@ -112,6 +122,7 @@ pub fn shelf() -> Shelf {
         }],
         book: "pb-1".into(),
         sales: Vec::new(),
+        campaigns: Vec::new(),
         promotions: PromotionBook::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! Scenarios and simulations of the pure store.
 mod bagging;
 mod common;
+mod coupons;
 mod day;
 mod freshness;
 mod fuzzing;

@@ -57,6 +57,8 @@ const VARIANTS: &[&str] = &[
     "line_voided",
     "price_overridden",
     "noted",
+    "coupon\":{\"shown",
+    "coupon\":{\"removed",
     "voided\":{\"transaction\":\"t-1\",\"by",
     "savings_set",
     "voided",

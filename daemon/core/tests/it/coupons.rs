@@ -1,0 +1,138 @@
+//! Coupons are redeemed once, points are earned once, both with the completed sale.
+
+use crate::common::{COLA, MEMBER, NOODLES, Till, WATER, config, scan};
+use checkout::Input;
+use checkout::basket::{BasketEvent, LineRefusal, Sale};
+use checkout::catalog::{Campaign, PromotionBook};
+use checkout::event::Event;
+use checkout::page::{PageRequest, StaffRequest};
+use checkout::points::{Points, taken_back};
+use checkout::rules::{PointRules, PointTimes};
+use checkout::scan::Printed;
+use checkout::store::HqInput;
+use checkout::words::{LocalMinute, Money, Name};
+
+const OFF: &str = r#"{"id":"cola-off","name":{"zh":"可乐券","en":"Cola coupon"},"goods":{"keys":["6901234567892"]},"rule":{"percent":{"off_bp":1000}},"coupon":"cola"}"#;
+
+fn till(campaign: Campaign) -> Till {
+    let mut till = Till::with({
+        let mut config = config();
+        config.floor.points = PointRules {
+            per: Money(100),
+            worth: Money::ZERO,
+            times: vec![PointTimes { group: Some("drinks".into()), level: Some("gold".into()), times: 3 }],
+        };
+        config
+    });
+    till.shelf.campaigns = vec![campaign];
+    till.shelf.promotions = PromotionBook::new([serde_json::from_str(OFF).unwrap()]);
+    till.take(Input::Hq(HqInput::Online(true)));
+    till
+}
+
+fn cola() -> Campaign {
+    Campaign {
+        id: "cola".into(),
+        name: Name { zh: "可乐券".into(), en: "Cola coupon".into() },
+        single_use: true,
+        ..Campaign::default()
+    }
+}
+
+fn show(till: &mut Till, lane: u16, body: &str) {
+    till.take(scan(lane, &Printed::Coupon.code(body).unwrap()));
+}
+
+fn refused(till: &Till, wanted: LineRefusal) -> bool {
+    till.said(|event| matches!(event, Event::Basket(BasketEvent::LineRefused { reason, .. }) if *reason == wanted))
+}
+
+fn pay(till: &mut Till) -> Sale {
+    till.staff(2, StaffRequest::TakeCash { given: Money(1_000_000), amount: None }).unwrap();
+    let sale = till.last.events.iter().find_map(|record| {
+        if let Event::Basket(BasketEvent::Completed(sale)) = &record.event { Some(sale.clone()) } else { None }
+    });
+    sale.expect("it is paid")
+}
+
+#[test]
+fn a_single_use_coupon_is_redeemed_with_its_sale_and_never_again_also_after_a_restart() {
+    let mut till = till(cola());
+    till.take(scan(2, COLA));
+    show(&mut till, 2, "cola.7");
+    assert_eq!(till.lane(2).total, Money(315));
+    show(&mut till, 1, "cola.7");
+    assert!(refused(&till, LineRefusal::CouponUsed), "another basket holds it");
+    till.press(2, PageRequest::VoidTransaction {}).unwrap();
+    till.take(scan(2, COLA));
+    show(&mut till, 2, "cola.7");
+    assert_eq!(till.lane(2).total, Money(315), "a basket given up frees it");
+    assert_eq!(pay(&mut till).coupons.len(), 1);
+    let snapshot = serde_json::to_string(till.store.facts()).unwrap();
+    till.store = checkout::Store::from_snapshot(till.store.config().clone(), serde_json::from_str(&snapshot).unwrap());
+    till.take(scan(2, COLA));
+    show(&mut till, 2, "cola.7");
+    assert!(refused(&till, LineRefusal::CouponUsed));
+}
+
+#[test]
+fn a_coupon_that_saved_nothing_stays_the_shoppers() {
+    let mut till = till(cola());
+    till.take(scan(2, NOODLES));
+    show(&mut till, 2, "cola.7");
+    assert_eq!(till.lane(2).total, Money(300));
+    assert!(pay(&mut till).coupons.is_empty());
+    till.take(scan(2, COLA));
+    show(&mut till, 2, "cola.7");
+    let (campaign, serial) = ("cola".to_owned(), "7".to_owned());
+    till.press(2, PageRequest::RemoveCoupon { campaign, serial }).unwrap();
+    assert_eq!(till.lane(2).total, Money(350));
+}
+
+#[test]
+fn offline_a_store_redeems_what_its_lease_allows_and_a_new_lease_counts_anew() {
+    let mut till = till(Campaign { lease: 1, lease_no: 4, ..cola() });
+    till.take(Input::Hq(HqInput::Online(false)));
+    till.take(scan(2, COLA));
+    show(&mut till, 2, "cola.1");
+    assert_eq!(pay(&mut till).coupons[0].lease, Some(4));
+    till.take(scan(2, COLA));
+    show(&mut till, 2, "cola.2");
+    assert!(refused(&till, LineRefusal::CouponOffline));
+    till.shelf.campaigns[0].lease_no = 5;
+    show(&mut till, 2, "cola.2");
+    assert_eq!(till.lane(2).coupons.len(), 1);
+}
+
+#[test]
+fn a_coupon_is_believed_by_its_signature_its_campaign_and_its_dates() {
+    let mut till = till(Campaign { signed: true, ..cola() });
+    for body in ["cola.7", "cola.7.wrong", "tea.7", "cola"] {
+        show(&mut till, 2, body);
+        assert!(refused(&till, LineRefusal::UnknownCoupon), "{body}");
+    }
+    show(&mut till, 2, "cola.7.7-aloc");
+    assert_eq!(till.lane(2).coupons.len(), 1, "the shelf signs backwards");
+    till.shelf.campaigns = vec![Campaign { until: Some(LocalMinute(1)), ..cola() }];
+    show(&mut till, 2, "cola.8");
+    assert!(refused(&till, LineRefusal::CouponExpired));
+    till.shelf.campaigns = vec![Campaign { per_basket: Some(1), ..cola() }];
+    show(&mut till, 2, "cola.9");
+    assert!(refused(&till, LineRefusal::CouponEnough));
+}
+
+#[test]
+fn members_earn_points_on_goods_by_group_and_level_and_give_them_back_in_proportion() {
+    let mut till = till(cola());
+    for code in [MEMBER, WATER, COLA] {
+        till.take(scan(2, code));
+    }
+    // Water 2.00 three times for gold, cola 3.50 once, the deposit not at all: 9.50 makes nine.
+    assert_eq!(pay(&mut till).points, Some(Points { earned: 9 }));
+    till.take(scan(2, COLA));
+    assert_eq!(pay(&mut till).points, None, "nobody known, no points");
+    let nine = Points { earned: 9 };
+    assert_eq!(taken_back(nine, Money(900), Money(300)), 3);
+    assert_eq!(taken_back(nine, Money(900), Money(900)), 9);
+    assert_eq!(taken_back(nine, Money(0), Money(0)), 9);
+}
