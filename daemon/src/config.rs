@@ -131,6 +131,8 @@ pub struct Device {
     pub name: DeviceId,
     pub driver: String,
     pub link: String,
+    /// USB vendor and product, such as `0c2e:0b6a`; asked of the system where it is not said.
+    pub model: Option<String>,
     #[serde(default)]
     pub options: serde_json::Value,
 }
@@ -222,7 +224,12 @@ impl Config {
                 device.link,
                 spec.links
             );
-            if let Err(wrong) = (spec.build)(&device.options) {
+            ensure!(
+                !(matches!(link, crate::link::Link::Record(..)) && spec.caps.contains(&drivers::Cap::Cards)),
+                "device {}: what a card terminal says is not recorded",
+                device.name
+            );
+            if let Err(wrong) = (spec.build)(&spec.options_for(device.model.as_deref(), &device.options)) {
                 bail!("device {}: {wrong}", device.name);
             }
         }

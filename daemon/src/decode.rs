@@ -1,8 +1,9 @@
 //! `aisled decode`: frames in hexadecimal, a line each, to JSON, a line each.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use drivers::decode::{DECODERS, decoder, frame, unreadable};
 use std::io::{BufRead, Write};
+use std::path::Path;
 
 /// # Errors
 /// There is no such decoder, or a stream broke.
@@ -23,6 +24,21 @@ pub fn lines(driver: &str, context: Option<&str>, input: impl BufRead, mut outpu
         writeln!(output, "{told}").context("standard output")?;
     }
     Ok(())
+}
+
+/// All frames together as a picture of paper; the context is its columns.
+///
+/// # Errors
+/// Only `escpos` draws; a line is not hexadecimal; a stream broke.
+pub fn drawn(driver: &str, context: Option<&str>, input: impl BufRead, file: &Path) -> Result<()> {
+    ensure!("escpos".starts_with(driver) && !driver.is_empty(), "only escpos can be drawn");
+    let mut bytes = Vec::new();
+    for line in input.lines() {
+        bytes.extend(frame(&line.context("standard input")?).map_err(|wrong| anyhow::anyhow!(wrong))?);
+    }
+    let columns = context.and_then(|columns| columns.parse().ok()).unwrap_or(48);
+    let svg = drivers::escpos::render::svg(&bytes, columns);
+    std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))
 }
 
 #[cfg(test)]

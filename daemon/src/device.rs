@@ -2,6 +2,7 @@
 
 use crate::config::{Device, spec};
 use crate::core_loop::ToCore;
+use crate::device_board::{Board, Pace, PortHealth};
 use crate::link::{Link, Stream};
 use crate::supervise::{Backoff, guarded};
 use crate::wire_trace::trace;
@@ -11,6 +12,7 @@ use checkout::device::DeviceCommand;
 use checkout::store::PortStatus;
 use checkout::words::Mono;
 use drivers::{Driver, In, Kind, LinkKind, Out, Spec};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
@@ -19,15 +21,24 @@ use tokio::time::Instant;
 const READ: usize = 4096;
 /// A device that takes no bytes for this long is hung.
 const WRITE: Duration = Duration::from_secs(5);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// A device that is plugged in again is at work within five seconds, so nobody waits longer than this for the next try.
+const BACKOFF_MAX: Duration = Duration::from_secs(4);
+/// How often a node that is away is looked for, and how long a new one is left to its permissions.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The port of one device, for as long as the process lives.
-pub async fn port(device: Device, core: mpsc::Sender<ToCore>, mut commands: mpsc::Receiver<DeviceCommand>) {
+pub async fn port(
+    device: Device,
+    core: mpsc::Sender<ToCore>,
+    mut commands: mpsc::Receiver<DeviceCommand>,
+    board: Arc<Board>,
+) {
     let mut backoff = Backoff::new(BACKOFF_MAX, false);
     loop {
         backoff.starting();
-        let Err(error) = guarded(run(&device, &core, &mut commands)).await else { return };
+        let Err(error) = guarded(run(&device, &core, &mut commands, &board)).await else { return };
         let reason = format!("{error:#}");
+        board.note(&device.name, |health| health.failed(&reason));
         let wait = backoff.failed();
         tracing::warn!(device = %device.name, %reason, "device is down; trying again in {wait:?}");
         let status = PortStatus::Down { reason };
@@ -35,14 +46,31 @@ pub async fn port(device: Device, core: mpsc::Sender<ToCore>, mut commands: mpsc
             return;
         }
         tokio::time::sleep(wait).await;
+        plugged_in(&device.link).await;
         // What was asked of a device that is gone is not done late: the core asks again about what matters.
         while commands.try_recv().is_ok() {}
+    }
+}
+
+/// Until the device's node is there: a device that is away costs a look at a path, and no failure each time.
+async fn plugged_in(link: &str) {
+    let Ok(link) = Link::parse(link) else { return };
+    let Some(path) = link.node() else { return };
+    let mut away = false;
+    while !path.exists() {
+        away = true;
+        tokio::time::sleep(LOOK).await;
+    }
+    if away {
+        tokio::time::sleep(LOOK).await;
     }
 }
 
 struct Running<'a> {
     device: &'a Device,
     core: &'a mpsc::Sender<ToCore>,
+    board: &'a Board,
+    pace: Pace,
     spec: &'static Spec,
     link: Link,
     kind: LinkKind,
@@ -53,13 +81,22 @@ struct Running<'a> {
 }
 
 /// Until the link or the driver fails; `Ok` only when the process ends.
-async fn run(device: &Device, core: &mpsc::Sender<ToCore>, commands: &mut mpsc::Receiver<DeviceCommand>) -> Result<()> {
+async fn run(
+    device: &Device,
+    core: &mpsc::Sender<ToCore>,
+    commands: &mut mpsc::Receiver<DeviceCommand>,
+    board: &Board,
+) -> Result<()> {
     let spec = spec(&device.driver)?;
     let link = Link::parse(&device.link)?;
-    let driver = (spec.build)(&device.options).map_err(|wrong| anyhow::anyhow!(wrong))?;
+    let model = device.model.clone().or_else(|| link.node().and_then(crate::node::model));
+    let options = spec.options_for(model.as_deref(), &device.options);
+    let driver = (spec.build)(&options).map_err(|wrong| anyhow::anyhow!(wrong))?;
     let kind = link.kind(spec);
+    board.note(&device.name, |health| health.opening(spec, &device.link, model));
+    let (pace, started) = (Pace::new(), Instant::now());
     let mut running =
-        Running { device, core, spec, link, kind, driver, stream: None, wake_at: None, started: Instant::now() };
+        Running { device, core, board, pace, spec, link, kind, driver, stream: None, wake_at: None, started };
     running.begin().await?;
     running.serve(commands).await
 }
@@ -76,6 +113,7 @@ impl Running<'_> {
         if self.spec.kind != Kind::Vision {
             tell(self.core, Input::Port { device: self.device.name.clone(), status: PortStatus::Up }).await?;
         }
+        self.board.note(&self.device.name, PortHealth::opened);
         tracing::info!(device = %self.device.name, driver = self.spec.name, link = %self.device.link, "device is up");
         Ok(())
     }
@@ -84,15 +122,20 @@ impl Running<'_> {
         let mut buffer = [0; READ];
         loop {
             let wake = self.wake_at.map(|at| self.started + Duration::from_millis(at.0));
+            // A device that floods is read more slowly; its line holds it up, and nobody else notices.
+            let held_up = self.pace.held_up();
             tokio::select! {
                 biased;
-                read = read(&mut self.stream, &mut buffer), if self.kind != LinkKind::File => {
+                () = sleep_until(held_up), if held_up.is_some() => {}
+                read = read(&mut self.stream, &mut buffer), if self.kind != LinkKind::File && held_up.is_none() => {
                     let count = read.context("reading failed")?;
                     // `Ok(0)` is a disconnect, on every kind of line.
                     if count == 0 {
                         bail!("the device hung up");
                     }
                     trace(&self.device.name, false, &buffer[..count]);
+                    self.pace.bytes(count);
+                    self.board.note(&self.device.name, |health| health.heard(count));
                     self.handle(In::Bytes(&buffer[..count])).await?;
                 }
                 () = sleep_until(wake) => {
@@ -122,6 +165,11 @@ impl Running<'_> {
             trace(&self.device.name, true, &out.bytes);
             let written = tokio::time::timeout(WRITE, write(stream, &out.bytes)).await;
             written.context("the device takes no bytes")?.context("writing failed")?;
+            self.board.note(&self.device.name, |health| health.sent(out.bytes.len()));
+        }
+        if !out.events.is_empty() {
+            self.pace.events(out.events.len());
+            self.board.note(&self.device.name, |health| health.frames(&out.events));
         }
         for event in out.events {
             tell(self.core, Input::Device { device: self.device.name.clone(), event }).await?;
@@ -154,5 +202,84 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{Running as StandIn, build, on_pty_at};
+    use checkout::device::DeviceEvent;
+    use serde_json::{Value, json};
+    use std::os::fd::AsRawFd as _;
+    use tokio::time::timeout;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    fn device(driver: &str, link: &str) -> Device {
+        Device { name: "d-1".into(), driver: driver.into(), link: link.into(), model: None, options: Value::Null }
+    }
+
+    fn start(device: Device) -> (mpsc::Receiver<ToCore>, mpsc::Sender<DeviceCommand>, Arc<Board>) {
+        let (core, inputs) = mpsc::channel(64);
+        let (commands, asked) = mpsc::channel(8);
+        let board = Arc::new(Board::default());
+        tokio::spawn(port(device, core, asked, Arc::clone(&board)));
+        (inputs, commands, board)
+    }
+
+    async fn next(inputs: &mut mpsc::Receiver<ToCore>) -> Input {
+        let told = timeout(SOON, inputs.recv()).await.expect("within five seconds").expect("the port lives");
+        let ToCore::Input(input) = told else { panic!("an input") };
+        input
+    }
+
+    async fn scanned(inputs: &mut mpsc::Receiver<ToCore>) -> String {
+        loop {
+            if let Input::Device { event: DeviceEvent::Scan(scan), .. } = next(inputs).await {
+                return String::from_utf8(scan.data).expect("ASCII");
+            }
+        }
+    }
+
+    async fn until_connected(sim: &StandIn) {
+        let mut state = sim.watch();
+        timeout(SOON, state.wait_for(|state| state["connected"] == true)).await.expect("connected").expect("alive");
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_unplugged_sells_again_within_five_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usb-Example_Scanner-if00");
+        let sim = on_pty_at(build("scanner-line", &Value::Null).unwrap(), path).unwrap();
+        let (mut inputs, _commands, board) = start(device("scanner-line", &sim.link));
+        assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Up, .. }));
+        sim.control(json!({"scan": "6901234567892"})).await;
+        assert_eq!(scanned(&mut inputs).await, "6901234567892");
+        sim.control(json!({"unplug": 1_200})).await;
+        assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Down { .. }, .. }));
+        assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Up, .. }));
+        until_connected(&sim).await;
+        sim.control(json!({"scan": "6920000000005"})).await;
+        assert_eq!(scanned(&mut inputs).await, "6920000000005");
+        let rows = board.rows();
+        let row = rows.values().next().expect("a row");
+        assert!(row.claimed && row.enabled && row.last_good.is_some());
+        assert_eq!((row.statistics.frames, row.statistics.restarts), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn every_driver_runs_over_a_descriptor_that_is_open_already() {
+        use std::io::Write as _;
+        let (till, mut keys) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (mut inputs, _commands, _) = start(device("scanner-keys", &format!("fd:{}", till.as_raw_fd())));
+        assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Up, .. }));
+        for (code, value) in [(7_u16, 1_i32), (7, 0), (10, 1), (10, 0), (28, 1), (28, 0)] {
+            let event = [&[0; 16][..], &1_u16.to_le_bytes(), &code.to_le_bytes(), &value.to_le_bytes()].concat();
+            keys.write_all(&event).unwrap();
+        }
+        assert_eq!(scanned(&mut inputs).await, "69");
+        drop(keys);
+        assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Down { .. }, .. }));
     }
 }

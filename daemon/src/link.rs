@@ -1,5 +1,8 @@
-//! How bytes get to a device: `serial:/dev/ttyACM0?baud=9600&mode=8N1`, `tcp:host:port`, `unix:/path`, `file:/path`.
+//! How bytes get to a device: `serial:/dev/ttyACM0?baud=9600&mode=8N1`, `tcp:host:port`, `unix:/path`, `file:/path`,
+//! `hid:/dev/hidraw0`, `evdev:/dev/input/…`, `fd:7`; `record:FILE,LINK` writes a story down, `replay:FILE` plays one.
 
+use crate::node::Node;
+use crate::recording::{Recorded, replay};
 use anyhow::{Context, Result, bail};
 use drivers::{LinkKind, Spec};
 use std::path::PathBuf;
@@ -11,10 +14,22 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
-    Serial { path: String, baud: u32, data: DataBits, parity: Parity, stop: StopBits },
+    Serial {
+        path: String,
+        baud: u32,
+        data: DataBits,
+        parity: Parity,
+        stop: StopBits,
+    },
     Tcp(String),
     Unix(PathBuf),
     File(PathBuf),
+    Hid(PathBuf),
+    Evdev(PathBuf),
+    /// A descriptor this process was started with.
+    Fd(i32),
+    Record(PathBuf, Box<Link>),
+    Replay(PathBuf),
 }
 
 /// An open line.
@@ -30,9 +45,18 @@ impl Link {
             Some(("tcp", address)) if address.contains(':') => Ok(Self::Tcp(address.into())),
             Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("hid", path)) if !path.is_empty() => Ok(Self::Hid(path.into())),
+            Some(("evdev", path)) if !path.is_empty() => Ok(Self::Evdev(path.into())),
+            Some(("fd", number)) => Ok(Self::Fd(number.parse().with_context(|| format!("fd:{number} is no number"))?)),
+            Some(("replay", path)) if !path.is_empty() => Ok(Self::Replay(path.into())),
+            Some(("record", rest)) => {
+                let (path, link) = rest.split_once(',').context("record: wants a file, a comma and a link")?;
+                Ok(Self::Record(path.into(), Box::new(Self::parse(link)?)))
+            }
             Some(_) | None => {
                 bail!(
-                    "link {text:?} is none of serial:/dev/…?baud=9600&mode=8N1, tcp:host:port, unix:/path, file:/path"
+                    "link {text:?} is none of serial:/dev/…?baud=9600&mode=8N1, tcp:host:port, unix:/path, file:/path, \
+                     hid:/dev/hidraw0, evdev:/dev/input/…, fd:7, record:FILE,LINK, replay:FILE"
                 )
             }
         }
@@ -47,6 +71,22 @@ impl Link {
             Self::Tcp(_) => LinkKind::Tcp,
             Self::Unix(_) => LinkKind::Unix,
             Self::File(_) => LinkKind::File,
+            Self::Hid(_) => LinkKind::Hid,
+            Self::Evdev(_) => LinkKind::Evdev,
+            // Every driver works over bytes that are already there.
+            Self::Fd(_) | Self::Replay(_) => spec.links.first().copied().unwrap_or(LinkKind::Serial),
+            Self::Record(_, link) => link.kind(spec),
+        }
+    }
+
+    /// The node in /dev that has to be there before the line can be opened.
+    #[must_use]
+    pub fn node(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Serial { path, .. } => Some(path.as_ref()),
+            Self::Hid(path) | Self::Evdev(path) => Some(path),
+            Self::Record(_, link) => link.node(),
+            Self::Tcp(_) | Self::Unix(_) | Self::File(_) | Self::Fd(_) | Self::Replay(_) => None,
         }
     }
 
@@ -77,6 +117,11 @@ impl Link {
                 let file = tokio::fs::OpenOptions::new().read(true).append(true).create(true).open(path).await;
                 Box::new(file.with_context(|| format!("cannot open {}", path.display()))?)
             }
+            Self::Hid(path) => Box::new(Node::hid(path)?),
+            Self::Evdev(path) => Box::new(Node::evdev(path).await?),
+            Self::Fd(number) => Box::new(Node::adopted(*number)?),
+            Self::Record(file, link) => Box::new(Recorded::new(Box::pin(link.open_now()).await?, file)?),
+            Self::Replay(path) => Box::new(replay(path).await?),
         })
     }
 }
@@ -129,7 +174,22 @@ mod tests {
         let scale = Link::parse("serial:/dev/ttyUSB0?baud=9600&mode=7E1").unwrap();
         let Link::Serial { data: DataBits::Seven, parity: Parity::Even, .. } = scale else { panic!("{scale:?}") };
         assert_eq!(Link::parse("tcp:10.0.0.7:20007").unwrap(), Link::Tcp("10.0.0.7:20007".into()));
-        for bad in ["serial:", "serial:/dev/x?mode=9N1", "serial:/dev/x?speed=1", "tcp:host", "http://x", "unix:", ""] {
+        let Link::Record(_, inner) = Link::parse("record:/tmp/a.log,tcp:10.0.0.7:4001").unwrap() else { panic!() };
+        assert_eq!(*inner, Link::Tcp("10.0.0.7:4001".into()));
+        assert_eq!(Link::parse("fd:7").unwrap(), Link::Fd(7));
+        for bad in [
+            "record:x",
+            "record:x,y",
+            "fd:x",
+            "hid:",
+            "serial:",
+            "serial:/dev/x?mode=9N1",
+            "serial:/dev/x?speed=1",
+            "tcp:host",
+            "http://x",
+            "unix:",
+            "",
+        ] {
             assert!(Link::parse(bad).is_err(), "{bad} was taken");
         }
     }

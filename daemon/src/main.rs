@@ -1,7 +1,7 @@
 //! The command `aisled`.
 
 use aisled::config::Config;
-use aisled::{classify, client, decode, demo, http, journal, run, sync, wire_trace};
+use aisled::{classify, client, decode, demo, http, journal, run, sim, sync, wire_trace};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal as _;
@@ -87,9 +87,22 @@ enum Command {
     },
     /// The device drivers, each with a configuration that works
     Drivers,
+    /// The stand-in of a driver on a line of its own, until Ctrl-C; verbs as JSON, a line each, on standard input
+    Sim {
+        driver: String,
+        /// `pty`, `pty:/path/to/appear/at`, `tcp:127.0.0.1:20007`
+        #[arg(long, default_value = "pty")]
+        link: String,
+        /// As JSON, see the table of stand-ins in docs/DRIVERS.md
+        #[arg(long, default_value = "null")]
+        options: String,
+    },
     /// Frames of a device, hexadecimal, a line each on standard input, to JSON
     Decode {
         driver: String,
+        /// Draw what an ESC/POS printer makes of all frames together
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
         /// What the frame's grammar depends on, such as the running command of ZVT (0501)
         #[arg(long)]
         context: Option<String>,
@@ -144,10 +157,15 @@ fn perform(command: Command) -> (Result<()>, u8) {
             }
             (Ok(()), 0)
         }
-        Command::Decode { driver, context } => {
+        Command::Decode { driver, svg, context } => {
             let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
-            (decode::lines(&driver, context.as_deref(), input, output), EX_USAGE)
+            let told = match svg {
+                Some(file) => decode::drawn(&driver, context.as_deref(), input, &file),
+                None => decode::lines(&driver, context.as_deref(), input, output),
+            };
+            (told, EX_USAGE)
         }
+        Command::Sim { driver, link, options } => (sim::stand_in(&driver, &link, &options), EX_USAGE),
     }
 }
 
@@ -191,6 +209,8 @@ fn status(path: &Path) -> Result<()> {
         let (_, view) = client::get(config.http.listen, &format!("/api/view/{}", lane.number))?;
         say(&view.to_string());
     }
+    let (_, devices) = client::get(config.http.listen, "/api/devices")?;
+    say(&devices.to_string());
     Ok(())
 }
 

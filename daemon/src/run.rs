@@ -3,6 +3,7 @@
 use crate::catalog::SqliteCatalog;
 use crate::config::Config;
 use crate::core_loop::{COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, Picture, ToCore, first_picture, replay};
+use crate::device_board::Board;
 use crate::http::{Pages, serve};
 use crate::journal::{Journal, Reader};
 use crate::sync::{Sync, SyncStatus};
@@ -31,15 +32,16 @@ pub fn run(config: &Config) -> Result<()> {
     let (status, sync_status) = watch::channel(SyncStatus::default());
     let mut outlets = Outlets::default();
     let _context = runtime.enter();
+    let board = Arc::new(Board::default());
     for device in &config.devices {
         let (commands, port) = mpsc::channel(COMMANDS_MAX);
         outlets.devices.insert(device.name.clone(), commands);
-        runtime.spawn(device::port(device.clone(), to_core.clone(), port));
+        runtime.spawn(device::port(device.clone(), to_core.clone(), port, Arc::clone(&board)));
     }
     if let Some(sync) = sync(config, &journal, &catalog, &store, &to_core, &seen, status, &mut outlets)? {
         runtime.spawn(sync.port());
     }
-    let pages = Pages::new(config, to_core.clone(), seen, sync_status)?;
+    let pages = Pages::new(config, to_core.clone(), seen, sync_status, board)?;
     let listener = runtime.block_on(serve::bind(config.http.listen))?;
     runtime.spawn(serve::run(pages, listener));
     runtime.spawn(stop_on_signal(to_core));

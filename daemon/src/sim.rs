@@ -4,10 +4,11 @@ use crate::link::Stream;
 use anyhow::{Context, Result};
 use checkout::words::Mono;
 use drivers::Out;
-use drivers::sim::{SIMS, Sim, SimIn};
+use drivers::sim::{Sim, SimIn};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -17,6 +18,7 @@ use tokio_serial::{SerialPort as _, SerialStream};
 
 /// Opening a line must not make it this process's terminal (fcntl.h, the same number on x86-64 and ARM).
 const O_NOCTTY: i32 = 0o400;
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A stand-in that runs; dropped, the device is unplugged.
 #[derive(Debug)]
@@ -57,10 +59,7 @@ impl Drop for Running {
 /// # Errors
 /// There is none, or `options` are wrong.
 pub fn build(driver: &str, options: &Value) -> Result<Box<dyn Sim>> {
-    let names: Vec<&str> = SIMS.iter().map(|(name, _)| *name).collect();
-    let found = SIMS.iter().find(|(name, _)| *name == driver);
-    let (_, build) = found.with_context(|| format!("{driver:?} has no stand-in; there are {}", names.join(", ")))?;
-    build(options).map_err(|wrong| anyhow::anyhow!(wrong))
+    drivers::sim::build(driver, options).map_err(|wrong| anyhow::anyhow!(wrong))
 }
 
 /// On a pseudo-terminal, as a serial device.
@@ -81,6 +80,45 @@ pub fn on_pty(sim: Box<dyn Sim>) -> Result<Running> {
     Ok(Running { link: format!("serial:{path}"), controls, state, task })
 }
 
+/// On a pseudo-terminal that is found under `path`, as udev names a device; unplugged, the path is gone for a while and
+/// leads to another terminal afterwards.
+///
+/// # Errors
+/// The path is taken, or the system gives no terminal.
+pub fn on_pty_at(sim: Box<dyn Sim>, path: PathBuf) -> Result<Running> {
+    let first = plug_in(&path)?;
+    let (mut host, controls, state) = Host::new(sim);
+    let link = format!("serial:{}", path.display());
+    let task = tokio::spawn(async move {
+        let mut plugged = Some(first);
+        loop {
+            let Some((ours, held)) = plugged.take().or_else(|| plug_in(&path).ok()) else {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            };
+            let mut line: Box<dyn Stream> = Box::new(ours);
+            while host.unplugged.is_none() {
+                host.serve(&mut line).await;
+                tokio::time::sleep(AGAIN).await;
+            }
+            drop((line, held));
+            let _ = std::fs::remove_file(&path);
+            host.unplugged().await;
+        }
+    });
+    Ok(Running { link, controls, state, task })
+}
+
+fn plug_in(path: &Path) -> Result<(SerialStream, std::fs::File)> {
+    let (ours, theirs) = SerialStream::pair().context("no pseudo-terminal")?;
+    let name = theirs.name().context("a pseudo-terminal without a name")?;
+    let held = std::fs::OpenOptions::new().read(true).write(true).custom_flags(O_NOCTTY).open(&name)?;
+    drop(theirs);
+    let _ = std::fs::remove_file(path);
+    std::os::unix::fs::symlink(&name, path).with_context(|| format!("cannot make {}", path.display()))?;
+    Ok((ours, held))
+}
+
 /// On a TCP port of this machine; one connection at a time, as small devices do.
 ///
 /// # Errors
@@ -93,11 +131,56 @@ pub async fn on_tcp(sim: Box<dyn Sim>, address: SocketAddr) -> Result<Running> {
     Ok(Running { link, controls, state, task })
 }
 
+/// `aisled sim`: says where the stand-in is, obeys verbs from standard input and prints what a person would see.
+///
+/// # Errors
+/// There is no such stand-in or line.
+pub fn stand_in(driver: &str, link: &str, options: &str) -> Result<()> {
+    let options = serde_json::from_str(options).context("--options is no JSON")?;
+    let device = build(driver, &options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let _context = runtime.enter();
+    let running = match link.split_once(':') {
+        None if link == "pty" => on_pty(device)?,
+        Some(("pty", path)) => on_pty_at(device, path.into())?,
+        Some(("tcp", address)) => {
+            let address =
+                address.parse().with_context(|| format!("{address} is no address such as 127.0.0.1:20007"))?;
+            runtime.block_on(on_tcp(device, address))?
+        }
+        _ => anyhow::bail!("--link {link:?} is none of pty, pty:/path, tcp:address:port"),
+    };
+    say(&serde_json::json!({"driver": driver, "link": running.link}));
+    let mut seen = running.watch();
+    let watching = runtime.spawn(async move {
+        while seen.changed().await.is_ok() {
+            let state = seen.borrow_and_update().clone();
+            say(&state);
+        }
+    });
+    for line in std::io::stdin().lines() {
+        match serde_json::from_str(&line?) {
+            Ok(verb) => runtime.block_on(running.control(verb)),
+            Err(wrong) => say(&serde_json::json!({"error": wrong.to_string()})),
+        }
+    }
+    // Standard input may be closed, as under a service manager: the device stays until it is stopped.
+    let _ = runtime.block_on(watching);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
+fn say(line: &Value) {
+    println!("{line}");
+}
+
 struct Host {
     sim: Box<dyn Sim>,
     controls: mpsc::Receiver<Value>,
     state: watch::Sender<Value>,
     wake_at: Option<Mono>,
+    /// The plug is out, for so long.
+    unplugged: Option<Duration>,
     started: Instant,
 }
 
@@ -105,13 +188,14 @@ impl Host {
     fn new(sim: Box<dyn Sim>) -> (Self, mpsc::Sender<Value>, watch::Receiver<Value>) {
         let (control, controls) = mpsc::channel(64);
         let (state, seen) = watch::channel(sim.state());
-        (Self { sim, controls, state, wake_at: None, started: Instant::now() }, control, seen)
+        (Self { sim, controls, state, wake_at: None, unplugged: None, started: Instant::now() }, control, seen)
     }
 
     async fn serve_for_ever(mut self, mut stream: Box<dyn Stream>) {
         loop {
             self.serve(&mut stream).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            self.unplugged().await;
+            tokio::time::sleep(AGAIN).await;
         }
     }
 
@@ -124,6 +208,8 @@ impl Host {
                         let _ = stream.set_nodelay(true);
                         let mut stream: Box<dyn Stream> = Box::new(stream);
                         self.serve(&mut stream).await;
+                        drop(stream);
+                        self.unplugged().await;
                     }
                 }
                 // A device works and is handled also while nobody is connected to it.
@@ -138,7 +224,11 @@ impl Host {
         let mut buffer = [0; 4096];
         let mut out = self.handle(SimIn::Connected);
         loop {
-            if stream.write_all(&out.bytes).await.is_err() || stream.flush().await.is_err() || out.close {
+            if stream.write_all(&out.bytes).await.is_err()
+                || stream.flush().await.is_err()
+                || out.close
+                || self.unplugged.is_some()
+            {
                 break;
             }
             let wake = self.wake_at.map(|at| self.started + Duration::from_millis(at.0));
@@ -154,6 +244,19 @@ impl Host {
         self.handle(SimIn::Disconnected);
     }
 
+    /// While the plug is out nobody is heard, but hands may still do something to the device.
+    async fn unplugged(&mut self) {
+        let Some(wait) = self.unplugged.take() else { return };
+        let back = tokio::time::sleep(wait);
+        tokio::pin!(back);
+        loop {
+            tokio::select! {
+                () = &mut back => return,
+                Some(verb) = self.controls.recv() => { self.handle(SimIn::Control(&verb)); }
+            }
+        }
+    }
+
     fn handle(&mut self, input: SimIn<'_>) -> Out {
         let mut out = Out::default();
         let now = Mono(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
@@ -161,6 +264,7 @@ impl Host {
         if out.wake_at.is_some() {
             self.wake_at = out.wake_at;
         }
+        self.unplugged = out.unplugged_ms.map(Duration::from_millis).or(self.unplugged);
         self.state.send_if_modified(|state| {
             let fresh = self.sim.state();
             let changed = *state != fresh;

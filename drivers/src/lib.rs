@@ -2,7 +2,7 @@
 //!
 //! A driver never opens, reads, sleeps or reconnects. `aisled` owns the link, feeds [`Driver::handle`] and carries out [`Out`];
 //! when the link breaks or the driver [fails](Out::fail), that device is restarted with a fresh driver and nothing else notices.
-
+#![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod blueprint;
@@ -19,6 +19,7 @@ pub mod scanner_keys;
 pub mod scanner_line;
 pub mod scanner_ssi;
 pub mod sim;
+pub mod story;
 pub mod vision;
 pub mod zvt;
 

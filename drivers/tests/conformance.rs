@@ -9,6 +9,7 @@ use checkout::device::{
 };
 use checkout::words::{Attempt, Grams, Money, Mono, Utc};
 use drivers::sim::{SIMS, SimIn};
+use drivers::story::Step as Told;
 use drivers::{DRIVERS, Driver, In, Kind, Out, Spec};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -70,32 +71,14 @@ fn stories(spec: &Spec) -> Vec<Story> {
 }
 
 fn story(name: &str, text: &str) -> Story {
-    let mut story = Story { name: name.into(), steps: Vec::new(), events: Vec::new() };
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (mark, rest) = line.split_once(' ').expect("a mark and what follows");
-        match mark {
-            ">" => story.steps.push(Step::Bytes(bytes(rest))),
-            "<" => story.steps.push(Step::Sends(bytes(rest))),
-            "!" => story.steps.push(Step::Command(Box::new(command(rest)))),
-            "@" => story.steps.push(Step::Wait(rest.parse().expect("milliseconds"))),
-            "=" => story.events.push(rest.into()),
-            _ => panic!("{name}: {line}"),
-        }
-    }
-    story
-}
-
-fn bytes(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (at, part) in text.split('"').enumerate() {
-        if at % 2 == 1 {
-            bytes.extend(part.replace("\\r", "\r").replace("\\n", "\n").bytes());
-            continue;
-        }
-        let pairs = part.split_whitespace();
-        bytes.extend(pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex")));
-    }
-    bytes
+    let told = drivers::story::parse(text).expect(name);
+    let step = |step| match step {
+        Told::Bytes(bytes) => Step::Bytes(bytes),
+        Told::Sends(bytes) => Step::Sends(bytes),
+        Told::Wait(ms) => Step::Wait(ms),
+        Told::Command(words) => Step::Command(Box::new(command(&words))),
+    };
+    Story { name: name.into(), steps: told.steps.into_iter().map(step).collect(), events: told.events }
 }
 
 fn command(text: &str) -> DeviceCommand {

@@ -5,6 +5,7 @@
 //!    ▲                                   │ committed
 //!    └────────── Outgoing ◀──────────────┘
 //! ```
+#![forbid(unsafe_code)]
 
 mod batch;
 mod broker;

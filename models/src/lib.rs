@@ -2,6 +2,7 @@
 //!
 //! [`Pipeline`] turns one frame into a [`Look`]; [`session`] gathers looks until it can decide; [`gallery`] keeps
 //! encrypted templates and answers who it is; [`serve`] offers all of it on a unix socket.
+#![forbid(unsafe_code)]
 
 pub mod align;
 #[cfg(feature = "camera")]

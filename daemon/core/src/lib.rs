@@ -2,6 +2,7 @@
 //!
 //! [`Store::step`] takes an [`Input`], records [`Record`]s (facts, applied at once) and asks for [`Effect`]s.
 //! The caller commits the records before it performs the effects; replaying them with [`Store::apply`] gives the same store.
+#![forbid(unsafe_code)]
 #![no_std]
 #![cfg_attr(
     not(test),

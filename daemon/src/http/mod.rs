@@ -10,6 +10,7 @@ pub use assets::named as asset;
 
 use crate::config::Config;
 use crate::core_loop::{Picture, ToCore};
+use crate::device_board::Board;
 use crate::sync::SyncStatus;
 use anyhow::Result;
 use axum::Json;
@@ -39,6 +40,7 @@ pub struct Pages {
     core: mpsc::Sender<ToCore>,
     picture: watch::Receiver<Arc<Picture>>,
     sync: watch::Receiver<SyncStatus>,
+    board: Arc<Board>,
     desk: Arc<Desk>,
     hosts: Arc<Vec<String>>,
     links: Arc<BTreeMap<String, String>>,
@@ -52,11 +54,20 @@ impl Pages {
         core: mpsc::Sender<ToCore>,
         picture: watch::Receiver<Arc<Picture>>,
         sync: watch::Receiver<SyncStatus>,
+        board: Arc<Board>,
     ) -> Result<Self> {
         let mut hosts = config.http.names.clone();
         hosts.extend(["localhost".into(), config.http.listen.ip().to_string()]);
         let links = Arc::new(config.http.links.clone());
-        Ok(Self { core, picture, sync, desk: Arc::new(Desk::new(&config.staff)?), hosts: Arc::new(hosts), links })
+        Ok(Self {
+            core,
+            picture,
+            sync,
+            board,
+            desk: Arc::new(Desk::new(&config.staff)?),
+            hosts: Arc::new(hosts),
+            links,
+        })
     }
 
     fn is_ours(&self, method: &axum::http::Method, headers: &HeaderMap) -> bool {
@@ -200,6 +211,11 @@ async fn lane_view(State(pages): State<Pages>, Path(lane): Path<u16>) -> Respons
         Some(view) => Json(json!({"view": view, "store": store_line(&picture, *pages.sync.borrow())})).into_response(),
         None => refusal(Refused::NoLane),
     }
+}
+
+/// How every device is.
+async fn devices(State(pages): State<Pages>) -> Response {
+    Json(json!({"devices": pages.board.rows()})).into_response()
 }
 
 /// What the front page links to.

@@ -1,6 +1,6 @@
 //! The routes, and the server that runs them.
 
-use super::{Pages, assets, guard, lane, lane_events, lane_view, login, staff_events, staff_lane, start};
+use super::{Pages, assets, devices, guard, lane, lane_events, lane_view, login, staff_events, staff_lane, start};
 use anyhow::{Context, Result};
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
@@ -30,6 +30,7 @@ pub async fn run(pages: Pages, listener: TcpListener) {
         .route("/web/{file}", get(assets::file))
         .route("/api/events/staff", get(staff_events))
         .route("/api/events/{lane}", get(lane_events))
+        .route("/api/devices", get(devices))
         .route("/api/start", get(start))
         .route("/api/view/{lane}", get(lane_view))
         .route("/api/lane/{lane}", post(lane))
