@@ -1,17 +1,20 @@
-//! Reference data on the box: `catalog.db` (goods) and `members.db` (people, erasable), each replaced whole by rename.
+//! Reference data on the box: `catalog.db` (goods), `members.db` (people, erasable), `promotions.db`, `recalls.db`, each replaced
+//! whole by rename.
 
 use crate::journal::Reader;
 use anyhow::{Context, Result};
-use checkout::catalog::{Catalog, Item, Member};
+use checkout::catalog::{Catalog, Item, Member, PromotionBook, Recall};
 use checkout::returns::{SaleRef, Sold};
-use checkout::words::{ItemKey, MemberId, PriceBook};
+use checkout::words::{ItemKey, MemberId, Name, PriceBook};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The datasets a box keeps, by the name HQ gives them.
-pub const DATASETS: [&str; 2] = ["catalogue", "members"];
+pub const DATASETS: [&str; 4] = ["catalogue", "members", "promotions", "recalls"];
+/// Without these a box cannot do all its work; of the others there may be none.
+const NEEDED: [&str; 2] = ["catalogue", "members"];
 
 /// Goods kept ready; about a megabyte.
 const SEEN_MAX: usize = 2048;
@@ -19,18 +22,20 @@ const SEEN_MAX: usize = 2048;
 /// Where `dataset` lives.
 #[must_use]
 pub fn file(data: &Path, dataset: &str) -> PathBuf {
-    data.join(if dataset == "members" { "members.db" } else { "catalog.db" })
+    data.join(if dataset == "catalogue" { "catalog.db".into() } else { format!("{dataset}.db") })
 }
 
 #[derive(Debug)]
 pub struct SqliteCatalog {
     data: PathBuf,
-    goods: Option<Open>,
-    members: Option<Open>,
+    open: BTreeMap<&'static str, Open>,
     /// Goods looked up before: what sells, sells again.
     seen: RefCell<BTreeMap<ItemKey, Item>>,
     /// The box's own sales.
     sales: Option<Reader>,
+    /// Looked through after every scan, so they stand ready; thousands at most.
+    promotions: PromotionBook,
+    recalls: BTreeMap<ItemKey, Vec<Recall>>,
 }
 
 #[derive(Debug)]
@@ -44,7 +49,14 @@ impl SqliteCatalog {
     /// Opens what is there. A missing or unreadable dataset is told once and is no reason not to start.
     #[must_use]
     pub fn open(data: &Path) -> Self {
-        let mut catalog = Self { data: data.into(), goods: None, members: None, seen: RefCell::default(), sales: None };
+        let mut catalog = Self {
+            data: data.into(),
+            open: BTreeMap::new(),
+            seen: RefCell::default(),
+            promotions: PromotionBook::default(),
+            recalls: BTreeMap::new(),
+            sales: None,
+        };
         for dataset in DATASETS {
             catalog.reopen(dataset);
         }
@@ -59,36 +71,57 @@ impl SqliteCatalog {
 
     /// Opens `dataset` again after it was replaced.
     pub fn reopen(&mut self, dataset: &str) {
+        let Some(dataset) = DATASETS.into_iter().find(|known| *known == dataset) else { return };
+        self.open.remove(dataset);
         let path = file(&self.data, dataset);
-        let opened = open(&path);
-        if let Err(error) = &opened {
-            tracing::warn!(
+        let needed = NEEDED.contains(&dataset);
+        match open(&path).and_then(|open| self.take(dataset, &open).map(|()| open)) {
+            Ok(open) => drop(self.open.insert(dataset, open)),
+            Err(_) if !needed && !path.exists() => {}
+            Err(error) => tracing::warn!(
                 dataset,
                 file = %path.display(),
-                "no {dataset} yet ({error:#}): scans of it are refused until headquarters sends it; everything else works"
-            );
+                "no {dataset} yet ({error:#}): what needs it is refused or left out until headquarters sends it; everything else works"
+            ),
         }
-        let opened = opened.ok();
-        self.seen.borrow_mut().clear();
-        if dataset == "members" {
-            self.members = opened;
-        } else {
-            self.goods = opened;
+    }
+
+    /// Nothing of the version before is left, whether or not the new one can be read.
+    fn take(&mut self, dataset: &str, open: &Open) -> Result<()> {
+        match dataset {
+            "promotions" => {
+                self.promotions = PromotionBook::default();
+                self.promotions = PromotionBook::new(open.all()?);
+            }
+            "recalls" => {
+                self.recalls.clear();
+                for recall in open.all::<Recall>()? {
+                    self.recalls.entry(recall.key.clone()).or_default().push(recall);
+                }
+            }
+            _ => self.seen.borrow_mut().clear(),
         }
+        Ok(())
     }
 
     /// Name and version of every dataset there is.
     pub fn in_force(&self) -> impl Iterator<Item = (&'static str, u64, &str)> {
-        [("catalogue", &self.goods), ("members", &self.members)]
-            .into_iter()
-            .filter_map(|(dataset, open)| open.as_ref().map(|open| (dataset, open.version, open.name.as_str())))
+        self.open.iter().map(|(dataset, open)| (*dataset, open.version, open.name.as_str()))
     }
 
     /// Version in force; 0: none.
     #[must_use]
     pub fn version(&self, dataset: &str) -> u64 {
-        let open = if dataset == "members" { &self.members } else { &self.goods };
-        open.as_ref().map_or(0, |open| open.version)
+        self.open.get(dataset).map_or(0, |open| open.version)
+    }
+}
+
+impl Open {
+    /// Every row of a dataset that is kept in memory.
+    fn all<T: serde::de::DeserializeOwned>(&self) -> Result<Vec<T>> {
+        let mut rows = self.db.prepare("SELECT body FROM row ORDER BY key")?;
+        let bodies = rows.query_map([], |row| row.get::<_, String>(0))?;
+        bodies.map(|body| Ok(serde_json::from_str(&body?)?)).collect()
     }
 }
 
@@ -119,7 +152,7 @@ impl Catalog for SqliteCatalog {
         if let Some(item) = self.seen.borrow().get(key) {
             return Some(item.clone());
         }
-        let item: Item = find(self.goods.as_ref(), "SELECT body FROM item WHERE key = ?1", &key.0)?;
+        let item: Item = find(self.open.get("catalogue"), "SELECT body FROM item WHERE key = ?1", &key.0)?;
         let mut seen = self.seen.borrow_mut();
         if seen.len() >= SEEN_MAX {
             seen.clear();
@@ -129,11 +162,11 @@ impl Catalog for SqliteCatalog {
     }
 
     fn member(&self, code: &str) -> Option<Member> {
-        find(self.members.as_ref(), "SELECT body FROM member WHERE code = ?1", code)
+        find(self.open.get("members"), "SELECT body FROM member WHERE code = ?1", code)
     }
 
     fn member_by_id(&self, id: &MemberId) -> Option<Member> {
-        find(self.members.as_ref(), "SELECT body FROM member WHERE id = ?1", &id.0)
+        find(self.open.get("members"), "SELECT body FROM member WHERE id = ?1", &id.0)
     }
 
     fn sale(&self, asked: &SaleRef) -> Option<Sold> {
@@ -142,6 +175,15 @@ impl Catalog for SqliteCatalog {
     }
 
     fn price_book(&self) -> PriceBook {
-        PriceBook(self.goods.as_ref().map(|open| open.name.clone()).unwrap_or_default())
+        PriceBook(self.open.get("catalogue").map(|open| open.name.clone()).unwrap_or_default())
+    }
+
+    fn promotions(&self) -> &PromotionBook {
+        &self.promotions
+    }
+
+    fn recalled(&self, key: &ItemKey, lot: &str, serial: Option<&str>) -> Option<Name> {
+        let recall = self.recalls.get(key)?.iter().find(|recall| recall.concerns(lot, serial))?;
+        Some(recall.reason.clone())
     }
 }

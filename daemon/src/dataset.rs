@@ -3,7 +3,7 @@
 use crate::catalog;
 use crate::jws::hex;
 use anyhow::{Context, Result, ensure};
-use checkout::catalog::{Item, Member};
+use checkout::catalog::{Item, Member, Promotion, Recall};
 use checkout::wire::{CHUNK_MAX, Manifest};
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
@@ -121,11 +121,18 @@ fn write(path: &Path, manifest: &Manifest, mut raw: impl BufRead) -> Result<()> 
     db.execute_batch(
         "CREATE TABLE meta (version INTEGER, name TEXT);
          CREATE TABLE item (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-         CREATE TABLE member (id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;",
+         CREATE TABLE member (id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
+         CREATE TABLE row (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;",
     )?;
     let transaction = db.transaction()?;
     transaction.execute("INSERT INTO meta VALUES (?1, ?2)", params![manifest.version, manifest.name])?;
-    let insert = if manifest.dataset == "members" { insert_member } else { insert_item };
+    let insert = match manifest.dataset.as_str() {
+        "catalogue" => insert_item,
+        "members" => insert_member,
+        "promotions" => insert_promotion,
+        "recalls" => insert_recall,
+        other => anyhow::bail!("no rows of {other} are known"),
+    };
     let (mut line, mut rows, mut bytes) = (String::new(), 0, 0);
     while raw.by_ref().take(ROW_MAX).read_line(&mut line).context("the rows cannot be unpacked")? > 0 {
         (rows, bytes) = (rows + 1, bytes + line.len() as u64);
@@ -155,6 +162,22 @@ fn insert_member(db: &Connection, line: &str) -> Result<()> {
     Ok(())
 }
 
+fn insert_promotion(db: &Connection, line: &str) -> Result<()> {
+    let promotion: Promotion = serde_json::from_str(line)?;
+    promotion.check().map_err(anyhow::Error::msg)?;
+    insert_row(db, &promotion.id, line)
+}
+
+fn insert_recall(db: &Connection, line: &str) -> Result<()> {
+    let recall: Recall = serde_json::from_str(line)?;
+    insert_row(db, &recall.id, line)
+}
+
+fn insert_row(db: &Connection, key: &str, line: &str) -> Result<()> {
+    db.prepare_cached("INSERT INTO row VALUES (?1, ?2)")?.execute(params![key, line])?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,17 +185,53 @@ mod tests {
     use checkout::words::Money;
 
     fn manifest(raw: &[u8], rows: u64) -> (Manifest, Vec<u8>) {
+        manifest_of("catalogue", raw, rows)
+    }
+
+    fn manifest_of(dataset: &str, raw: &[u8], rows: u64) -> (Manifest, Vec<u8>) {
         let packed = zstd::encode_all(raw, 3).unwrap();
         let chunks = vec![hex(&Sha256::digest(&packed))];
-        let manifest = Manifest {
-            dataset: "catalogue".into(),
-            version: 7,
-            name: "pb-7".into(),
-            chunks,
-            raw: raw.len() as u64,
-            rows,
-        };
+        let manifest =
+            Manifest { dataset: dataset.into(), version: 7, name: "pb-7".into(), chunks, raw: raw.len() as u64, rows };
         (manifest, packed)
+    }
+
+    fn arrive(data: &Path, dataset: &str, version: u64, rows: &[&str]) -> Result<()> {
+        let (mut manifest, packed) = manifest_of(dataset, rows.join("\n").as_bytes(), rows.len() as u64);
+        manifest.version = version;
+        let fetch = Fetch::begin(data, manifest.clone()).unwrap();
+        assert!(fetch.take(&manifest.chunks[0], &packed).unwrap());
+        fetch.build(data)
+    }
+
+    #[test]
+    fn promotions_and_recalls_come_into_force_with_their_version_and_go_with_it() {
+        let data = tempfile::tempdir().unwrap();
+        let mut catalog = catalog::SqliteCatalog::open(data.path());
+        assert!(catalog.promotions().is_empty() && catalog.recalled(&"1".into(), "L1", None).is_none());
+        let off = r#"{"id":"p-1","name":{"zh":"九折","en":"10 % off"},"goods":{"all":true},"rule":{"percent":{"off_bp":1000}}}"#;
+        let lot = r#"{"id":"r-1","key":"1","lots":["L1"],"reason":{"zh":"召回","en":"Recalled"}}"#;
+        arrive(data.path(), "promotions", 1, &[off, &off.replace("p-1", "p-2")]).unwrap();
+        arrive(data.path(), "recalls", 1, &[lot]).unwrap();
+        catalog.reopen("promotions");
+        catalog.reopen("recalls");
+        assert_eq!((catalog.promotions().len(), catalog.version("promotions")), (2, 1));
+        assert_eq!(catalog.recalled(&"1".into(), "L1", None).unwrap().en, "Recalled");
+        assert!(catalog.recalled(&"1".into(), "L2", None).is_none());
+
+        let useless = off.replace("1000", "0");
+        assert!(arrive(data.path(), "promotions", 2, &[off, &useless]).is_err());
+        assert!(arrive(data.path(), "promotions", 2, &[off, off]).is_err(), "one id, two rows");
+        assert!(arrive(data.path(), "recalls", 2, &["{}"]).is_err());
+        assert_eq!(catalog::SqliteCatalog::open(data.path()).promotions().len(), 2);
+
+        arrive(data.path(), "promotions", 2, &[&off.replace("p-1", "p-3")]).unwrap();
+        catalog.reopen("promotions");
+        assert!(catalog.promotions().by_id("p-1").is_none() && catalog.promotions().by_id("p-3").is_some());
+        assert_eq!(
+            catalog.in_force().map(|(name, version, _)| (name, version)).collect::<Vec<_>>(),
+            [("promotions", 2), ("recalls", 1)]
+        );
     }
 
     #[test]

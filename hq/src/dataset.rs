@@ -57,10 +57,16 @@ pub fn import(
         txn.execute("INSERT OR IGNORE INTO chunk (hash, body) VALUES (?1, ?2)", params![hash, chunk])?;
         chunks.push(hash);
     }
+    let name = name.map_or_else(|| format!("{}-{version}", kind.short()), str::to_owned);
+    // Lines carry the name of their price book for ever: it must mean one version.
+    let taken = "SELECT EXISTS (SELECT 1 FROM dataset WHERE dataset = ?1 AND name = ?2)";
+    if txn.query_row(taken, [kind.name(), &name], |row| row.get(0))? {
+        bail!("there is a version {name} of {} already: give this one another --name", kind.name());
+    }
     let manifest = Manifest {
         dataset: kind.name().into(),
         version: version.unsigned_abs(),
-        name: name.map_or_else(|| format!("{}-{version}", kind.short()), str::to_owned),
+        name,
         chunks,
         raw: packed.raw,
         rows: u64::try_from(rows.len()).unwrap_or(u64::MAX),

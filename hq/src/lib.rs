@@ -3,7 +3,8 @@
 //! ```text
 //! broker ──▶ link (MQTT) ──▶ Work ──▶ writer (one thread, one transaction a turn) ──▶ hq.db ◀── console (read-only)
 //!    ▲                                   │ committed
-//!    └────────── Outgoing ◀──────────────┘
+//!    └────────── Outgoing ◀──────────────┘                                        ▲
+//!                                                     parity (prices every sale again)
 //! ```
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,7 @@ pub mod dataset;
 mod fold;
 mod judge;
 mod link;
+pub mod parity;
 mod rows;
 pub mod sign;
 pub mod store;
@@ -32,6 +34,7 @@ pub use writer::Writer;
 use anyhow::Context as _;
 use config::{BrokerChoice, Config};
 use link::Target;
+use parity::Parity;
 use sign::Signer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,6 +84,9 @@ impl Hq {
                 fail.send_replace(Some(format!("{error:#}")));
             }
         })?;
+
+        let (parity, seen) = (Parity::new(&store)?, changes.clone());
+        std::thread::Builder::new().name("parity".into()).spawn(move || parity.run(&seen))?;
 
         let mut tasks = JoinSet::new();
         let listener = tokio::net::TcpListener::bind(config.http)

@@ -3,6 +3,7 @@
 use aisle_hq::Hq;
 use aisle_hq::config::Options;
 use aisle_hq::dataset::{self, Kind, OnBad};
+use aisle_hq::parity::{self, Parity};
 use aisle_hq::sign::Signer;
 use aisle_hq::store::Store;
 use anyhow::Context as _;
@@ -54,6 +55,14 @@ enum Command {
         #[arg(long)]
         skip_bad: bool,
     },
+    /// Price every sale again as its box did and list what differs; fails when anything does
+    Parity {
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// List sales from this time on, such as 2026-11-21 or "2026-11-21 17:30" (UTC) [default: all]
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+    },
     /// Print the key boxes check HQ's signatures with
     Pubkey {
         #[arg(long, value_name = "DIR")]
@@ -75,6 +84,7 @@ fn main() -> ExitCode {
             let on_bad = if skip_bad { OnBad::Skip } else { OnBad::Refuse };
             (import(dataset, &file, &data, name.as_deref(), on_bad), EX_DATAERR)
         }
+        Command::Parity { data, since } => (parity(&data, since.as_deref()), EX_DATAERR),
         Command::Pubkey { data } => (pubkey(&data), EX_IOERR),
     };
     match ended {
@@ -155,6 +165,28 @@ fn import(kind: Kind, file: &Path, data: &Path, name: Option<&str>, on_bad: OnBa
             )
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
+fn parity(data: &Path, since: Option<&str>) -> anyhow::Result<()> {
+    let store = Store::open(data)?;
+    let db = store.reader()?;
+    let since = since.map_or(Ok(0), |since| moment(&db, since))?;
+    let mut parity = Parity::new(&store)?;
+    while parity.step()? {}
+    let rows = parity::list(&db, since, u32::MAX)?;
+    for row in &rows {
+        println!("{}", serde_json::to_string(row)?);
+    }
+    anyhow::ensure!(rows.is_empty(), "{} differences in {} sales priced again", rows.len(), parity::checked(&db)?);
+    println!("{} sales priced again, no difference", parity::checked(&db)?);
+    Ok(())
+}
+
+/// Milliseconds since 1970 of a time as SQLite reads it.
+fn moment(db: &rusqlite::Connection, text: &str) -> anyhow::Result<i64> {
+    let seconds: Option<i64> = db.query_row("SELECT CAST(strftime('%s', ?1) AS INTEGER)", [text], |row| row.get(0))?;
+    Ok(seconds.with_context(|| format!("--since {text:?}: write 2026-11-21 or \"2026-11-21 17:30\""))? * 1000)
 }
 
 #[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]

@@ -1,7 +1,9 @@
-//! Goods and members as retailers deliver them, checked line by line.
+//! Goods, members, promotions and recalls as retailers deliver them, checked line by line.
 
-use checkout::catalog::{Item, Member, Offer, OfferRule};
-use checkout::words::{ItemKey, MemberId, Money, Name};
+mod columns;
+
+use checkout::catalog::{Item, Member, OfferRule, Promotion, Recall};
+use checkout::words::{ItemKey, MemberId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,6 +13,8 @@ use std::fmt;
 pub enum Kind {
     Catalogue,
     Members,
+    Promotions,
+    Recalls,
 }
 
 impl Kind {
@@ -19,13 +23,15 @@ impl Kind {
         match self {
             Self::Catalogue => "catalogue",
             Self::Members => "members",
+            Self::Promotions => "promotions",
+            Self::Recalls => "recalls",
         }
     }
 
     pub(crate) fn short(self) -> &'static str {
         match self {
             Self::Catalogue => "pb",
-            Self::Members => "members",
+            Self::Members | Self::Promotions | Self::Recalls => self.name(),
         }
     }
 }
@@ -48,6 +54,29 @@ impl fmt::Display for BadLine {
 pub(crate) enum Row {
     Item(Box<Item>),
     Member(Member),
+    Promotion(Box<Promotion>),
+    Recall(Recall),
+}
+
+impl Row {
+    /// What the row is found by; rows are published in this order, which is how a box builds its index fastest.
+    fn key(&self) -> &str {
+        match self {
+            Self::Item(item) => &item.key.0,
+            Self::Member(member) => &member.id.0,
+            Self::Promotion(promotion) => &promotion.id,
+            Self::Recall(recall) => &recall.id,
+        }
+    }
+
+    fn of<'de, D: serde::Deserializer<'de>>(kind: Kind, from: D) -> Result<Self, D::Error> {
+        Ok(match kind {
+            Kind::Catalogue => Self::Item(Box::new(Item::deserialize(from)?)),
+            Kind::Members => Self::Member(Member::deserialize(from)?),
+            Kind::Promotions => Self::Promotion(Box::new(Promotion::deserialize(from)?)),
+            Kind::Recalls => Self::Recall(Recall::deserialize(from)?),
+        })
+    }
 }
 
 /// Every good row and every bad line.
@@ -59,12 +88,17 @@ pub(crate) fn read(kind: Kind, text: &str) -> (Vec<Row>, Vec<BadLine>) {
         let checked = parsed.and_then(|row| match row {
             Row::Item(item) => check_item(*item, &mut taken).map(|item| Row::Item(Box::new(item))),
             Row::Member(member) => check_member(member, &mut taken).map(Row::Member),
+            Row::Promotion(promotion) => {
+                check_promotion(*promotion, &mut taken).map(|row| Row::Promotion(Box::new(row)))
+            }
+            Row::Recall(recall) => check_recall(recall, &mut taken).map(Row::Recall),
         });
         match checked {
             Ok(row) => rows.push(row),
             Err(reason) => bad.push(BadLine { line, reason }),
         }
     }
+    rows.sort_by(|one: &Row, other: &Row| one.key().cmp(other.key()));
     (rows, bad)
 }
 
@@ -74,7 +108,7 @@ fn parse(kind: Kind, text: &str) -> Parsed {
     match text.trim_start().as_bytes().first() {
         Some(b'{') => json_lines(kind, text),
         Some(b'[') => json_array(kind, text),
-        _ => csv_lines(kind, text),
+        _ => columns::lines(kind, text),
     }
 }
 
@@ -82,10 +116,7 @@ fn json_lines(kind: Kind, text: &str) -> Parsed {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
-            let row = match kind {
-                Kind::Catalogue => serde_json::from_str(line).map(|item| Row::Item(Box::new(item))),
-                Kind::Members => serde_json::from_str(line).map(Row::Member),
-            };
+            let row = Row::of(kind, &mut serde_json::Deserializer::from_str(line));
             (index + 1, row.map_err(|error| json_reason(&error)))
         })
         .collect()
@@ -100,10 +131,7 @@ fn json_array(kind: Kind, text: &str) -> Parsed {
     let lines = elements.into_iter().enumerate();
     lines
         .map(|(index, value)| {
-            let row = match kind {
-                Kind::Catalogue => serde_json::from_value(value).map(|item| Row::Item(Box::new(item))),
-                Kind::Members => serde_json::from_value(value).map(Row::Member),
-            };
+            let row = Row::of(kind, value);
             (index + 1, row.map_err(|error| json_reason(&error)))
         })
         .collect()
@@ -113,122 +141,15 @@ fn json_reason(error: &serde_json::Error) -> String {
     if error.is_data() {
         // serde names the missing or unknown field; a wrong type would quote the value.
         let text = error.to_string();
-        if text.starts_with("missing field") {
+        if text.starts_with("missing field") || text.starts_with("a time is written") || text.starts_with("hours are") {
             return text;
+        }
+        if let Some(field) = text.strip_prefix("unknown field ") {
+            return format!("unknown field {}", field.split(',').next().unwrap_or_default());
         }
         return format!("a field is not of its type, at column {}", error.column());
     }
     format!("not JSON, at column {}", error.column())
-}
-
-/// Columns of a catalogue: key, `name_zh`, `name_en`, price, `tax_bp` and, where needed, the rest.
-#[derive(Deserialize)]
-struct ItemColumns {
-    key: String,
-    #[serde(default)]
-    name_zh: String,
-    #[serde(default)]
-    name_en: String,
-    price: i64,
-    tax_bp: u32,
-    #[serde(default)]
-    by_weight: Option<bool>,
-    #[serde(default)]
-    min_age: Option<u8>,
-    #[serde(default)]
-    group: String,
-    #[serde(default)]
-    member_price: Option<i64>,
-    #[serde(default)]
-    offer_id: String,
-    #[serde(default)]
-    offer_zh: String,
-    #[serde(default)]
-    offer_en: String,
-    /// `percent:1000` (basis points off) or `multi:3:1000` (three for 10.00).
-    #[serde(default)]
-    offer_rule: String,
-}
-
-fn csv_lines(kind: Kind, text: &str) -> Parsed {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let headers = match reader.headers() {
-        Ok(headers) => headers.clone(),
-        Err(_) => return vec![(1, Err("no header line".into()))],
-    };
-    let mut parsed = Vec::new();
-    for record in reader.records() {
-        let (line, row) = match record {
-            Ok(record) => {
-                let line = record.position().map_or(0, csv::Position::line);
-                let row = match kind {
-                    Kind::Catalogue => record
-                        .deserialize(Some(&headers))
-                        .map_err(|error| csv_reason(&error, &headers))
-                        .and_then(item_of_columns),
-                    Kind::Members => record
-                        .deserialize(Some(&headers))
-                        .map_err(|error| csv_reason(&error, &headers))
-                        .map(Row::Member),
-                };
-                (line, row)
-            }
-            Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                (line, Err(csv_reason(&error, &headers)))
-            }
-        };
-        parsed.push((usize::try_from(line).unwrap_or(usize::MAX), row));
-    }
-    parsed
-}
-
-fn csv_reason(error: &csv::Error, headers: &csv::StringRecord) -> String {
-    let kind = error.kind();
-    if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = kind {
-        return format!("{len} columns where the header has {expected_len}");
-    }
-    let csv::ErrorKind::Deserialize { err, .. } = kind else {
-        return "not CSV in UTF-8".into();
-    };
-    let column = err.field().and_then(|field| headers.get(usize::try_from(field).ok()?));
-    match column {
-        Some(column) => format!("column {column}: not of its type"),
-        None => "a column is missing: key, price and tax_bp for goods; id, code and name for members".into(),
-    }
-}
-
-fn item_of_columns(columns: ItemColumns) -> Result<Row, String> {
-    let offer = match columns.offer_rule.as_str() {
-        "" => None,
-        rule => Some(Offer {
-            id: columns.offer_id,
-            name: Name { zh: columns.offer_zh, en: columns.offer_en },
-            rule: offer_rule(rule).ok_or("offer_rule is percent:BASISPOINTS or multi:COUNT:PRICE")?,
-        }),
-    };
-    Ok(Row::Item(Box::new(Item {
-        key: ItemKey(columns.key),
-        name: Name { zh: columns.name_zh, en: columns.name_en },
-        price: Money(columns.price),
-        by_weight: columns.by_weight.unwrap_or(false),
-        tax_bp: columns.tax_bp,
-        min_age: columns.min_age,
-        offer,
-        member_price: columns.member_price.map(Money),
-        group: columns.group,
-        ..Item::default()
-    })))
-}
-
-fn offer_rule(text: &str) -> Option<OfferRule> {
-    let mut parts = text.split(':');
-    let rule = match parts.next()? {
-        "percent" => OfferRule::Percent { off_bp: parts.next()?.parse().ok()? },
-        "multi" => OfferRule::Multi { n: parts.next()?.parse().ok()?, price: Money(parts.next()?.parse().ok()?) },
-        _ => return None,
-    };
-    parts.next().is_none().then_some(rule)
 }
 
 fn check_item(mut item: Item, taken: &mut BTreeSet<String>) -> Result<Item, String> {
@@ -248,6 +169,10 @@ fn check_item(mut item: Item, taken: &mut BTreeSet<String>) -> Result<Item, Stri
     if item.min_age.is_some_and(|age| age > 99) {
         return Err("min_age above 99".into());
     }
+    check_prices(&item)?;
+    for key in item.deposit.iter_mut().chain(&mut item.linked) {
+        *key = check_key(&key.0)?;
+    }
     if let Some(offer) = &item.offer {
         let usable = match offer.rule {
             OfferRule::Percent { off_bp } => (1..=10_000).contains(&off_bp),
@@ -261,6 +186,49 @@ fn check_item(mut item: Item, taken: &mut BTreeSet<String>) -> Result<Item, Stri
         return Err(format!("key {} is there twice", item.key));
     }
     Ok(item)
+}
+
+/// Prices by level, by quantity and to come.
+fn check_prices(item: &Item) -> Result<(), String> {
+    let scheduled = item.scheduled.iter().flat_map(|price| [Some(price.price), price.member_price]);
+    let breaks = item.scheduled.iter().flat_map(|price| &price.breaks).chain(&item.breaks);
+    let levels = item.scheduled.iter().flat_map(|price| price.levels.values()).chain(item.levels.values());
+    let prices = scheduled.flatten().chain(breaks.clone().map(|step| step.price)).chain(levels.copied());
+    if prices.into_iter().any(|price| price.0 <= 0) {
+        return Err("a price of a level, a quantity or a time is not above zero".into());
+    }
+    if breaks.into_iter().any(|step| step.from < 2) {
+        return Err("a price by quantity begins at two pieces".into());
+    }
+    if item.scheduled.iter().any(|price| price.until.is_some_and(|until| until <= price.from)) {
+        return Err("a scheduled price ends before it begins".into());
+    }
+    Ok(())
+}
+
+fn check_promotion(promotion: Promotion, taken: &mut BTreeSet<String>) -> Result<Promotion, String> {
+    promotion.check()?;
+    if !taken.insert(promotion.id.clone()) {
+        return Err(format!("promotion {} is there twice", promotion.id));
+    }
+    Ok(promotion)
+}
+
+fn check_recall(mut recall: Recall, taken: &mut BTreeSet<String>) -> Result<Recall, String> {
+    recall.key = check_key(&recall.key.0)?;
+    if recall.id.is_empty() || recall.id.len() > 64 {
+        return Err("the id is not 1 to 64 characters".into());
+    }
+    if recall.reason.zh.trim().is_empty() && recall.reason.en.trim().is_empty() {
+        return Err("no reason: nobody would know why it is not sold".into());
+    }
+    if recall.lots.iter().chain(&recall.serials).any(|named| named.is_empty() || named.len() > 20) {
+        return Err("a lot or serial number is not 1 to 20 characters (GS1 AI 10 and 21)".into());
+    }
+    if !taken.insert(recall.id.clone()) {
+        return Err(format!("recall {} is there twice", recall.id));
+    }
+    Ok(recall)
 }
 
 /// A GTIN (check digit right, leading zeros taken off) or a PLU.

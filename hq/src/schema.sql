@@ -115,6 +115,34 @@ CREATE TABLE IF NOT EXISTS dead_letter (
     PRIMARY KEY (box, epoch, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- How far each journal was priced again, and its fold up to some row before there (parity.rs).
+CREATE TABLE IF NOT EXISTS parity_cursor (
+    box     TEXT NOT NULL,
+    epoch   INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    -- Completed sales up to seq.
+    checked INTEGER NOT NULL,
+    -- Which code made the state.
+    fold    TEXT NOT NULL,
+    state   TEXT NOT NULL,
+    PRIMARY KEY (box, epoch)
+) STRICT, WITHOUT ROWID;
+
+-- Sales that headquarters works out otherwise: there must be none.
+CREATE TABLE IF NOT EXISTS parity (
+    box            TEXT NOT NULL,
+    epoch          INTEGER NOT NULL,
+    seq            INTEGER NOT NULL,
+    transaction_id TEXT NOT NULL,
+    at             INTEGER NOT NULL,
+    what           TEXT NOT NULL,
+    place          TEXT NOT NULL,
+    expected       TEXT NOT NULL,
+    found          TEXT NOT NULL,
+    PRIMARY KEY (transaction_id, what, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS parity_at ON parity (at);
+
 CREATE TABLE IF NOT EXISTS dataset (
     dataset  TEXT NOT NULL,
     version  INTEGER NOT NULL,

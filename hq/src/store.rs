@@ -41,6 +41,11 @@ impl Store {
         self.dir.join("hq.key")
     }
 
+    /// Where price books lie that sales are priced again from; made from the database whenever one is missing.
+    pub(crate) fn books_path(&self) -> PathBuf {
+        self.dir.join("books")
+    }
+
     /// # Errors
     /// When the database cannot be opened.
     pub fn writer(&self) -> anyhow::Result<Connection> {

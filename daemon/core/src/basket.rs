@@ -75,7 +75,7 @@ pub enum BasketEvent {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         uses: Vec<PromotionUse>,
         /// What the shopper brought to it, so that headquarters can work out the same.
-        #[serde(default, skip_serializing_if = "Terms::is_plain")]
+        #[serde(default, skip_serializing_if = "Terms::is_nothing")]
         terms: Terms,
         /// Tax that comes on top of the prices.
         #[serde(default, skip_serializing_if = "Money::is_zero")]
@@ -217,6 +217,9 @@ pub struct Line {
     /// What the scale itself computed: where it is approved for that, its amount is the legal one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_total: Option<Money>,
+    /// The code carried the price, and no price book has it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub labelled: bool,
     /// Number of this single piece.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
@@ -313,7 +316,7 @@ pub struct Transaction {
     pub id: TransactionId,
     pub lines: Vec<Line>,
     /// Under what the savings were worked out.
-    #[serde(default, skip_serializing_if = "Terms::is_plain")]
+    #[serde(default, skip_serializing_if = "Terms::is_nothing")]
     pub terms: Terms,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<PromotionUse>,
@@ -605,7 +608,11 @@ impl Turn<'_> {
             (_, weight_g) => {
                 let unit_price = code.price.unwrap_or(item.price);
                 let weight_g = weight_g.filter(|_| item.by_weight && code.price.is_none());
-                self.add_line(lane, item, Piece { weight_g, serial, ..Piece::at(unit_price) });
+                self.add_line(
+                    lane,
+                    item,
+                    Piece { weight_g, serial, labelled: code.price.is_some(), ..Piece::at(unit_price) },
+                );
             }
         }
     }
@@ -656,7 +663,7 @@ impl Turn<'_> {
         let count = self.open(lane).map_or(0, |open| open.lines.len());
         let goods = item.kind.is_goods();
         // A label that carries its price has no other.
-        let listed = goods && piece.unit_price == item.price;
+        let listed = goods && !piece.labelled;
         Line {
             no: LineNo(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1)),
             kind: item.kind,
@@ -678,6 +685,7 @@ impl Turn<'_> {
             priced_at: Some(self.now.local()),
             tare_g: piece.tare_g,
             scale_total: piece.scale_total,
+            labelled: piece.labelled,
             serial: piece.serial,
             piece_g: item.piece_g,
             blocked: item.blocked,

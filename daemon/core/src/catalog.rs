@@ -2,9 +2,11 @@
 
 mod book;
 mod promotion;
+mod recall;
 
 pub use book::{NO_PROMOTIONS, PromotionBook};
 pub use promotion::{Give, Goods, Limit, Members, Offline, Part, Promotion, PromotionRule, Stacking, Threshold, When};
+pub use recall::Recall;
 
 use crate::basket::LineKind;
 use crate::calendar;

@@ -3,6 +3,7 @@
 use crate::audit::FloorAudit;
 use crate::bagging::{BagEvent, Weights};
 use crate::basket::{BasketEvent, LineKind, Sale, Transaction};
+use crate::config::PriceRules;
 use crate::coupon::Redeemed;
 use crate::device::CardOutcome;
 use crate::event::{Event, Record};
@@ -51,6 +52,9 @@ pub struct Facts {
     /// Pieces with a number of their own that were sold here and have not come back.
     #[serde(default)]
     pub serials: Recent,
+    /// What the store prices by; none in journals that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_rules: Option<PriceRules>,
     /// Datasets in force, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub datasets: BTreeMap<String, InForce>,
@@ -151,6 +155,7 @@ impl Facts {
                 let (totals, lanes) = ((**totals).clone(), lanes.clone());
                 self.last_day = Some(DayReport { day: *day, closed: utc, totals, lanes, perpetual: *perpetual });
             }
+            StoreEvent::PriceRulesSet { rules } => self.price_rules = Some(*rules),
             StoreEvent::DatasetActivated { dataset, version, name } => {
                 let in_force = InForce { version: *version, name: name.clone() };
                 self.datasets.insert(dataset.clone(), in_force);

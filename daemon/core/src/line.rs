@@ -23,11 +23,13 @@ pub(crate) struct Piece {
     pub(crate) tare_g: u32,
     pub(crate) scale_total: Option<Money>,
     pub(crate) serial: Option<String>,
+    /// The code carried the price.
+    pub(crate) labelled: bool,
 }
 
 impl Piece {
     pub(crate) const fn at(unit_price: Money) -> Self {
-        Self { unit_price, weight_g: None, tare_g: 0, scale_total: None, serial: None }
+        Self { unit_price, weight_g: None, tare_g: 0, scale_total: None, serial: None, labelled: false }
     }
 }
 
@@ -70,6 +72,7 @@ impl Line {
             group: String::new(),
             tare_g: 0,
             scale_total: None,
+            labelled: false,
             serial: None,
             piece_g: None,
             blocked: None,

@@ -45,6 +45,12 @@ pub struct MemberTerms {
 }
 
 impl Terms {
+    /// What an event need not say. Whether headquarters answered decides about promotions that need it.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Nobody known, no coupon: whether the network is up alone is no reason to record anything.
     #[must_use]
     pub fn is_plain(&self) -> bool {

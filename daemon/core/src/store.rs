@@ -1,5 +1,6 @@
 //! The store as a whole: starts, devices, datasets, business day.
 
+use crate::config::PriceRules;
 use crate::device::Document;
 use crate::event::Event;
 use crate::page::Refused;
@@ -33,6 +34,10 @@ pub enum StoreEvent {
         dataset: String,
         version: u64,
         name: String,
+    },
+    /// What tax and rounding the store prices by, told when it changed: headquarters works sales out again by it.
+    PriceRulesSet {
+        rules: PriceRules,
     },
     /// HQ knew another past of this box: everything is sent again under `epoch`.
     EpochOpened {
@@ -95,6 +100,10 @@ impl Turn<'_> {
     pub(crate) fn boot(&mut self, version: String, nonce: u64) {
         let boot = self.facts.boot.saturating_add(1);
         self.record(None, Event::Store(StoreEvent::Booted { boot, version, nonce }));
+        let rules = self.config.price;
+        if self.facts.price_rules != Some(rules) {
+            self.record(None, Event::Store(StoreEvent::PriceRulesSet { rules }));
+        }
         for lane in self.facts.lane_ids() {
             self.doubt_tender_in_flight(lane, "restart");
             self.reprint_unconfirmed(lane);

@@ -50,6 +50,8 @@ pub(crate) fn router(
     Router::new()
         .route("/", get(overview))
         .route("/box/{id}", get(one_box))
+        .route("/parity", get(parity_page))
+        .route("/api/parity", get(api_parity))
         .route("/api/boxes", get(api_boxes))
         .route("/api/sales", get(api_sales))
         .route("/api/alarms", get(api_alarms))
@@ -156,6 +158,22 @@ fn in_language(page: String, language: Language) -> Response {
 async fn api_boxes(State(console): State<Console>) -> Result<Response, Failed> {
     let boxes = reading(&console, read::boxes).await?;
     Ok(Json(boxes).into_response())
+}
+
+async fn parity_page(
+    State(console): State<Console>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Failed> {
+    let language = Language::of(query.lang.as_deref(), &headers);
+    let up = *console.up.borrow();
+    let page = reading(&console, move |db| Ok(pages::parity(&read::parity(db)?, up, language))).await?;
+    Ok(in_language(page, language))
+}
+
+async fn api_parity(State(console): State<Console>) -> Result<Response, Failed> {
+    let seen = reading(&console, read::parity).await?;
+    Ok(Json(seen).into_response())
 }
 
 #[derive(Deserialize)]

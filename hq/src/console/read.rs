@@ -1,5 +1,6 @@
 //! What the console asks the database.
 
+use crate::parity;
 use crate::store::now_ms;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
@@ -118,6 +119,7 @@ pub(super) struct Overview {
     pub(super) sales: Vec<SaleRow>,
     pub(super) alarms: Vec<AlarmRow>,
     pub(super) dead_letters: Vec<DeadLetterRow>,
+    pub(super) parity: Parity,
 }
 
 #[derive(Debug)]
@@ -128,6 +130,13 @@ pub(super) struct OneBox {
     pub(super) sales: Vec<SaleRow>,
     pub(super) alarms: Vec<AlarmRow>,
     pub(super) dead_letters: Vec<DeadLetterRow>,
+}
+
+/// Sales priced again.
+#[derive(Debug, Serialize)]
+pub(super) struct Parity {
+    pub(super) checked: i64,
+    pub(super) differences: Vec<parity::Row>,
 }
 
 const TODAY: &str = "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', 'utc') AS INTEGER) * 1000";
@@ -141,7 +150,12 @@ pub(super) fn overview(db: &Connection) -> anyhow::Result<Overview> {
         sales: sales(db, None, None, 15)?,
         alarms: alarms(db, None, 8)?,
         dead_letters: dead_letters(db, None, 8)?,
+        parity: parity(db)?,
     })
+}
+
+pub(super) fn parity(db: &Connection) -> anyhow::Result<Parity> {
+    Ok(Parity { checked: parity::checked(db)?, differences: parity::list(db, 0, 500)? })
 }
 
 pub(super) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox>> {

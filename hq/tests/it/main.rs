@@ -7,6 +7,7 @@ mod hostile;
 mod ingest;
 mod kill;
 mod mosquitto;
+mod parity;
 mod support;
 mod tls;
 mod wallet;

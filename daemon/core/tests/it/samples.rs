@@ -19,6 +19,7 @@ const VARIANTS: &[&str] = &[
     "device_up",
     "device_down",
     "dataset_activated",
+    "price_rules_set",
     "epoch_opened",
     "day_closed",
     "intervention_raised",

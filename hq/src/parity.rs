@@ -1,0 +1,328 @@
+//! Every sale priced again: headquarters folds each box's journal with the box's own code, and prices each basket from the
+//! price book and promotions it names. What differs is listed; there must be nothing.
+//!
+//! It reads what is committed and writes short transactions of its own, so an acknowledgement never waits for it. Where it
+//! stands is kept per journal; running it again, or twice at once, changes nothing.
+
+mod books;
+mod check;
+
+use crate::store::{Store, int};
+use anyhow::{Context as _, Result};
+use books::Books;
+use check::Case;
+use checkout::basket::{BasketEvent, Sale};
+use checkout::event::{Event, Record};
+use checkout::facts::{FOLD, Facts};
+use checkout::words::{LocalMinute, TransactionId};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Rows folded between two writes.
+const ROWS: usize = 2000;
+/// Rows after which the fold itself is kept, so that a start does not begin at the first.
+const KEEP_EVERY: i64 = 10_000;
+/// Folds held in memory; more boxes than this are read again when their turn comes.
+const HELD_MAX: usize = 64;
+const IDLE: Duration = Duration::from_millis(500);
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// One thing that is not as headquarters works it out. Amounts are minor units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    pub what: &'static str,
+    pub place: String,
+    pub expected: String,
+    pub found: String,
+}
+
+/// A difference as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    #[serde(rename = "box")]
+    pub box_id: String,
+    pub transaction: String,
+    pub at: i64,
+    pub what: String,
+    pub place: String,
+    pub expected: String,
+    pub found: String,
+}
+
+#[derive(Debug)]
+pub struct Parity {
+    db: Connection,
+    books: Books,
+    held: BTreeMap<(String, i64), Replay>,
+}
+
+/// One journal folded up to a row.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Replay {
+    seq: i64,
+    checked: i64,
+    /// Row of the last fold kept on disk.
+    kept: i64,
+    facts: Facts,
+    /// Promotions in force when each open basket last changed.
+    promotions: BTreeMap<String, u64>,
+}
+
+/// A completed sale that was not as it should be.
+struct Wrong {
+    seq: i64,
+    at: i64,
+    transaction: String,
+    differences: Vec<Difference>,
+}
+
+impl Parity {
+    /// # Errors
+    /// When the database cannot be opened.
+    pub fn new(store: &Store) -> Result<Self> {
+        let db = store.writer()?;
+        // All it writes follows from the journals: a power cut costs work, not facts, and the writer never waits for its disk.
+        db.pragma_update(None, "synchronous", "normal")?;
+        Ok(Self { db, books: Books::new(store.books_path()), held: BTreeMap::new() })
+    }
+
+    /// Goes on until nobody changes anything any more.
+    pub(crate) fn run(mut self, changes: &watch::Receiver<u64>) {
+        while changes.has_changed().is_ok() {
+            let pause = match self.step() {
+                Ok(true) => continue,
+                Ok(false) => IDLE,
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "sales cannot be priced again; tried again soon");
+                    self.held.clear();
+                    AFTER_FAILURE
+                }
+            };
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// Checks some rows of every journal that has new ones; says whether there may be more.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn step(&mut self) -> Result<bool> {
+        let boxes: Vec<(String, i64, i64)> = self
+            .db
+            .prepare_cached("SELECT id, epoch, acked FROM box")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut more = false;
+        for (box_id, epoch, acked) in boxes {
+            let journal = (box_id, epoch);
+            let mut replay = match self.held.remove(&journal) {
+                Some(replay) => replay,
+                None => self.load(&journal)?,
+            };
+            if replay.seq < acked {
+                more = true;
+                if !self.advance(&journal, &mut replay, acked)? {
+                    continue;
+                }
+            }
+            if self.held.len() >= HELD_MAX {
+                self.held.clear();
+            }
+            self.held.insert(journal, replay);
+        }
+        Ok(more)
+    }
+
+    /// Where it stood. A fold of other code is made again; what was checked then stays checked.
+    fn load(&self, journal: &(String, i64)) -> Result<Replay> {
+        let sql = "SELECT seq, checked, fold, state FROM parity_cursor WHERE box = ?1 AND epoch = ?2";
+        let found: Option<(i64, i64, String, String)> = self
+            .db
+            .prepare_cached(sql)?
+            .query_row(params![journal.0, journal.1], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+            .optional()?;
+        let Some((seq, checked, fold, state)) = found else { return Ok(Replay::default()) };
+        let kept = Some(state).filter(|_| fold == FOLD).and_then(|state| serde_json::from_str(&state).ok());
+        let mut replay: Replay = kept.unwrap_or_default();
+        while replay.seq < seq {
+            let rows = self.rows(journal, replay.seq, seq)?;
+            let Some((last, _)) = rows.last() else { break };
+            let last = *last;
+            for (_, body) in rows {
+                if let Ok(record) = serde_json::from_str::<Record>(&body) {
+                    replay.fold(&record);
+                }
+            }
+            replay.seq = last;
+        }
+        Ok(Replay { seq, checked, ..replay })
+    }
+
+    fn rows(&self, journal: &(String, i64), after: i64, until: i64) -> Result<Vec<(i64, String)>> {
+        let sql = "SELECT seq, body FROM journal_event WHERE box = ?1 AND epoch = ?2 AND seq > ?3 AND seq <= ?4
+                   ORDER BY seq LIMIT ?5";
+        let mut rows = self.db.prepare_cached(sql)?;
+        let rows = rows.query_map(params![journal.0, journal.1, after, until, int(ROWS as u64)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// False where somebody else has been here meanwhile.
+    fn advance(&mut self, journal: &(String, i64), replay: &mut Replay, acked: i64) -> Result<bool> {
+        let rows = self.rows(journal, replay.seq, acked)?;
+        let before = replay.seq;
+        let mut wrong = Vec::new();
+        for (seq, body) in &rows {
+            match serde_json::from_str::<Record>(body) {
+                Ok(record) => wrong.extend(self.record(*seq, &record, replay)?),
+                Err(_) => wrong.push(unreadable(journal, *seq)),
+            }
+            replay.seq = *seq;
+        }
+        // Rows that were set aside stand in no table: the last ones may be among them.
+        if rows.len() < ROWS {
+            replay.seq = acked;
+        }
+        self.keep(journal, before, replay, &wrong)
+    }
+
+    fn record(&mut self, seq: i64, record: &Record, replay: &mut Replay) -> Result<Option<Wrong>> {
+        let mut wrong = None;
+        if let Event::Basket(BasketEvent::Completed(sale)) = &record.event {
+            replay.checked += 1;
+            let differences = self.sale(record, sale, replay)?;
+            let transaction = sale.transaction.0.clone();
+            wrong = (!differences.is_empty()).then_some(Wrong { seq, at: record.utc.0, transaction, differences });
+        }
+        replay.fold(record);
+        Ok(wrong)
+    }
+
+    fn sale(&mut self, record: &Record, sale: &Sale, replay: &Replay) -> Result<Vec<Difference>> {
+        let lane = record.lane.and_then(|lane| replay.facts.lanes.get(&lane));
+        let Some(transaction) = lane.and_then(|lane| lane.open.as_ref()) else {
+            let (expected, found) = ("a basket that was begun".into(), "none".into());
+            return Ok(vec![Difference { what: "transaction", place: "sale".into(), expected, found }]);
+        };
+        let case = Case {
+            transaction,
+            sale,
+            rules: replay.facts.price_rules.unwrap_or_default(),
+            promotions: replay.promotions.get(&transaction.id.0).copied().unwrap_or(0),
+            at: LocalMinute(record.utc.0.div_euclid(60_000)),
+        };
+        check::check(&case, &mut self.books, &self.db).with_context(|| format!("transaction {}", sale.transaction))
+    }
+
+    fn keep(&mut self, journal: &(String, i64), before: i64, replay: &mut Replay, wrong: &[Wrong]) -> Result<bool> {
+        let keep = replay.kept == 0 || replay.seq - replay.kept >= KEEP_EVERY;
+        if keep {
+            replay.kept = replay.seq;
+        }
+        let state = if keep { Some(serde_json::to_string(&replay)?) } else { None };
+        let txn = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let ours = txn
+            .prepare_cached(
+                "INSERT INTO parity_cursor (box, epoch, seq, checked, fold, state) VALUES (?1, ?2, ?3, ?4, ?5, ifnull(?6, '{}'))
+                 ON CONFLICT (box, epoch) DO UPDATE SET seq = ?3, checked = ?4,
+                    fold = iif(?6 IS NULL, fold, ?5), state = ifnull(?6, state)
+                 WHERE seq = ?7",
+            )?
+            .execute(params![journal.0, journal.1, replay.seq, replay.checked, FOLD, state, before])?;
+        if ours == 0 {
+            return Ok(false);
+        }
+        for Wrong { seq, at, transaction, differences } in wrong {
+            for Difference { what, place, expected, found } in differences {
+                txn.prepare_cached(
+                    "INSERT OR IGNORE INTO parity (box, epoch, seq, transaction_id, at, what, place, expected, found)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                )?
+                .execute(params![
+                    journal.0,
+                    journal.1,
+                    seq,
+                    transaction,
+                    at,
+                    what,
+                    place,
+                    expected,
+                    found
+                ])?;
+            }
+        }
+        txn.commit()?;
+        if !wrong.is_empty() {
+            tracing::warn!(
+                box_id = journal.0,
+                sales = wrong.len(),
+                "headquarters works sales out otherwise: see /parity"
+            );
+        }
+        Ok(true)
+    }
+}
+
+impl Replay {
+    fn fold(&mut self, record: &Record) {
+        self.facts.apply(record);
+        let Some(lane) = record.lane else { return };
+        match &record.event {
+            Event::Basket(BasketEvent::Completed(sale)) => self.ended(&sale.transaction),
+            Event::Basket(BasketEvent::Voided { transaction, .. }) => self.ended(transaction),
+            Event::Basket(_) | Event::Member(_) => {
+                let version = self.facts.datasets.get("promotions").map_or(0, |in_force| in_force.version);
+                if let Some(open) = self.facts.lanes.get(&lane).and_then(|lane| lane.open.as_ref()) {
+                    self.promotions.insert(open.id.0.clone(), version);
+                }
+            }
+            Event::Store(_) | Event::Lane(_) | Event::Tender(_) | Event::Shift(_) => {}
+        }
+    }
+
+    fn ended(&mut self, transaction: &TransactionId) {
+        self.promotions.remove(&transaction.0);
+    }
+}
+
+fn unreadable(journal: &(String, i64), seq: i64) -> Wrong {
+    let (expected, found) = ("an event this version knows".into(), "one that it cannot read".into());
+    let differences = vec![Difference { what: "event", place: format!("row {seq}"), expected, found }];
+    Wrong { seq, at: crate::store::now_ms(), transaction: format!("{}·{}", journal.0, journal.1), differences }
+}
+
+/// How many sales were priced again.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn checked(db: &Connection) -> Result<i64> {
+    let sql =
+        "SELECT ifnull(sum(checked), 0) FROM parity_cursor AS c JOIN box AS b ON b.id = c.box AND b.epoch = c.epoch";
+    Ok(db.query_row(sql, [], |row| row.get(0))?)
+}
+
+/// What differed since that moment (milliseconds since 1970), the latest first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn list(db: &Connection, since: i64, most: u32) -> Result<Vec<Row>> {
+    let sql = "SELECT box, transaction_id, at, what, place, expected, found FROM parity WHERE at >= ?1
+               ORDER BY at DESC, transaction_id, what, place LIMIT ?2";
+    let mut rows = db.prepare_cached(sql)?;
+    let rows = rows.query_map(params![since, most], |row| {
+        Ok(Row {
+            box_id: row.get(0)?,
+            transaction: row.get(1)?,
+            at: row.get(2)?,
+            what: row.get(3)?,
+            place: row.get(4)?,
+            expected: row.get(5)?,
+            found: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
