@@ -205,6 +205,24 @@ mod tests {
     }
 
     #[test]
+    fn the_demo_s_promotions_are_of_many_kinds_and_name_goods_of_the_demo() {
+        let goods: Vec<Item> =
+            include_str!("../demo/catalogue.ndjson").lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+        let rows: Vec<Promotion> =
+            crate::demo::PROMOTIONS.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+        for row in &rows {
+            row.check().unwrap();
+            let found = |part: &checkout::catalog::Goods| {
+                goods.iter().any(|item| part.takes(&item.key, &item.group, item.price))
+            };
+            assert!(row.selectors().all(found), "{}", row.id);
+        }
+        let kinds: std::collections::BTreeSet<_> =
+            rows.iter().map(|row| std::mem::discriminant(&row.rule)).map(|kind| format!("{kind:?}")).collect();
+        assert!(rows.len() >= 15 && kinds.len() == 7, "{kinds:?}");
+    }
+
+    #[test]
     fn promotions_and_recalls_come_into_force_with_their_version_and_go_with_it() {
         let data = tempfile::tempdir().unwrap();
         let mut catalog = catalog::SqliteCatalog::open(data.path());

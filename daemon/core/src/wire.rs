@@ -212,7 +212,7 @@ pub enum WalletOutcome {
 /// Retained on `data/{dataset}`, signed, purpose `manifest`, revision = version; at most 2 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// `catalogue` or `members`.
+    /// `catalogue`, `members`, `promotions` or `recalls`.
     pub dataset: String,
     pub version: u64,
     /// What people call it, such as a price book version.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 pub(crate) const CATALOGUE: &str = include_str!("../../demo/catalogue.ndjson");
 pub(crate) const MEMBERS: &str = include_str!("../../demo/members.ndjson");
+pub(crate) const PROMOTIONS: &str = include_str!("../../demo/promotions.ndjson");
 pub(crate) const STAFF_PIN: &str = "2468";
 
 /// What the command line asks for.

@@ -1,7 +1,7 @@
 //! Starts the programs of the demo: headquarters, the vision process, the daemon; each from the folder of this one.
 
 use super::desk::{Desk, LANES};
-use super::{Addresses, CATALOGUE, MEMBERS, Options, STAFF_PIN};
+use super::{Addresses, CATALOGUE, MEMBERS, Options, PROMOTIONS, STAFF_PIN};
 use crate::client;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -37,6 +37,7 @@ pub(crate) fn prepare(folder: &Path) -> Result<()> {
     std::fs::write(marker, "made by aisled demo; emptied at its next start\n")?;
     std::fs::write(folder.join("catalogue.ndjson"), CATALOGUE)?;
     std::fs::write(folder.join("members.ndjson"), MEMBERS)?;
+    std::fs::write(folder.join("promotions.ndjson"), PROMOTIONS)?;
     Ok(())
 }
 
@@ -46,7 +47,7 @@ impl Programs {
         let addresses = Addresses { pages: port(8080)?, hq: port(8081)?, panel: port(8082)? };
         let mut programs = Self { addresses, faces: false, folder: options.folder.clone(), children: Vec::new() };
         let broker = port(1883)?;
-        for (dataset, name) in [("catalogue", "pb-1"), ("members", "members-1")] {
+        for (dataset, name) in [("catalogue", "pb-1"), ("members", "members-1"), ("promotions", "promotions-1")] {
             programs.import(dataset, name).await?;
         }
         let key = programs.start_hq(options, broker).await?;
