@@ -70,7 +70,7 @@ mod tests {
         let by_number = reader.sale(&SaleRef::Number { lane: LaneId(1), receipt: ReceiptNo(1) }).unwrap();
         assert_eq!((by_code.sale.transaction.0.as_str(), by_code.lane), ("t-1", LaneId(1)));
         assert_eq!(by_number.map(|sold| sold.sale.transaction), Some("t-1".into()));
-        assert_eq!(reader.sale(&SaleRef::Transaction("t-2".into())).unwrap(), None);
+        assert_eq!(reader.sale(&SaleRef::Transaction("t-never".into())).unwrap(), None);
         for (sql, index) in [(BY_TRANSACTION, "sale_by_transaction"), (BY_NUMBER, "sale_by_number")] {
             let plan = format!("EXPLAIN QUERY PLAN {}", sql.replace("?1", "1").replace("?2", "1"));
             let plan: String = reader.db.query_row(&plan, [], |row| row.get(3)).unwrap();
