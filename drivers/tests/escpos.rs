@@ -46,6 +46,25 @@ fn bytes_agree_with_other_encoders() {
     assert!(golden("pye-text").ends_with(&encoded(|e| e.line("TOTAL 12.50"))));
     assert_eq!(encoded(|e| e.confirm()), file["status"]["GS r 1"].as_str().expect("hex"));
     assert_eq!(encoded(|e| e.chinese()), file["agreed"]["kanji_on"].as_str().expect("hex"));
+    assert!(golden("pye-ean13b").ends_with(&encoded(|e| e.ean13("6901234567892"))));
+    assert!(golden("pye-code128").ends_with(&encoded(|e| e.code128("0123ABC"))));
+    assert!(golden("rpe-code128").contains(&encoded(|e| e.code128("0123ABC"))));
+    let diagonal = [0x88, 0x88, 0x44, 0x44, 0x22, 0x22, 0x11, 0x11];
+    assert_eq!(encoded(|e| e.raster(16, &diagonal)), golden("pye-raster"));
+    assert_eq!(encoded(|e| e.buzz(2, 3)), golden("pye-beep"));
+    let cases = vectors::list(&file["cases"]);
+    for case in cases {
+        let bytes: Vec<u8> = (0..case["hex"].as_str().expect("hex").len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&case["hex"].as_str().expect("hex")[at..at + 2], 16).expect("hex"))
+            .collect();
+        let told = escpos::to_json(&bytes, None);
+        assert_eq!(told["ok"], true, "{case} {told}");
+        if case["meaning"].as_str().is_some_and(|meaning| meaning.starts_with("TOTAL")) {
+            assert!(told["text"].as_str().is_some_and(|text| text.contains("TOTAL")), "{told}");
+        }
+    }
+    println!("{}/{} golden cases are read whole", cases.len(), cases.len());
     let mut texts = 0;
     for case in vectors::list(&file["gb18030"]["cases"]) {
         let text = case["text"].as_str().expect("text");
@@ -57,7 +76,7 @@ fn bytes_agree_with_other_encoders() {
         assert_eq!(encoded(|e| e.text(text)), expected, "{case}");
         texts += 1;
     }
-    println!("13 encoder cases and {texts} GB18030 cases agree");
+    println!("17 encoder cases and {texts} GB18030 cases agree");
 }
 
 fn name(zh: &str, en: &str) -> Name {
