@@ -77,6 +77,8 @@ struct Running<'a> {
     driver: Box<dyn Driver>,
     stream: Option<Box<dyn Stream>>,
     wake_at: Option<Mono>,
+    /// The driver wants a fresh connection.
+    reopen: bool,
     started: Instant,
 }
 
@@ -95,8 +97,20 @@ async fn run(
     let kind = link.kind(spec);
     board.note(&device.name, |health| health.opening(spec, &device.link, model));
     let (pace, started) = (Pace::new(), Instant::now());
-    let mut running =
-        Running { device, core, board, pace, spec, link, kind, driver, stream: None, wake_at: None, started };
+    let mut running = Running {
+        device,
+        core,
+        board,
+        pace,
+        spec,
+        link,
+        kind,
+        driver,
+        stream: None,
+        wake_at: None,
+        reopen: false,
+        started,
+    };
     running.begin().await?;
     running.serve(commands).await
 }
@@ -105,7 +119,7 @@ impl Running<'_> {
     async fn begin(&mut self) -> Result<()> {
         let stream = self.link.open().await?;
         // A per-command line is opened once to see that somebody is there, and again for each command.
-        if self.kind != LinkKind::TcpPerCommand {
+        if !self.kind.is_per_command() {
             self.stream = Some(stream);
             self.handle(In::Opened).await?;
         }
@@ -121,6 +135,9 @@ impl Running<'_> {
     async fn serve(&mut self, commands: &mut mpsc::Receiver<DeviceCommand>) -> Result<()> {
         let mut buffer = [0; READ];
         loop {
+            if core::mem::take(&mut self.reopen) {
+                self.call().await?;
+            }
             let wake = self.wake_at.map(|at| self.started + Duration::from_millis(at.0));
             // A device that floods is read more slowly; its line holds it up, and nobody else notices.
             let held_up = self.pace.held_up();
@@ -144,14 +161,18 @@ impl Running<'_> {
                 }
                 command = commands.recv() => {
                     let Some(command) = command else { return Ok(()) };
-                    if self.stream.is_none() {
-                        self.stream = Some(self.link.open().await?);
-                        self.handle(In::Opened).await?;
+                    if self.stream.is_none() && self.driver.needs_line(&command) {
+                        self.call().await?;
                     }
                     self.handle(In::Command(&command)).await?;
                 }
             }
         }
+    }
+
+    async fn call(&mut self) -> Result<()> {
+        self.stream = Some(self.link.open().await?);
+        self.handle(In::Opened).await
     }
 
     async fn handle(&mut self, input: In<'_>) -> Result<()> {
@@ -174,10 +195,11 @@ impl Running<'_> {
         for event in out.events {
             tell(self.core, Input::Device { device: self.device.name.clone(), event }).await?;
         }
-        if out.close {
+        if out.close || out.reopen {
             self.stream = None;
-            self.wake_at = None;
+            self.wake_at = out.wake_at;
         }
+        self.reopen = out.reopen;
         out.failed.map_or(Ok(()), |reason| bail!(reason))
     }
 }

@@ -23,5 +23,6 @@ pub mod sim;
 pub mod supervise;
 pub mod sync;
 mod sys;
+pub mod tls;
 pub mod uplink;
 pub mod wire_trace;

@@ -1,8 +1,9 @@
-//! How bytes get to a device: `serial:/dev/ttyACM0?baud=9600&mode=8N1`, `tcp:host:port`, `unix:/path`, `file:/path`,
-//! `hid:/dev/hidraw0`, `evdev:/dev/input/…`, `fd:7`; `record:FILE,LINK` writes a story down, `replay:FILE` plays one.
+//! How bytes get to a device: `serial:/dev/ttyACM0?baud=9600&mode=8N1`, `tcp:host:port`, `tls:host:port?ca=FILE&cn=NAME`,
+//! `unix:/path`, `file:/path`, `hid:/dev/hidraw0`, `evdev:/dev/input/…`, `fd:7`; `record:FILE,LINK` writes a story down, `replay:FILE` plays one.
 
 use crate::node::Node;
 use crate::recording::{Recorded, replay};
+use crate::tls::Peer;
 use anyhow::{Context, Result, bail};
 use drivers::{LinkKind, Spec};
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub enum Link {
         stop: StopBits,
     },
     Tcp(String),
+    Tls(Peer),
     Unix(PathBuf),
     File(PathBuf),
     Hid(PathBuf),
@@ -43,6 +45,7 @@ impl Link {
         match text.split_once(':') {
             Some(("serial", rest)) => serial(rest).with_context(|| format!("link {text:?}")),
             Some(("tcp", address)) if address.contains(':') => Ok(Self::Tcp(address.into())),
+            Some(("tls", rest)) => Ok(Self::Tls(Peer::parse(rest).with_context(|| format!("link {text:?}"))?)),
             Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("hid", path)) if !path.is_empty() => Ok(Self::Hid(path.into())),
@@ -55,7 +58,8 @@ impl Link {
             }
             Some(_) | None => {
                 bail!(
-                    "link {text:?} is none of serial:/dev/…?baud=9600&mode=8N1, tcp:host:port, unix:/path, file:/path, \
+                    "link {text:?} is none of serial:/dev/…?baud=9600&mode=8N1, tcp:host:port, tls:host:port?ca=FILE&cn=NAME, \
+                     unix:/path, file:/path, \
                      hid:/dev/hidraw0, evdev:/dev/input/…, fd:7, record:FILE,LINK, replay:FILE"
                 )
             }
@@ -69,6 +73,7 @@ impl Link {
             Self::Serial { .. } => LinkKind::Serial,
             Self::Tcp(_) if spec.links.contains(&LinkKind::TcpPerCommand) => LinkKind::TcpPerCommand,
             Self::Tcp(_) => LinkKind::Tcp,
+            Self::Tls(_) => LinkKind::TlsPerCommand,
             Self::Unix(_) => LinkKind::Unix,
             Self::File(_) => LinkKind::File,
             Self::Hid(_) => LinkKind::Hid,
@@ -86,7 +91,7 @@ impl Link {
             Self::Serial { path, .. } => Some(path.as_ref()),
             Self::Hid(path) | Self::Evdev(path) => Some(path),
             Self::Record(_, link) => link.node(),
-            Self::Tcp(_) | Self::Unix(_) | Self::File(_) | Self::Fd(_) | Self::Replay(_) => None,
+            Self::Tcp(_) | Self::Tls(_) | Self::Unix(_) | Self::File(_) | Self::Fd(_) | Self::Replay(_) => None,
         }
     }
 
@@ -109,6 +114,7 @@ impl Link {
                 stream.set_nodelay(true)?;
                 Box::new(stream)
             }
+            Self::Tls(peer) => Box::new(peer.connect().await?),
             Self::Unix(path) => {
                 let stream = tokio::net::UnixStream::connect(path).await;
                 Box::new(stream.with_context(|| format!("cannot connect to {}", path.display()))?)

@@ -12,6 +12,7 @@ pub type Decode = fn(&[u8], Option<&str>) -> Value;
 pub const DECODERS: &[(&str, Decode)] = &[
     ("zvt", crate::zvt::to_json),
     ("zvt-serial", crate::zvt::to_json),
+    ("nexo", crate::nexo::to_json),
     ("scale-8217", crate::scale::json::toledo),
     ("scale-nci", crate::scale::json::nci),
     ("scale-dialog06", crate::scale::json::dialog06),

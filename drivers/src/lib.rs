@@ -7,10 +7,12 @@
 
 pub mod blueprint;
 pub mod decode;
+mod digits;
 pub mod display;
 pub mod escpos;
 mod fault;
 pub mod light_tower;
+pub mod nexo;
 mod options;
 pub mod scale;
 pub mod scanner_hid;
@@ -44,6 +46,8 @@ pub struct Out {
     pub events: Vec<DeviceEvent>,
     pub wake_at: Option<Mono>,
     pub close: bool,
+    /// Hang up and call again: [`In::Opened`] follows.
+    pub reopen: bool,
     pub failed: Option<String>,
     /// Of stand-ins: the line breaks and cannot be opened for so long.
     pub unplugged_ms: Option<u64>,
@@ -73,6 +77,11 @@ impl Out {
         self.unplugged_ms = Some(ms);
     }
 
+    /// Hang up a per-command link and call again at once.
+    pub const fn reopen(&mut self) {
+        self.reopen = true;
+    }
+
     /// The device cannot be talked to any more: say why in one line; the port is restarted.
     pub fn fail(&mut self, reason: impl Into<String>) {
         self.failed = Some(reason.into());
@@ -82,6 +91,19 @@ impl Out {
 /// One device protocol. Takes any chunking of the bytes, survives garbage, keeps bounded memory.
 pub trait Driver: Send {
     fn handle(&mut self, now: Mono, input: In<'_>, out: &mut Out);
+
+    /// Whether a per-command link is opened for this command.
+    fn needs_line(&self, _command: &DeviceCommand) -> bool {
+        true
+    }
+}
+
+impl LinkKind {
+    /// Opened for a command, hung up after it.
+    #[must_use]
+    pub const fn is_per_command(self) -> bool {
+        matches!(self, Self::TcpPerCommand | Self::TlsPerCommand)
+    }
 }
 
 /// A row of the registry.
@@ -173,6 +195,8 @@ pub enum LinkKind {
     Tcp,
     /// Opened for a command, hung up after it.
     TcpPerCommand,
+    /// The same, encrypted, the other end known by its certificate.
+    TlsPerCommand,
     Unix,
     /// A plain file or character device that is written only.
     File,
@@ -197,6 +221,7 @@ pub const DRIVERS: &[Spec] = &[
     scale::sics::SPEC,
     zvt::SPEC,
     zvt::SERIAL,
+    nexo::SPEC,
     escpos::SPEC,
     display::cd5220::SPEC,
     display::led8n::SPEC,

@@ -57,5 +57,6 @@ pub const SIMS: &[(&str, BuildSim)] = &[
     ("scale-sics", ScaleSim::sics),
     ("zvt", crate::zvt::TerminalSim::build),
     ("zvt-serial", crate::zvt::SerialTerminalSim::build),
+    ("nexo", crate::nexo::NexoSim::build),
     ("escpos", crate::escpos::PrinterSim::build),
 ];

@@ -194,7 +194,7 @@ fn named(tag: u8, bytes: &[u8], fields: &Fields) -> (String, Value) {
         0xBA => ("aid_par", code()),
         0xF0 => ("display_s", code()),
         0xE1..=0xE8 | 0xF1..=0xF8 => return (format!("line_{}", tag & 0x0F), shown()),
-        _ => return (format!("bmp_{tag:02X}"), json!(text::hide(&hex(bytes)))),
+        _ => return (format!("bmp_{tag:02X}"), json!(crate::digits::hide(&hex(bytes)))),
     };
     (name.to_owned(), value)
 }
@@ -223,7 +223,8 @@ fn containers(items: &[Tlv], told: &mut Map<String, Value>) {
     for item in items {
         if item.inner.is_empty() && item.tag != 0x07 {
             let name = format!("tlv_{:X}", item.tag);
-            let value = if CARD_TAGS.contains(&item.tag) { "withheld".into() } else { text::hide(&hex(&item.value)) };
+            let value =
+                if CARD_TAGS.contains(&item.tag) { "withheld".into() } else { crate::digits::hide(&hex(&item.value)) };
             told.entry(name).or_insert_with(|| json!(value));
         }
         containers(&item.inner, told);

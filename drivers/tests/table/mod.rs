@@ -56,15 +56,20 @@ impl Table {
     }
 
     pub(crate) fn tell(&mut self, command: TerminalCommand) {
-        if !self.open {
-            self.open = true;
-            let mut out = Out::default();
-            self.sim.handle(Mono(self.now), SimIn::Connected, &mut out);
-            self.driver.handle(Mono(self.now), In::Opened, &mut Out::default());
+        let command = DeviceCommand::Terminal(command);
+        if !self.open && self.driver.needs_line(&command) {
+            self.call();
         }
         let mut out = Out::default();
-        let command = DeviceCommand::Terminal(command);
         self.driver.handle(Mono(self.now), In::Command(&command), &mut out);
+        self.heed_driver(out);
+    }
+
+    fn call(&mut self) {
+        self.open = true;
+        self.sim.handle(Mono(self.now), SimIn::Connected, &mut Out::default());
+        let mut out = Out::default();
+        self.driver.handle(Mono(self.now), In::Opened, &mut out);
         self.heed_driver(out);
     }
 
@@ -87,10 +92,17 @@ impl Table {
                 self.events.push(event);
             }
         }
-        if out.close || out.failed.is_some() || !whole {
+        if out.failed.is_some() || !whole {
             self.failed = out.failed.or(self.failed.take());
             self.hang_up();
             return;
+        }
+        if out.close || out.reopen {
+            self.hang_up();
+            self.driver_wake = out.wake_at;
+        }
+        if out.reopen {
+            self.call();
         }
         self.heed_sim(reply);
         if let Some(tender) = acknowledged.filter(|_| self.acknowledge) {
@@ -119,6 +131,7 @@ impl Table {
     }
 
     pub(crate) fn hang_up(&mut self) {
+        self.driver_wake = None;
         if core::mem::take(&mut self.open) {
             self.sim.handle(Mono(self.now), SimIn::Disconnected, &mut Out::default());
         }
@@ -129,7 +142,7 @@ impl Table {
         let end = self.now + ms;
         loop {
             let next = [self.driver_wake, self.sim_wake].into_iter().flatten().min();
-            let Some(at) = next.filter(|at| at.0 <= end && self.open) else {
+            let Some(at) = next.filter(|at| at.0 <= end) else {
                 break;
             };
             self.now = self.now.max(at.0);

@@ -1,0 +1,374 @@
+//! nexo retailer messages in Adyen's dialect: what is asked, and what an answer proves.
+
+use checkout::device::{CardOutcome, CardSlip, LastPayment};
+use checkout::words::{Money, TenderId, TruncatedPan, Utc};
+use ring::digest;
+use serde_json::{Value, json};
+
+/// In the order of the specification; a decline is told by its place, from 1.
+pub const ERROR_CONDITIONS: [&str; 17] = [
+    "Aborted",
+    "Busy",
+    "Cancel",
+    "DeviceOut",
+    "InProgress",
+    "InsertedCard",
+    "InvalidCard",
+    "LoggedOut",
+    "MessageFormat",
+    "NotAllowed",
+    "NotFound",
+    "PaymentRestriction",
+    "Refusal",
+    "UnavailableDevice",
+    "UnavailableService",
+    "UnreachableHost",
+    "WrongPIN",
+];
+
+/// 0 for a condition that is none of the specification's.
+pub fn code(condition: &str) -> u8 {
+    let place = ERROR_CONDITIONS.iter().position(|known| *known == condition);
+    place.and_then(|place| u8::try_from(place + 1).ok()).unwrap_or(0)
+}
+
+/// Names one message for 48 hours: ten characters that follow from the tender, so that it is known after a crash.
+/// `turn` is 0 for the payment itself, anything else for the questions about it.
+pub(super) fn service_id(tender: &TenderId, turn: u64) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let mut drawn = number(tender, turn);
+    let mut id = String::new();
+    for _ in 0..10 {
+        let digit = usize::try_from(drawn % 36).unwrap_or(0);
+        id.push(DIGITS.get(digit).map_or('0', |digit| char::from(*digit)));
+        drawn /= 36;
+    }
+    id
+}
+
+fn number(tender: &TenderId, turn: u64) -> u64 {
+    let named = format!("{}#{turn}", tender.0);
+    let hash = digest::digest(&digest::SHA256, named.as_bytes());
+    hash.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+/// The number by which the core tells this payment from the one before; never 0.
+pub(super) fn trace(tender: &TenderId) -> u32 {
+    u32::try_from(number(tender, 0) >> 33).unwrap_or(0).max(1)
+}
+
+/// Digits behind the point (ISO 4217).
+fn exponent(currency: &str) -> usize {
+    match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+        | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        _ => 2,
+    }
+}
+
+/// Minor units to the decimal number of the wire, digit by digit.
+pub(super) fn decimal(amount: Money, currency: &str) -> Option<String> {
+    let minor = u64::try_from(amount.0).ok().filter(|minor| *minor > 0)?;
+    let places = exponent(currency);
+    let digits = format!("{minor:0>width$}", width = places + 1);
+    let (whole, part) = digits.split_at_checked(digits.len() - places)?;
+    Some(if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") })
+}
+
+/// A decimal number to minor units; `None` where it has more places than the currency, or is no such number.
+pub fn minor(number: &Value, currency: &str) -> Option<Money> {
+    let text = number.as_number()?.to_string();
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let places = exponent(currency);
+    let part = part.trim_end_matches('0');
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    // Sixteen digits are more than a number of JSON surely keeps.
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > places || whole.len() + places > 15 {
+        return None;
+    }
+    format!("{whole}{part:0<places$}").parse().ok().map(Money)
+}
+
+/// Who speaks with whom.
+pub(super) struct Parties {
+    pub sale: String,
+    pub poi: String,
+    pub currency: String,
+}
+
+/// One request: category, ServiceID and the body's JSON.
+pub(super) struct Request {
+    pub category: &'static str,
+    pub id: String,
+    pub body: String,
+}
+
+impl Parties {
+    pub(super) fn header(&self, request: &Request) -> Value {
+        json!({
+            "ProtocolVersion": "3.0",
+            "MessageClass": "Service",
+            "MessageCategory": request.category,
+            "MessageType": "Request",
+            "ServiceID": request.id,
+            "SaleID": self.sale,
+            "POIID": self.poi,
+        })
+    }
+
+    /// The whole message before it is sealed.
+    pub(super) fn message(&self, request: &Request) -> String {
+        let (header, category, body) = (self.header(request), request.category, &request.body);
+        format!(r#"{{"SaleToPOIRequest":{{"MessageHeader":{header},"{category}Request":{body}}}}}"#)
+    }
+
+    /// `None` for an amount that cannot be asked for. The amount is written as text: no binary fraction comes near it.
+    pub(super) fn payment(&self, tender: &TenderId, amount: Money, at: Utc, refund: bool) -> Option<Request> {
+        let sale = json!({"SaleTransactionID": {"TransactionID": tender.0, "TimeStamp": timestamp(at)}});
+        let currency = json!(self.currency);
+        let amount = decimal(amount, &self.currency)?;
+        let kind = if refund { r#","PaymentData":{"PaymentType":"Refund"}"# } else { "" };
+        let body = format!(
+            r#"{{"SaleData":{sale},"PaymentTransaction":{{"AmountsReq":{{"Currency":{currency},"RequestedAmount":{amount}}}}}{kind}}}"#
+        );
+        Some(Request { category: "Payment", id: service_id(tender, 0), body })
+    }
+
+    /// `None` where the slip does not name a payment of such a terminal.
+    pub(super) fn reversal(&self, tender: &TenderId, of: &CardSlip) -> Option<Request> {
+        let (transaction, time) = of.reference.split_once('@')?;
+        let body = json!({
+            "OriginalPOITransaction": {
+                "POITransactionID": {"TransactionID": transaction, "TimeStamp": time},
+                "POIID": self.poi,
+                "SaleID": self.sale,
+            },
+            "ReversalReason": "MerchantCancel",
+        });
+        Some(Request { category: "Reversal", id: service_id(tender, 0), body: body.to_string() })
+    }
+
+    fn reference(&self, tender: &TenderId) -> Value {
+        json!({
+            "MessageCategory": "Payment",
+            "ServiceID": service_id(tender, 0),
+            "SaleID": self.sale,
+            "POIID": self.poi,
+        })
+    }
+
+    pub(super) fn status(&self, tender: &TenderId, turn: u64) -> Request {
+        let body = json!({"ReceiptReprintFlag": false, "MessageReference": self.reference(tender)});
+        Request { category: "TransactionStatus", id: service_id(tender, turn), body: body.to_string() }
+    }
+
+    pub(super) fn abort(&self, tender: &TenderId, turn: u64) -> Request {
+        let body = json!({"AbortReason": "MerchantAbort", "MessageReference": self.reference(tender)});
+        Request { category: "Abort", id: service_id(tender, turn), body: body.to_string() }
+    }
+
+    pub(super) fn diagnosis(&self, tender: &TenderId, turn: u64, hosts: bool) -> Request {
+        let body = json!({"HostDiagnosisFlag": hosts});
+        Request { category: "Diagnosis", id: service_id(tender, turn), body: body.to_string() }
+    }
+}
+
+/// `2026-01-02T03:04:05.000Z`; days to a date as Howard Hinnant's `civil_from_days` does.
+pub(super) fn timestamp(at: Utc) -> String {
+    let (days, millis) = (at.0.div_euclid(86_400_000), at.0.rem_euclid(86_400_000));
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hours, minutes, seconds) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1_000 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z", millis % 1_000)
+}
+
+/// What stands in the envelope, or the message itself where there is none.
+pub(super) fn inside(message: &Value) -> &Value {
+    message.get("SaleToPOIResponse").or_else(|| message.get("SaleToPOIRequest")).unwrap_or(message)
+}
+
+/// What the body of an answer to a payment, refund or reversal proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    Outcome(CardOutcome),
+    /// Still at work.
+    InProgress,
+    NotFound,
+    /// Neither approved nor refused in words we know.
+    Nothing,
+}
+
+/// `body` is a PaymentResponse or ReversalResponse. `asked` counts where a reversal leaves its amount out.
+pub(super) fn proof(body: &Value, currency: &str, tender: &TenderId, poi: &str, asked: Option<Money>) -> Proof {
+    let response = &body["Response"];
+    match response["Result"].as_str() {
+        Some("Success" | "Partial") => {
+            let result = &body["PaymentResult"];
+            let amounts = &result["AmountsResp"];
+            let said = amounts["Currency"].as_str().unwrap_or(currency);
+            let amount = match (&amounts["AuthorizedAmount"], &body["ReversedAmount"]) {
+                (Value::Null, Value::Null) => asked,
+                (Value::Null, reversed) => minor(reversed, currency),
+                (amount, _) => minor(amount, currency),
+            };
+            match amount.filter(|_| said == currency) {
+                Some(amount) => Proof::Outcome(CardOutcome::Approved(slip(body, amount, tender, poi))),
+                None => Proof::Nothing,
+            }
+        }
+        Some("Failure") => match response["ErrorCondition"].as_str().unwrap_or("") {
+            "InProgress" => Proof::InProgress,
+            "NotFound" => Proof::NotFound,
+            condition => Proof::Outcome(CardOutcome::Declined { code: code(condition) }),
+        },
+        Some(_) | None => Proof::Nothing,
+    }
+}
+
+/// What TransactionStatus says of the payment it was asked about.
+pub(super) fn remembered(body: &Value, currency: &str, tender: &TenderId, poi: &str) -> Result<LastPayment, Proof> {
+    match (body["Response"]["Result"].as_str(), &body["RepeatedMessageResponse"]["RepeatedResponseMessageBody"]) {
+        (Some("Success"), Value::Object(repeated)) => {
+            let inner = repeated.get("PaymentResponse").or_else(|| repeated.get("ReversalResponse"));
+            match inner.map(|inner| proof(inner, currency, tender, poi, None)) {
+                Some(Proof::Outcome(CardOutcome::Approved(slip))) => Ok(LastPayment::Approved(slip)),
+                Some(Proof::Outcome(CardOutcome::Declined { .. })) => Ok(LastPayment::Nothing),
+                Some(Proof::InProgress) => Err(Proof::InProgress),
+                Some(Proof::NotFound | Proof::Nothing) | None => Ok(LastPayment::Unknown),
+            }
+        }
+        (Some("Failure"), _) => match body["Response"]["ErrorCondition"].as_str() {
+            Some("InProgress") => Err(Proof::InProgress),
+            Some("NotFound") => Ok(LastPayment::Nothing),
+            Some(_) | None => Ok(LastPayment::Unknown),
+        },
+        _ => Ok(LastPayment::Unknown),
+    }
+}
+
+fn slip(body: &Value, amount: Money, tender: &TenderId, poi: &str) -> CardSlip {
+    let transaction = &body["POIData"]["POITransactionID"];
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let instrument = &body["PaymentResult"]["PaymentInstrumentData"]["CardData"];
+    let reference = match (transaction["TransactionID"].as_str(), transaction["TimeStamp"].as_str()) {
+        (Some(id), Some(time)) => format!("{id}@{time}"),
+        _ => String::new(),
+    };
+    CardSlip {
+        amount,
+        trace: trace(tender),
+        receipt: 0,
+        terminal: poi.to_owned(),
+        pan: instrument["MaskedPan"].as_str().map(truncated),
+        scheme: text(&instrument["PaymentBrand"]),
+        reference,
+        text: receipt(body),
+    }
+}
+
+/// As terminals write it, `411111 **** 1111`, or whole.
+pub(super) fn truncated(shown: &str) -> TruncatedPan {
+    let kept: String = shown.chars().filter(|c| !c.is_whitespace()).collect();
+    TruncatedPan::of(&kept)
+}
+
+/// The shopper's slip, or the merchant's where there is no other.
+pub(super) fn receipt(body: &Value) -> Vec<String> {
+    let receipts = body["PaymentReceipt"].as_array().map_or(&[][..], Vec::as_slice);
+    let of = |kind: &str| receipts.iter().find(|receipt| receipt["DocumentQualifier"] == kind);
+    let chosen = of("CustomerReceipt").or_else(|| of("CashierReceipt"));
+    chosen.map(|receipt| lines(&receipt["OutputContent"])).unwrap_or_default()
+}
+
+const LINES_MAX: usize = 200;
+
+/// Texts of an OutputContent. Adyen writes `name=Card&value=%2a1111&key=pan`, others plain text.
+pub(super) fn lines(content: &Value) -> Vec<String> {
+    let texts = content["OutputText"].as_array().map_or(&[][..], Vec::as_slice);
+    let shown = texts.iter().filter_map(|text| text["Text"].as_str()).map(|text| {
+        let part = |name: &str| {
+            let found = text.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+            found.map(percent_decoded).unwrap_or_default()
+        };
+        let line = if text.contains("key=") || text.starts_with("name=") {
+            format!("{} {}", part("name"), part("value"))
+        } else {
+            text.to_owned()
+        };
+        crate::digits::hide(line.trim())
+    });
+    shown.take(LINES_MAX).collect()
+}
+
+pub(super) fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escaped = match after {
+            [high, low, ..] if *first == b'%' => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                digit(high).zip(digit(low)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
+            }
+            _ => None,
+        };
+        bytes.push(escaped.unwrap_or(if *first == b'+' { b' ' } else { *first }));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or(&[]) } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_go_through_text_only() {
+        assert_eq!(decimal(Money(1099), "EUR").as_deref(), Some("10.99"));
+        assert_eq!(decimal(Money(5), "EUR").as_deref(), Some("0.05"));
+        assert_eq!(decimal(Money(500), "JPY").as_deref(), Some("500"));
+        assert_eq!(decimal(Money(1_234), "KWD").as_deref(), Some("1.234"));
+        assert_eq!(decimal(Money(0), "EUR"), None);
+        assert_eq!(decimal(Money(-1), "EUR"), None);
+        for (text, currency, expected) in [
+            ("10.99", "EUR", Some(1099)),
+            ("1", "EUR", Some(100)),
+            ("0.1", "EUR", Some(10)),
+            ("48.320", "EUR", Some(4832)),
+            ("1.005", "EUR", None),
+            ("-1", "EUR", None),
+            ("1e3", "JPY", Some(1000)),
+            ("99999999999999999", "EUR", None),
+        ] {
+            let number: Value = serde_json::from_str(text).expect("a number");
+            assert_eq!(minor(&number, currency), expected.map(Money), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_service_id_follows_from_the_tender() {
+        let tender: TenderId = "box-1-2-abc-7.1".into();
+        let id = service_id(&tender, 0);
+        assert!(id.len() == 10 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+        assert_eq!(id, service_id(&tender, 0));
+        assert_ne!(id, service_id(&tender, 1));
+        assert_ne!(id, service_id(&"box-1-2-abc-7.2".into(), 0));
+        assert_ne!(trace(&tender), trace(&"baseline".into()));
+    }
+
+    #[test]
+    fn times_and_escapes_are_written_and_read() {
+        assert_eq!(timestamp(Utc(1_767_323_045_678)), "2026-01-02T03:04:05.678Z");
+        assert_eq!(timestamp(Utc(951_782_400_000)), "2000-02-29T00:00:00.000Z");
+        assert_eq!(percent_decoded("%e2%82%ac%c2%a01.00+x%2"), "€\u{a0}1.00 x%2");
+        assert_eq!(truncated("411111 **** 1111").as_str(), "411111****1111");
+        assert_eq!((code("Aborted"), code("WrongPIN"), code("x")), (1, 17, 0));
+    }
+}

@@ -1,0 +1,392 @@
+//! A nexo terminal that is not there. It goes on with a payment whether or not anybody is connected, and remembers what each
+//! ServiceID came to.
+
+use super::crypto::Keys;
+use super::http::{self, Read};
+use super::message;
+use crate::Out;
+use crate::options;
+use crate::sim::{Sim, SimIn};
+use checkout::words::{Mono, TruncatedPan};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
+
+const PAYMENTS_MAX: usize = 10_000;
+const INBOX_MAX: usize = 1024 * 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    /// A card is tapped by itself after this long, unless told to wait for one.
+    tap_ms: u64,
+    /// Wait for `{"tap": …}` on the panel.
+    wait_for_card: bool,
+    pan: String,
+    passphrase: String,
+    key: String,
+    key_version: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tap_ms: 300,
+            wait_for_card: false,
+            pan: "4111111111111111".into(),
+            passphrase: "change me".into(),
+            key: "lane".into(),
+            key_version: 1,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Behaviour {
+    Approve,
+    /// Takes the money, hangs up before it says so.
+    HangUpAfterAnswer,
+    Hang,
+    Garbage,
+    /// Answers with an EventNotification.
+    Reject,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Captured,
+    Declined,
+    Reversed,
+    Refunded,
+}
+
+struct Payment {
+    service: String,
+    transaction: String,
+    sale: Value,
+    amount: Value,
+    currency: String,
+    refund: bool,
+    fate: Fate,
+    /// What was or would have been answered.
+    answer: Value,
+    pan: TruncatedPan,
+}
+
+pub struct NexoSim {
+    options: Options,
+    keys: Option<Keys>,
+    behaviour: Behaviour,
+    declines: Option<String>,
+    payments: VecDeque<Payment>,
+    made: u64,
+    /// Of the payment under way, waiting for its card.
+    waits: Option<(Value, Option<Mono>)>,
+    /// Its answer is wanted on this connection.
+    wanted: bool,
+    connected: bool,
+    inbox: Vec<u8>,
+}
+
+impl NexoSim {
+    /// Options `tap_ms`, `wait_for_card`, `pan`, `passphrase`, `key`, `key_version`.
+    pub fn build(options: &Value) -> Result<Box<dyn Sim>, String> {
+        let options: Options = options::parse(options)?;
+        let sealed = !options.passphrase.is_empty();
+        let keys = sealed.then(|| Keys::derive(&options.passphrase, &options.key, options.key_version));
+        Ok(Box::new(Self {
+            options,
+            keys,
+            behaviour: Behaviour::Approve,
+            declines: None,
+            payments: VecDeque::new(),
+            made: 0,
+            waits: None,
+            wanted: false,
+            connected: false,
+            inbox: Vec::new(),
+        }))
+    }
+
+    fn control(&mut self, now: Mono, verb: &Value, out: &mut Out) {
+        if let Some(behaviour) = verb.get("behaviour") {
+            self.behaviour = serde_json::from_value(behaviour.clone()).unwrap_or(self.behaviour);
+            self.declines = None;
+        }
+        if let Some(condition) = verb.get("decline").and_then(Value::as_str) {
+            self.declines = Some(condition.to_owned());
+        }
+        if let Some(wait) = verb.get("wait_for_card").and_then(Value::as_bool) {
+            self.options.wait_for_card = wait;
+        }
+        if let Some(tap) = verb.get("tap") {
+            if let Some(pan) = tap.as_str() {
+                self.options.pan = pan.to_owned();
+            }
+            self.tapped(now, out);
+        }
+    }
+
+    fn request(&mut self, now: Mono, body: &[u8], out: &mut Out) {
+        let message: Value = serde_json::from_slice(body).unwrap_or_default();
+        let outer = message::inside(&message);
+        let opened = match (&self.keys, outer.get("NexoBlob")) {
+            (Some(keys), Some(_)) => keys.open(outer).ok().and_then(|plain| serde_json::from_slice(&plain).ok()),
+            (None, None) => Some(message.clone()),
+            (Some(_), None) | (None, Some(_)) => None,
+        };
+        let Some(opened) = opened.filter(|_| self.behaviour != Behaviour::Reject) else {
+            return self.reject(out);
+        };
+        let inside = message::inside(&opened);
+        let header = inside["MessageHeader"].clone();
+        match header["MessageCategory"].as_str() {
+            Some("Payment") => self.payment(now, &header, &inside["PaymentRequest"], out),
+            Some("Reversal") => {
+                let response = self.reversal(&inside["ReversalRequest"]);
+                self.say(&header, "Reversal", response, out);
+            }
+            Some("TransactionStatus") => {
+                let response = self.status(&inside["TransactionStatusRequest"]["MessageReference"]);
+                self.say(&header, "TransactionStatus", response, out);
+            }
+            Some("Abort") => {
+                self.abort(&inside["AbortRequest"]["MessageReference"]);
+                self.say(&header, "Abort", json!({"Response": {"Result": "Success"}}), out);
+            }
+            Some("Diagnosis") => {
+                let response = json!({"Response": {"Result": "Success"}, "POIStatus": {"GlobalStatus": "OK"}});
+                self.say(&header, "Diagnosis", response, out);
+            }
+            Some(_) | None => self.reject(out),
+        }
+    }
+
+    fn payment(&mut self, now: Mono, header: &Value, request: &Value, out: &mut Out) {
+        if self.waits.is_some() {
+            return self.say(header, "Payment", failure("Busy"), out);
+        }
+        let amounts = &request["PaymentTransaction"]["AmountsReq"];
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        self.made += 1;
+        if self.payments.len() >= PAYMENTS_MAX {
+            self.payments.pop_front();
+        }
+        self.payments.push_back(Payment {
+            service: text(&header["ServiceID"]),
+            transaction: format!("SIM{:013}.{:016}", self.made, self.made),
+            sale: request["SaleData"].clone(),
+            amount: amounts["RequestedAmount"].clone(),
+            currency: text(&amounts["Currency"]),
+            refund: request["PaymentData"]["PaymentType"] == "Refund",
+            fate: Fate::Open,
+            answer: Value::Null,
+            pan: TruncatedPan::of(&self.options.pan),
+        });
+        self.wanted = true;
+        let until = (!self.options.wait_for_card).then(|| now.plus_ms(self.options.tap_ms));
+        self.waits = Some((header.clone(), until));
+        if let Some(until) = until {
+            out.wake_at(until);
+        }
+    }
+
+    /// The card has been there: what comes of it.
+    fn tapped(&mut self, _now: Mono, out: &mut Out) {
+        let Some((header, _)) = self.waits.take() else { return };
+        let pan = TruncatedPan::of(&self.options.pan);
+        let declined = self.declines.clone();
+        let Some(payment) = self.payments.back_mut() else { return };
+        payment.pan = pan;
+        let (fate, answer) = match &declined {
+            Some(condition) => (Fate::Declined, failure(condition)),
+            None if payment.refund => (Fate::Refunded, payment.approved()),
+            None => (Fate::Captured, payment.approved()),
+        };
+        payment.fate = fate;
+        payment.answer = answer.clone();
+        if !core::mem::take(&mut self.wanted) {
+            return;
+        }
+        match self.behaviour {
+            Behaviour::Approve | Behaviour::Reject => self.say(&header, "Payment", answer, out),
+            Behaviour::HangUpAfterAnswer => out.close(),
+            Behaviour::Hang => {}
+            Behaviour::Garbage => out.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"Sale\xff\":"),
+        }
+    }
+
+    fn abort(&mut self, reference: &Value) {
+        let open = self.payments.back_mut().filter(|payment| payment.fate == Fate::Open);
+        if let Some(payment) = open.filter(|payment| reference["ServiceID"] == payment.service.as_str()) {
+            payment.fate = Fate::Declined;
+            payment.answer = failure("Aborted");
+            self.waits = None;
+            self.wanted = false;
+        }
+    }
+
+    fn status(&self, reference: &Value) -> Value {
+        let found = self.payments.iter().rev().find(|payment| reference["ServiceID"] == payment.service.as_str());
+        match found {
+            None => failure("NotFound"),
+            Some(payment) if payment.fate == Fate::Open => failure("InProgress"),
+            Some(payment) => json!({
+                "Response": {"Result": "Success"},
+                "MessageReference": reference,
+                "RepeatedMessageResponse": {"RepeatedResponseMessageBody": {"PaymentResponse": payment.answer}},
+            }),
+        }
+    }
+
+    fn reversal(&mut self, request: &Value) -> Value {
+        let wanted = &request["OriginalPOITransaction"]["POITransactionID"]["TransactionID"];
+        let found = self.payments.iter_mut().find(|payment| *wanted == payment.transaction.as_str());
+        match found {
+            Some(payment) if payment.fate == Fate::Captured => {
+                payment.fate = Fate::Reversed;
+                json!({"Response": {"Result": "Success"}, "POIData": {"POITransactionID": payment.named()}})
+            }
+            Some(_) => failure("NotAllowed"),
+            None => failure("NotFound"),
+        }
+    }
+
+    fn say(&mut self, header: &Value, category: &str, response: Value, out: &mut Out) {
+        let mut answered = header.as_object().cloned().unwrap_or_default();
+        answered.insert("MessageType".into(), json!("Response"));
+        let answered = Value::Object(answered);
+        let mut inside = Map::new();
+        inside.insert("MessageHeader".into(), answered.clone());
+        inside.insert(format!("{category}Response"), response);
+        let plain = json!({"SaleToPOIResponse": inside}).to_string();
+        let body = match &self.keys {
+            Some(keys) => keys.seal("SaleToPOIResponse", &answered, &plain),
+            None => plain,
+        };
+        self.send(&body, out);
+    }
+
+    fn reject(&self, out: &mut Out) {
+        let body = json!({"SaleToPOIRequest": {
+            "MessageHeader": {
+                "ProtocolVersion": "3.0", "MessageClass": "Event", "MessageCategory": "Event",
+                "MessageType": "Notification", "SaleID": "N/A", "POIID": "N/A",
+            },
+            "EventNotification": {
+                "EventToNotify": "Reject", "TimeStamp": "2026-01-01T00:00:00.000Z",
+                "RejectedMessage": "", "EventDetails": "message=Message+cannot+be+read",
+            },
+        }});
+        self.send(&body.to_string(), out);
+    }
+
+    fn send(&self, body: &str, out: &mut Out) {
+        let length = body.len();
+        let answer =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+        out.send(answer.as_bytes());
+    }
+}
+
+impl Payment {
+    fn named(&self) -> Value {
+        json!({"TransactionID": self.transaction, "TimeStamp": "2026-01-01T00:00:00.000Z"})
+    }
+
+    fn approved(&self) -> Value {
+        let masked = self.pan.as_str().replacen("******", " **** ", 1);
+        json!({
+            "Response": {"Result": "Success"},
+            "SaleData": self.sale,
+            "POIData": {"POITransactionID": self.named(), "POIReconciliationID": "1000"},
+            "PaymentResult": {
+                "OnlineFlag": true,
+                "AmountsResp": {"AuthorizedAmount": self.amount, "Currency": self.currency},
+                "PaymentInstrumentData": {
+                    "PaymentInstrumentType": "Card",
+                    "CardData": {"MaskedPan": masked, "PaymentBrand": "visa", "EntryMode": ["Tapped"]},
+                },
+                "PaymentAcquirerData": {"MerchantID": "SIM", "AcquirerPOIID": "SIM", "ApprovalCode": "123456"},
+            },
+            "PaymentReceipt": [{
+                "DocumentQualifier": "CustomerReceipt",
+                "OutputContent": {"OutputFormat": "Text", "OutputText": [
+                    {"Text": "name=Auth.%20code&value=123456&key=authCode", "EndOfLineFlag": true},
+                    {"Text": "name=APPROVED&key=approved", "EndOfLineFlag": true},
+                ]},
+            }],
+        })
+    }
+}
+
+fn failure(condition: &str) -> Value {
+    json!({"Response": {"Result": "Failure", "ErrorCondition": condition}})
+}
+
+impl Sim for NexoSim {
+    fn handle(&mut self, now: Mono, input: SimIn<'_>, out: &mut Out) {
+        match input {
+            SimIn::Connected => {
+                self.connected = true;
+                self.inbox.clear();
+            }
+            SimIn::Disconnected => {
+                self.connected = false;
+                self.wanted = false;
+            }
+            SimIn::Bytes(bytes) => {
+                self.inbox.extend_from_slice(bytes);
+                loop {
+                    match http::read(&self.inbox) {
+                        Read::More if self.inbox.len() <= INBOX_MAX => break,
+                        Read::Whole(_, body, used) => {
+                            self.inbox.drain(..used.min(self.inbox.len()));
+                            self.request(now, &body, out);
+                        }
+                        Read::More | Read::Nonsense => {
+                            self.inbox.clear();
+                            out.close();
+                            break;
+                        }
+                    }
+                }
+            }
+            SimIn::Control(verb) => self.control(now, verb, out),
+            SimIn::Timeout => {}
+        }
+        if let Some((_, Some(until))) = &self.waits {
+            if now >= *until {
+                self.tapped(now, out);
+            } else {
+                out.wake_at(*until);
+            }
+        }
+    }
+
+    fn state(&self) -> Value {
+        let charges: Vec<Value> = self
+            .payments
+            .iter()
+            .filter(|payment| !payment.refund && matches!(payment.fate, Fate::Captured | Fate::Reversed))
+            .map(|payment| {
+                json!({
+                    "amount": message::minor(&payment.amount, &payment.currency).map(|amount| amount.0),
+                    "service_id": payment.service,
+                    "state": if payment.fate == Fate::Reversed { "reversed" } else { "captured" },
+                })
+            })
+            .collect();
+        let refunds = self.payments.iter().filter(|payment| payment.fate == Fate::Refunded);
+        let refunds: Vec<Option<i64>> =
+            refunds.map(|payment| message::minor(&payment.amount, &payment.currency).map(|amount| amount.0)).collect();
+        json!({
+            "connected": self.connected,
+            "wants_card": self.waits.is_some(),
+            "charges": charges,
+            "refunds": refunds,
+        })
+    }
+}
