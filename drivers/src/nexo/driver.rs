@@ -3,7 +3,7 @@
 
 use super::crypto::Keys;
 use super::http::{self, Read};
-use super::message::{self, Parties, Proof, Request, proof, remembered};
+use super::message::{self, Parties, Proof, Request, at, proof, remembered};
 use crate::{Driver, In, Out};
 use checkout::device::{
     CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent, TerminalService,
@@ -243,7 +243,7 @@ impl Nexo {
         let message: Value =
             serde_json::from_slice(body).map_err(|_| "the terminal's answer is no JSON".to_string())?;
         let inside = message::inside(&message);
-        if inside["EventNotification"]["EventToNotify"] == "Reject" {
+        if at(inside, "EventNotification.EventToNotify") == "Reject" {
             return Ok(Heard::Rejected);
         }
         let inside = match (&self.keys, inside.get("NexoBlob")) {
@@ -256,11 +256,11 @@ impl Nexo {
             (Some(_), None) => return Err("the terminal's answer is not sealed".into()),
             (None, Some(_)) => return Err("the terminal's answer is sealed, and no passphrase is configured".into()),
         };
-        let header = &inside["MessageHeader"];
-        if header["MessageClass"] != "Service" {
+        let header = at(&inside, "MessageHeader");
+        if at(header, "MessageClass") != "Service" {
             return Ok(Heard::Aside(inside));
         }
-        if header["MessageType"] != "Response" || header["ServiceID"] != id {
+        if at(header, "MessageType") != "Response" || at(header, "ServiceID") != id {
             return Err("the terminal answers something that was not asked".into());
         }
         Ok(Heard::Answer(inside))
@@ -284,14 +284,14 @@ impl Nexo {
                 }
             }
             Task::Query | Task::Ask(_) => {
-                let known = remembered(&inside["TransactionStatusResponse"], &currency, &tender, &poi);
+                let known = remembered(at(inside, "TransactionStatusResponse"), &currency, &tender, &poi);
                 self.told(now, tender, work.task, known, out);
             }
             Task::TakeBack => self.rest(out),
             Task::Service(service) => {
-                let response = &inside["DiagnosisResponse"]["Response"];
-                let failed = response["ErrorCondition"].as_str().map_or(NOT_POSSIBLE, message::code);
-                let code = if response["Result"] == "Success" { 0 } else { failed };
+                let response = at(inside, "DiagnosisResponse.Response");
+                let failed = at(response, "ErrorCondition").as_str().map_or(NOT_POSSIBLE, message::code);
+                let code = if at(response, "Result") == "Success" { 0 } else { failed };
                 tell(TerminalEvent::Serviced { tender, service, code }, out);
                 self.rest(out);
             }
@@ -299,17 +299,17 @@ impl Nexo {
         }
     }
 
-    fn told(&mut self, now: Mono, tender: TenderId, task: Task, known: Result<LastPayment, Proof>, out: &mut Out) {
+    fn told(&mut self, now: Mono, tender: TenderId, task: Task, known: Option<LastPayment>, out: &mut Out) {
         let Task::Ask(questions) = task else {
             let last = known.unwrap_or(LastPayment::Unknown);
             tell(TerminalEvent::Last { tender, last }, out);
             return self.rest(out);
         };
         match known {
-            Ok(LastPayment::Approved(slip)) => self.answer(now, tender, CardOutcome::Approved(slip), out),
-            Ok(LastPayment::Nothing) => self.answer(now, tender, CardOutcome::Declined { code: ABORTED }, out),
-            Ok(LastPayment::Unknown) => out.fail("the terminal cannot say what became of the payment"),
-            Err(_) => self.pause(now, tender, questions.saturating_add(1), out),
+            Some(LastPayment::Approved(slip)) => self.answer(now, tender, CardOutcome::Approved(slip), out),
+            Some(LastPayment::Nothing) => self.answer(now, tender, CardOutcome::Declined { code: ABORTED }, out),
+            Some(LastPayment::Unknown) => out.fail("the terminal cannot say what became of the payment"),
+            None => self.pause(now, tender, questions.saturating_add(1), out),
         }
     }
 
@@ -371,13 +371,13 @@ enum Heard {
 }
 
 fn aside(tender: &TenderId, inside: &Value, out: &mut Out) {
-    let displays = inside["DisplayRequest"]["DisplayOutput"].as_array().map_or(&[][..], Vec::as_slice);
+    let displays = at(inside, "DisplayRequest.DisplayOutput").as_array().map_or(&[][..], Vec::as_slice);
     for display in displays {
-        let text = message::lines(&display["OutputContent"]).join(" ");
+        let text = message::lines(at(display, "OutputContent")).join(" ");
         let tender = tender.clone();
         tell(TerminalEvent::Progress { tender, text: Name { zh: text.clone(), en: text } }, out);
     }
-    let lines = message::lines(&inside["PrintRequest"]["PrintOutput"]["OutputContent"]);
+    let lines = message::lines(at(inside, "PrintRequest.PrintOutput.OutputContent"));
     if !lines.is_empty() {
         tell(TerminalEvent::Printed { tender: tender.clone(), lines }, out);
     }

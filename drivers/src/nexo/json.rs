@@ -2,7 +2,7 @@
 
 use super::crypto::Keys;
 use super::http::{self, Read};
-use super::message::{self, ERROR_CONDITIONS};
+use super::message::{self, ERROR_CONDITIONS, at};
 use crate::decode::{told, unreadable};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -63,7 +63,7 @@ pub fn to_json(frame: &[u8], context: Option<&str>) -> Value {
 }
 
 fn header(inside: &Value, fields: &mut Map<String, Value>) {
-    let header = &inside["MessageHeader"];
+    let header = at(inside, "MessageHeader");
     for (name, own) in [
         ("class", "MessageClass"),
         ("category", "MessageCategory"),
@@ -72,11 +72,11 @@ fn header(inside: &Value, fields: &mut Map<String, Value>) {
         ("sale_id", "SaleID"),
         ("poi_id", "POIID"),
     ] {
-        if let Some(text) = header[own].as_str() {
+        if let Some(text) = at(header, own).as_str() {
             fields.insert(name.into(), json!(text));
         }
     }
-    if let (Some(category), Some(kind)) = (header["MessageCategory"].as_str(), header["MessageType"].as_str()) {
+    if let (Some(category), Some(kind)) = (at(header, "MessageCategory").as_str(), at(header, "MessageType").as_str()) {
         fields.insert("ctrl".into(), json!(format!("{category}{kind}")));
     }
 }
@@ -90,7 +90,7 @@ fn describe(inside: &Value, fields: &mut Map<String, Value>) -> Option<String> {
     let (name, body) = body.map_or(("", inside), |(name, body)| (name.as_str(), body));
     fields.entry("ctrl").or_insert_with(|| json!(name));
     let mut error = result(body, fields);
-    let status = &body["RepeatedMessageResponse"]["RepeatedResponseMessageBody"];
+    let status = at(body, "RepeatedMessageResponse.RepeatedResponseMessageBody");
     let payment = status.as_object().and_then(|repeated| repeated.values().next()).unwrap_or(body);
     if status.is_object() {
         let mut repeated = Map::new();
@@ -105,12 +105,12 @@ fn describe(inside: &Value, fields: &mut Map<String, Value>) -> Option<String> {
         fields.insert("text".into(), json!(text.join("\n")));
     }
     for (name, value) in [
-        ("event", &body["EventToNotify"]),
-        ("event_details", &body["EventDetails"]),
-        ("status", &body["POIStatus"]["GlobalStatus"]),
-        ("about_service_id", &body["MessageReference"]["ServiceID"]),
-        ("about_category", &body["MessageReference"]["MessageCategory"]),
-        ("input_command", &body["InputResult"]["Input"]["InputCommand"]),
+        ("event", at(body, "EventToNotify")),
+        ("event_details", at(body, "EventDetails")),
+        ("status", at(body, "POIStatus.GlobalStatus")),
+        ("about_service_id", at(body, "MessageReference.ServiceID")),
+        ("about_category", at(body, "MessageReference.MessageCategory")),
+        ("input_command", at(body, "InputResult.Input.InputCommand")),
     ] {
         if let Some(text) = value.as_str() {
             fields.insert(name.into(), json!(crate::digits::hide(&message::percent_decoded(text))));
@@ -120,10 +120,10 @@ fn describe(inside: &Value, fields: &mut Map<String, Value>) -> Option<String> {
 }
 
 fn result(body: &Value, fields: &mut Map<String, Value>) -> Option<String> {
-    let outputs = body["OutputResult"].get(0).unwrap_or(&body["OutputResult"]);
-    let responses = [&body["Response"], &body["InputResult"]["Response"], &outputs["Response"]];
+    let outputs = at(body, "OutputResult").get(0).unwrap_or(at(body, "OutputResult"));
+    let responses = [at(body, "Response"), at(body, "InputResult.Response"), at(outputs, "Response")];
     let response = responses.into_iter().find(|response| response.is_object())?;
-    let (said, condition) = (response["Result"].as_str(), response["ErrorCondition"].as_str());
+    let (said, condition) = (at(response, "Result").as_str(), at(response, "ErrorCondition").as_str());
     if let Some(said) = said {
         fields.insert("result".into(), json!(said));
         fields.insert("approved".into(), json!(matches!(said, "Success" | "Partial")));
@@ -143,13 +143,13 @@ fn result(body: &Value, fields: &mut Map<String, Value>) -> Option<String> {
 
 fn money(body: &Value, fields: &mut Map<String, Value>) -> Option<String> {
     let amounts = [
-        (&body["PaymentResult"]["AmountsResp"], "AuthorizedAmount"),
-        (&body["PaymentTransaction"]["AmountsReq"], "RequestedAmount"),
+        (at(body, "PaymentResult.AmountsResp"), "AuthorizedAmount"),
+        (at(body, "PaymentTransaction.AmountsReq"), "RequestedAmount"),
     ];
-    let (amounts, name) = amounts.into_iter().find(|(amounts, name)| !amounts[*name].is_null())?;
-    let currency = amounts["Currency"].as_str().unwrap_or("");
+    let (amounts, name) = amounts.into_iter().find(|(amounts, name)| !at(amounts, name).is_null())?;
+    let currency = at(amounts, "Currency").as_str().unwrap_or("");
     fields.insert("currency".into(), json!(currency));
-    match message::minor(&amounts[name], currency) {
+    match message::minor(at(amounts, name), currency) {
         Some(amount) => {
             fields.insert("amount_minor".into(), json!(amount.0));
             None
@@ -159,15 +159,15 @@ fn money(body: &Value, fields: &mut Map<String, Value>) -> Option<String> {
 }
 
 fn card(body: &Value, fields: &mut Map<String, Value>) {
-    let card = &body["PaymentResult"]["PaymentInstrumentData"]["CardData"];
-    if let Some(pan) = card["MaskedPan"].as_str() {
+    let card = at(body, "PaymentResult.PaymentInstrumentData.CardData");
+    if let Some(pan) = at(card, "MaskedPan").as_str() {
         fields.insert("pan_masked".into(), json!(message::truncated(pan).as_str()));
     }
     for (name, value) in [
-        ("card_name", &card["PaymentBrand"]),
-        ("auth", &body["PaymentResult"]["PaymentAcquirerData"]["ApprovalCode"]),
-        ("transaction_id", &body["POIData"]["POITransactionID"]["TransactionID"]),
-        ("sale_transaction_id", &body["SaleData"]["SaleTransactionID"]["TransactionID"]),
+        ("card_name", at(card, "PaymentBrand")),
+        ("auth", at(body, "PaymentResult.PaymentAcquirerData.ApprovalCode")),
+        ("transaction_id", at(body, "POIData.POITransactionID.TransactionID")),
+        ("sale_transaction_id", at(body, "SaleData.SaleTransactionID.TransactionID")),
     ] {
         if let Some(text) = value.as_str() {
             fields.insert(name.into(), json!(crate::digits::hide(text)));
@@ -184,7 +184,7 @@ fn texts(value: &Value, found: &mut Vec<String>, depth: u32) {
         Value::Array(list) => list.iter().collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
     };
-    if value["OutputText"].is_array() {
+    if at(value, "OutputText").is_array() {
         found.extend(message::lines(value));
     }
     if depth < DEPTH_MAX {

@@ -190,6 +190,11 @@ pub(super) fn timestamp(at: Utc) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z", millis % 1_000)
 }
 
+/// What stands at a path such as `Response.Result`; null where nothing does.
+pub(super) fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
+    path.split('.').try_fold(value, |value, name| value.get(name)).unwrap_or(&Value::Null)
+}
+
 /// What stands in the envelope, or the message itself where there is none.
 pub(super) fn inside(message: &Value) -> &Value {
     message.get("SaleToPOIResponse").or_else(|| message.get("SaleToPOIRequest")).unwrap_or(message)
@@ -208,13 +213,13 @@ pub(super) enum Proof {
 
 /// `body` is a PaymentResponse or ReversalResponse. `asked` counts where a reversal leaves its amount out.
 pub(super) fn proof(body: &Value, currency: &str, tender: &TenderId, poi: &str, asked: Option<Money>) -> Proof {
-    let response = &body["Response"];
-    match response["Result"].as_str() {
+    let response = at(body, "Response");
+    match at(response, "Result").as_str() {
         Some("Success" | "Partial") => {
-            let result = &body["PaymentResult"];
-            let amounts = &result["AmountsResp"];
-            let said = amounts["Currency"].as_str().unwrap_or(currency);
-            let amount = match (&amounts["AuthorizedAmount"], &body["ReversedAmount"]) {
+            let result = at(body, "PaymentResult");
+            let amounts = at(result, "AmountsResp");
+            let said = at(amounts, "Currency").as_str().unwrap_or(currency);
+            let amount = match (at(amounts, "AuthorizedAmount"), at(body, "ReversedAmount")) {
                 (Value::Null, Value::Null) => asked,
                 (Value::Null, reversed) => minor(reversed, currency),
                 (amount, _) => minor(amount, currency),
@@ -224,7 +229,7 @@ pub(super) fn proof(body: &Value, currency: &str, tender: &TenderId, poi: &str, 
                 None => Proof::Nothing,
             }
         }
-        Some("Failure") => match response["ErrorCondition"].as_str().unwrap_or("") {
+        Some("Failure") => match at(response, "ErrorCondition").as_str().unwrap_or("") {
             "InProgress" => Proof::InProgress,
             "NotFound" => Proof::NotFound,
             condition => Proof::Outcome(CardOutcome::Declined { code: code(condition) }),
@@ -233,32 +238,32 @@ pub(super) fn proof(body: &Value, currency: &str, tender: &TenderId, poi: &str, 
     }
 }
 
-/// What TransactionStatus says of the payment it was asked about.
-pub(super) fn remembered(body: &Value, currency: &str, tender: &TenderId, poi: &str) -> Result<LastPayment, Proof> {
-    match (body["Response"]["Result"].as_str(), &body["RepeatedMessageResponse"]["RepeatedResponseMessageBody"]) {
+/// What TransactionStatus says of the payment it was asked about; `None` while that is in progress.
+pub(super) fn remembered(body: &Value, currency: &str, tender: &TenderId, poi: &str) -> Option<LastPayment> {
+    match (at(body, "Response.Result").as_str(), at(body, "RepeatedMessageResponse.RepeatedResponseMessageBody")) {
         (Some("Success"), Value::Object(repeated)) => {
             let inner = repeated.get("PaymentResponse").or_else(|| repeated.get("ReversalResponse"));
             match inner.map(|inner| proof(inner, currency, tender, poi, None)) {
-                Some(Proof::Outcome(CardOutcome::Approved(slip))) => Ok(LastPayment::Approved(slip)),
-                Some(Proof::Outcome(CardOutcome::Declined { .. })) => Ok(LastPayment::Nothing),
-                Some(Proof::InProgress) => Err(Proof::InProgress),
-                Some(Proof::NotFound | Proof::Nothing) | None => Ok(LastPayment::Unknown),
+                Some(Proof::Outcome(CardOutcome::Approved(slip))) => Some(LastPayment::Approved(slip)),
+                Some(Proof::Outcome(CardOutcome::Declined { .. })) => Some(LastPayment::Nothing),
+                Some(Proof::InProgress) => None,
+                Some(Proof::NotFound | Proof::Nothing) | None => Some(LastPayment::Unknown),
             }
         }
-        (Some("Failure"), _) => match body["Response"]["ErrorCondition"].as_str() {
-            Some("InProgress") => Err(Proof::InProgress),
-            Some("NotFound") => Ok(LastPayment::Nothing),
-            Some(_) | None => Ok(LastPayment::Unknown),
+        (Some("Failure"), _) => match at(body, "Response.ErrorCondition").as_str() {
+            Some("InProgress") => None,
+            Some("NotFound") => Some(LastPayment::Nothing),
+            Some(_) | None => Some(LastPayment::Unknown),
         },
-        _ => Ok(LastPayment::Unknown),
+        _ => Some(LastPayment::Unknown),
     }
 }
 
 fn slip(body: &Value, amount: Money, tender: &TenderId, poi: &str) -> CardSlip {
-    let transaction = &body["POIData"]["POITransactionID"];
+    let transaction = at(body, "POIData.POITransactionID");
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
-    let instrument = &body["PaymentResult"]["PaymentInstrumentData"]["CardData"];
-    let reference = match (transaction["TransactionID"].as_str(), transaction["TimeStamp"].as_str()) {
+    let instrument = at(body, "PaymentResult.PaymentInstrumentData.CardData");
+    let reference = match (at(transaction, "TransactionID").as_str(), at(transaction, "TimeStamp").as_str()) {
         (Some(id), Some(time)) => format!("{id}@{time}"),
         _ => String::new(),
     };
@@ -267,8 +272,8 @@ fn slip(body: &Value, amount: Money, tender: &TenderId, poi: &str) -> CardSlip {
         trace: trace(tender),
         receipt: 0,
         terminal: poi.to_owned(),
-        pan: instrument["MaskedPan"].as_str().map(truncated),
-        scheme: text(&instrument["PaymentBrand"]),
+        pan: at(instrument, "MaskedPan").as_str().map(truncated),
+        scheme: text(at(instrument, "PaymentBrand")),
         reference,
         text: receipt(body),
     }
@@ -282,18 +287,18 @@ pub(super) fn truncated(shown: &str) -> TruncatedPan {
 
 /// The shopper's slip, or the merchant's where there is no other.
 pub(super) fn receipt(body: &Value) -> Vec<String> {
-    let receipts = body["PaymentReceipt"].as_array().map_or(&[][..], Vec::as_slice);
-    let of = |kind: &str| receipts.iter().find(|receipt| receipt["DocumentQualifier"] == kind);
+    let receipts = at(body, "PaymentReceipt").as_array().map_or(&[][..], Vec::as_slice);
+    let of = |kind: &str| receipts.iter().find(|receipt| at(receipt, "DocumentQualifier") == kind);
     let chosen = of("CustomerReceipt").or_else(|| of("CashierReceipt"));
-    chosen.map(|receipt| lines(&receipt["OutputContent"])).unwrap_or_default()
+    chosen.map(|receipt| lines(at(receipt, "OutputContent"))).unwrap_or_default()
 }
 
 const LINES_MAX: usize = 200;
 
 /// Texts of an OutputContent. Adyen writes `name=Card&value=%2a1111&key=pan`, others plain text.
 pub(super) fn lines(content: &Value) -> Vec<String> {
-    let texts = content["OutputText"].as_array().map_or(&[][..], Vec::as_slice);
-    let shown = texts.iter().filter_map(|text| text["Text"].as_str()).map(|text| {
+    let texts = at(content, "OutputText").as_array().map_or(&[][..], Vec::as_slice);
+    let shown = texts.iter().filter_map(|text| at(text, "Text").as_str()).map(|text| {
         let part = |name: &str| {
             let found = text.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
             found.map(percent_decoded).unwrap_or_default()

@@ -3,7 +3,7 @@
 
 use super::crypto::Keys;
 use super::http::{self, Read};
-use super::message;
+use super::message::{self, at};
 use crate::Out;
 use crate::options;
 use crate::sim::{Sim, SimIn};
@@ -141,19 +141,19 @@ impl NexoSim {
             return self.reject(out);
         };
         let inside = message::inside(&opened);
-        let header = inside["MessageHeader"].clone();
-        match header["MessageCategory"].as_str() {
-            Some("Payment") => self.payment(now, &header, &inside["PaymentRequest"], out),
+        let header = at(inside, "MessageHeader").clone();
+        match at(&header, "MessageCategory").as_str() {
+            Some("Payment") => self.payment(now, &header, at(inside, "PaymentRequest"), out),
             Some("Reversal") => {
-                let response = self.reversal(&inside["ReversalRequest"]);
+                let response = self.reversal(at(inside, "ReversalRequest"));
                 self.say(&header, "Reversal", response, out);
             }
             Some("TransactionStatus") => {
-                let response = self.status(&inside["TransactionStatusRequest"]["MessageReference"]);
+                let response = self.status(at(inside, "TransactionStatusRequest.MessageReference"));
                 self.say(&header, "TransactionStatus", response, out);
             }
             Some("Abort") => {
-                self.abort(&inside["AbortRequest"]["MessageReference"]);
+                self.abort(at(inside, "AbortRequest.MessageReference"));
                 self.say(&header, "Abort", json!({"Response": {"Result": "Success"}}), out);
             }
             Some("Diagnosis") => {
@@ -168,19 +168,19 @@ impl NexoSim {
         if self.waits.is_some() {
             return self.say(header, "Payment", failure("Busy"), out);
         }
-        let amounts = &request["PaymentTransaction"]["AmountsReq"];
+        let amounts = at(request, "PaymentTransaction.AmountsReq");
         let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
         self.made += 1;
         if self.payments.len() >= PAYMENTS_MAX {
             self.payments.pop_front();
         }
         self.payments.push_back(Payment {
-            service: text(&header["ServiceID"]),
+            service: text(at(header, "ServiceID")),
             transaction: format!("SIM{:013}.{:016}", self.made, self.made),
-            sale: request["SaleData"].clone(),
-            amount: amounts["RequestedAmount"].clone(),
-            currency: text(&amounts["Currency"]),
-            refund: request["PaymentData"]["PaymentType"] == "Refund",
+            sale: at(request, "SaleData").clone(),
+            amount: at(amounts, "RequestedAmount").clone(),
+            currency: text(at(amounts, "Currency")),
+            refund: at(request, "PaymentData.PaymentType") == "Refund",
             fate: Fate::Open,
             answer: Value::Null,
             pan: TruncatedPan::of(&self.options.pan),
@@ -220,7 +220,7 @@ impl NexoSim {
 
     fn abort(&mut self, reference: &Value) {
         let open = self.payments.back_mut().filter(|payment| payment.fate == Fate::Open);
-        if let Some(payment) = open.filter(|payment| reference["ServiceID"] == payment.service.as_str()) {
+        if let Some(payment) = open.filter(|payment| at(reference, "ServiceID") == payment.service.as_str()) {
             payment.fate = Fate::Declined;
             payment.answer = failure("Aborted");
             self.waits = None;
@@ -229,7 +229,7 @@ impl NexoSim {
     }
 
     fn status(&self, reference: &Value) -> Value {
-        let found = self.payments.iter().rev().find(|payment| reference["ServiceID"] == payment.service.as_str());
+        let found = self.payments.iter().rev().find(|payment| at(reference, "ServiceID") == payment.service.as_str());
         match found {
             None => failure("NotFound"),
             Some(payment) if payment.fate == Fate::Open => failure("InProgress"),
@@ -242,7 +242,7 @@ impl NexoSim {
     }
 
     fn reversal(&mut self, request: &Value) -> Value {
-        let wanted = &request["OriginalPOITransaction"]["POITransactionID"]["TransactionID"];
+        let wanted = at(request, "OriginalPOITransaction.POITransactionID.TransactionID");
         let found = self.payments.iter_mut().find(|payment| *wanted == payment.transaction.as_str());
         match found {
             Some(payment) if payment.fate == Fate::Captured => {
