@@ -7,6 +7,7 @@ use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
 use ring::{hmac, pbkdf2};
 use serde_json::{Value, json};
+use std::cell::OnceCell;
 use std::num::NonZeroU32;
 
 const SALT: &[u8] = b"AdyenNexoV1Salt";
@@ -23,6 +24,24 @@ pub(super) struct Keys {
     authentic: hmac::Key,
     cipher: [u8; 32],
     iv: [u8; 16],
+}
+
+/// A passphrase whose keys are derived when they are first needed: that takes milliseconds, by intention.
+pub(super) struct Secret {
+    passphrase: String,
+    identifier: String,
+    version: u64,
+    keys: OnceCell<Keys>,
+}
+
+impl Secret {
+    pub(super) const fn new(passphrase: String, identifier: String, version: u64) -> Self {
+        Self { passphrase, identifier, version, keys: OnceCell::new() }
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        self.keys.get_or_init(|| Keys::derive(&self.passphrase, &self.identifier, self.version))
+    }
 }
 
 /// Why a message is not read. Which check failed is nobody's business: an answer would help a forger.

@@ -1,7 +1,7 @@
 //! The till's side: one request to a connection. What a payment came to is asked by its ServiceID, which follows from the
 //! tender, so that no crash loses it.
 
-use super::crypto::Keys;
+use super::crypto::Secret;
 use super::http::{self, Read};
 use super::message::{self, Parties, Proof, Request, at, proof, remembered};
 use crate::{Driver, In, Out};
@@ -45,7 +45,7 @@ pub(super) struct Options {
 
 pub(super) struct Nexo {
     parties: Parties,
-    keys: Option<Keys>,
+    secret: Option<Secret>,
     inbox: Vec<u8>,
     state: State,
     /// Sent as soon as the line is open again.
@@ -103,10 +103,10 @@ impl Nexo {
             return Err("a passphrase needs its key (identifier) and key_version".into());
         }
         let sealed = !options.passphrase.is_empty();
-        let keys = sealed.then(|| Keys::derive(&options.passphrase, &options.key, options.key_version));
+        let secret = sealed.then(|| Secret::new(options.passphrase, options.key, options.key_version));
         Ok(Self {
             parties: Parties { sale: options.sale, poi: options.poi, currency: options.currency },
-            keys,
+            secret,
             inbox: Vec::new(),
             state: State::Idle,
             next: None,
@@ -171,8 +171,8 @@ impl Nexo {
 
     fn send(&mut self, now: Mono, request: &Request, out: &mut Out) {
         let plain = self.parties.message(request);
-        let body = match &self.keys {
-            Some(keys) => keys.seal("SaleToPOIRequest", &self.parties.header(request), &plain),
+        let body = match &self.secret {
+            Some(secret) => secret.keys().seal("SaleToPOIRequest", &self.parties.header(request), &plain),
             None => plain,
         };
         out.send(&http::request(&self.parties.poi, &body));
@@ -246,9 +246,10 @@ impl Nexo {
         if at(inside, "EventNotification.EventToNotify") == "Reject" {
             return Ok(Heard::Rejected);
         }
-        let inside = match (&self.keys, inside.get("NexoBlob")) {
-            (Some(keys), Some(_)) => {
-                let plain = keys.open(inside).map_err(|_| "the terminal's answer is not of our key".to_string())?;
+        let inside = match (&self.secret, inside.get("NexoBlob")) {
+            (Some(secret), Some(_)) => {
+                let plain =
+                    secret.keys().open(inside).map_err(|_| "the terminal's answer is not of our key".to_string())?;
                 let opened: Value = serde_json::from_slice(&plain).map_err(|_| "sealed is no JSON".to_string())?;
                 message::inside(&opened).clone()
             }

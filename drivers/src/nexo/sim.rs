@@ -1,7 +1,7 @@
 //! A nexo terminal that is not there. It goes on with a payment whether or not anybody is connected, and remembers what each
 //! ServiceID came to.
 
-use super::crypto::Keys;
+use super::crypto::Secret;
 use super::http::{self, Read};
 use super::message::{self, at};
 use crate::Out;
@@ -77,7 +77,7 @@ struct Payment {
 
 pub struct NexoSim {
     options: Options,
-    keys: Option<Keys>,
+    secret: Option<Secret>,
     behaviour: Behaviour,
     declines: Option<String>,
     payments: VecDeque<Payment>,
@@ -95,10 +95,10 @@ impl NexoSim {
     pub fn build(options: &Value) -> Result<Box<dyn Sim>, String> {
         let options: Options = options::parse(options)?;
         let sealed = !options.passphrase.is_empty();
-        let keys = sealed.then(|| Keys::derive(&options.passphrase, &options.key, options.key_version));
+        let secret = sealed.then(|| Secret::new(options.passphrase.clone(), options.key.clone(), options.key_version));
         Ok(Box::new(Self {
             options,
-            keys,
+            secret,
             behaviour: Behaviour::Approve,
             declines: None,
             payments: VecDeque::new(),
@@ -132,8 +132,10 @@ impl NexoSim {
     fn request(&mut self, now: Mono, body: &[u8], out: &mut Out) {
         let message: Value = serde_json::from_slice(body).unwrap_or_default();
         let outer = message::inside(&message);
-        let opened = match (&self.keys, outer.get("NexoBlob")) {
-            (Some(keys), Some(_)) => keys.open(outer).ok().and_then(|plain| serde_json::from_slice(&plain).ok()),
+        let opened = match (&self.secret, outer.get("NexoBlob")) {
+            (Some(secret), Some(_)) => {
+                secret.keys().open(outer).ok().and_then(|plain| serde_json::from_slice(&plain).ok())
+            }
             (None, None) => Some(message.clone()),
             (Some(_), None) | (None, Some(_)) => None,
         };
@@ -262,8 +264,8 @@ impl NexoSim {
         inside.insert("MessageHeader".into(), answered.clone());
         inside.insert(format!("{category}Response"), response);
         let plain = json!({"SaleToPOIResponse": inside}).to_string();
-        let body = match &self.keys {
-            Some(keys) => keys.seal("SaleToPOIResponse", &answered, &plain),
+        let body = match &self.secret {
+            Some(secret) => secret.keys().seal("SaleToPOIResponse", &answered, &plain),
             None => plain,
         };
         self.send(&body, out);
