@@ -4,6 +4,7 @@
 //! savings per line with their reasons, taxes and the total. The box records the result; headquarters works out the same.
 
 mod board;
+mod crowd;
 mod deal;
 mod rounding;
 mod rules;

@@ -5,7 +5,6 @@ use super::{MemberTerms, Terms};
 use crate::catalog::{Goods, Offer, OfferRule, Offline, Promotion, PromotionBook, PromotionRule, Stacking};
 use crate::words::{ItemKey, Money, Name};
 use alloc::collections::BTreeMap;
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -118,23 +117,32 @@ pub(super) fn deals<'a>(rows: &[Row<'_>], own: &'a [Own], book: &'a PromotionBoo
         parts: alloc::vec![own.rows.clone()],
         times: u32::MAX,
     });
-    let named = rows.iter().flat_map(|row| book.naming(&row.line.key, &row.line.group));
-    let found: BTreeSet<u32> = named.chain(book.of_all()).collect();
-    let from_book = found.into_iter().filter_map(|index| {
-        let promotion = book.get(index)?;
+    let everywhere = book.of_all().flat_map(|promotion| (0..rows.len()).map(move |row| (promotion, row)));
+    let named = rows
+        .iter()
+        .enumerate()
+        .flat_map(|(index, row)| book.naming(&row.line.key, &row.line.group).map(move |promotion| (promotion, index)));
+    let mut found: Vec<(u32, usize)> = named.chain(everywhere).collect();
+    found.sort_unstable();
+    found.dedup();
+    let from_book = found.chunk_by(|a, b| a.0 == b.0).filter_map(|found| {
+        let promotion = book.get(found.first()?.0)?;
         let times = times(promotion, terms)?;
-        let parts: Vec<Vec<usize>> = promotion.selectors().map(|goods| taken(rows, promotion, goods)).collect();
+        let parts: Vec<Vec<usize>> = promotion.selectors().map(|goods| taken(rows, found, promotion, goods)).collect();
         let whole = parts.iter().all(|part| !part.is_empty());
         whole.then(|| Deal { promotion, stacking: promotion.stacking(), parts, times })
     });
     own.chain(from_book).collect()
 }
 
-fn taken(rows: &[Row<'_>], promotion: &Promotion, goods: &Goods) -> Vec<usize> {
-    let takes = |row: &Row<'_>| {
-        goods.takes(&row.line.key, &row.line.group, row.line.unit_price) && promotion.when.holds(row.at)
+/// Of the rows where the book found the promotion those that `goods` takes.
+fn taken(rows: &[Row<'_>], found: &[(u32, usize)], promotion: &Promotion, goods: &Goods) -> Vec<usize> {
+    let takes = |index: &usize| {
+        rows.get(*index).is_some_and(|row| {
+            goods.takes(&row.line.key, &row.line.group, row.line.unit_price) && promotion.when.holds(row.at)
+        })
     };
-    rows.iter().enumerate().filter(|(_, row)| takes(row)).map(|(index, _)| index).collect()
+    found.iter().map(|(_, index)| *index).filter(takes).collect()
 }
 
 /// How often this shopper may have it in this basket; `None`: not at all.

@@ -45,16 +45,19 @@ pub(super) fn share(amount: i64, weights: &[i64]) -> Vec<i64> {
     if sum <= 0 {
         return weights.iter().map(|_| 0).collect();
     }
+    // Each is less than one unit short, so what is over is less than the number of parts.
     let exact = |weight: i64| i128::from(amount).saturating_mul(i128::from(weight));
-    let mut parts: Vec<i64> = weights.iter().map(|weight| narrow(exact(*weight).div_euclid(sum)).0).collect();
-    let mut over = amount.saturating_sub(parts.iter().sum());
-    let mut order: Vec<(i128, usize)> =
-        weights.iter().map(|weight| -exact(*weight).rem_euclid(sum)).zip(0_usize..).collect();
-    order.sort_unstable();
-    for (_, index) in order {
-        if let Some(part) = parts.get_mut(index).filter(|_| over > 0) {
+    let split = |weight: &i64| (narrow(exact(*weight).div_euclid(sum)).0, exact(*weight).rem_euclid(sum));
+    let (mut parts, rests): (Vec<i64>, Vec<i128>) = weights.iter().map(split).unzip();
+    let over = usize::try_from(amount.saturating_sub(parts.iter().sum())).unwrap_or(0).min(parts.len());
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    let first = |a: &usize, b: &usize| rests.get(*b).cmp(&rests.get(*a)).then(a.cmp(b));
+    if over > 0 && over < order.len() {
+        order.select_nth_unstable_by(over, first);
+    }
+    for index in order.into_iter().take(over) {
+        if let Some(part) = parts.get_mut(index) {
             *part = part.saturating_add(1);
-            over = over.saturating_sub(1);
         }
     }
     parts

@@ -37,7 +37,7 @@ impl Table<'_> {
     }
 
     /// Of a sum of money, in basis points.
-    fn percent(&self, base: i64, off_bp: u32) -> i64 {
+    pub(super) fn percent(&self, base: i64, off_bp: u32) -> i64 {
         round(Money(base), i64::from(off_bp), 10_000, self.rounding).0.clamp(0, base.max(0))
     }
 
@@ -90,7 +90,7 @@ impl Table<'_> {
     }
 
     /// Off pieces like those of `row` that come to `base`.
-    fn off(&self, deal: &Deal<'_>, row: &Row<'_>, pieces: u32, base: i64) -> i64 {
+    pub(super) fn off(&self, deal: &Deal<'_>, row: &Row<'_>, pieces: u32, base: i64) -> i64 {
         match &deal.promotion.rule {
             PromotionRule::Percent { off_bp } => self.percent(base, *off_bp),
             PromotionRule::Amount { off } => row.at_price(*off, pieces).clamp(0, base),

@@ -3,10 +3,12 @@
 //! Deals that stand alone and want the same rows form a group; groups do not touch each other. In a group every order is tried
 //! as far as it can still beat the best one found, [`TRIES`] applications at most; beyond that the best found so far counts. It begins
 //! with the deal that gives most, so that no single promotion would have been better.
+//! Where a basket draws more than [`CROWD`] of them, only those that give most on some sort of goods are tried, in fewer orders.
 //! Then come deals that add to others, and last basket deals that do, whose orders are searched alike; where a basket deal
 //! would be worth more without a group, the group gives way. Same basket, same terms, same book: same result.
 
 use super::board::{Applied, State};
+use super::crowd::CROWD;
 use super::rules::Table;
 use crate::catalog::Stacking;
 use alloc::collections::BTreeMap;
@@ -16,8 +18,19 @@ use alloc::vec::Vec;
 pub const TRIES: u32 = 600;
 /// Orders tried before the search proper: each of the strongest deals first. The very strongest alone is already as good as any single one.
 const SEEDS: usize = 8;
+/// The same where the deals are a crowd.
+const CROWDED: Effort = Effort { seeds: 2, tries: 60 };
 /// Choices between promotions that exclude each other across kinds.
 const CHOICES: usize = 16;
+
+/// Orders tried before the search proper, and applications in it.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    seeds: usize,
+    tries: u32,
+}
+
+const FULL: Effort = Effort { seeds: SEEDS, tries: TRIES };
 
 /// When a deal has its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,11 +130,13 @@ impl Table<'_> {
         let of =
             |wanted: Kind| deals.iter().copied().filter(|deal| self.kind(*deal) == Some(wanted)).collect::<Vec<_>>();
         let (goods, adds, baskets) = (of(Kind::Alone), of(Kind::Adds), of(Kind::Basket));
+        let effort = if goods.len() > CROWD { CROWDED } else { FULL };
+        let goods = self.worth_trying(goods);
         let mut state = State::new(&self.rows);
         let groups: Vec<Vec<Applied>> = self
             .groups(&goods)
             .iter()
-            .map(|group| self.order(group, &mut state).applied)
+            .map(|group| self.order(group, &mut state, effort).applied)
             .filter(|applied| !applied.is_empty())
             .collect();
         let all = alloc::vec![true; groups.len()];
@@ -135,12 +150,16 @@ impl Table<'_> {
         }
         let none = alloc::vec![false; groups.len()];
         let (mut on, without) = (all.clone(), self.finish(&groups, &none, &adds, &baskets));
+        // What adds gives most on goods that no group has touched.
+        let most = without.off;
         if without.off > best.off {
             (best, on) = (without, none.clone());
         }
-        best = best.better_of(self.finish(&groups, &all, &[], &baskets));
-        best = best.better_of(self.finish(&groups, &none, &[], &baskets));
-        self.give_way(&groups, on, [&adds, &baskets], best)
+        if !adds.is_empty() {
+            best = best.better_of(self.finish(&groups, &all, &[], &baskets));
+            best = best.better_of(self.finish(&groups, &none, &[], &baskets));
+        }
+        self.give_way(&groups, on, [&adds, &baskets], best, most)
     }
 
     /// Each group in turn with and without, where the change is for the better.
@@ -150,11 +169,17 @@ impl Table<'_> {
         mut on: Vec<bool>,
         [adds, baskets]: [&[usize]; 2],
         mut best: Outcome,
+        most: i64,
     ) -> Outcome {
+        let gives = |group: &Vec<Applied>| group.iter().map(|applied| applied.off).fold(0, i64::saturating_add);
         for group in 0..groups.len() {
             let mut other = on.clone();
             if let Some(switch) = other.get_mut(group) {
                 *switch = !*switch;
+            }
+            let kept = groups.iter().zip(&other).filter(|(_, on)| **on).map(|(group, _)| gives(group));
+            if kept.fold(most, i64::saturating_add) <= best.off {
+                continue;
             }
             let outcome = self.finish(groups, &other, adds, baskets);
             if outcome.off > best.off {
@@ -178,7 +203,7 @@ impl Table<'_> {
                 outcome.push(applied);
             }
         }
-        for applied in self.order(baskets, &mut state).applied {
+        for applied in self.order(baskets, &mut state, FULL).applied {
             outcome.push(applied);
         }
         outcome
@@ -208,18 +233,21 @@ impl Table<'_> {
     }
 
     /// The best order of `deals` on `state`, which is left as it was found.
-    fn order(&self, deals: &[usize], state: &mut State) -> Outcome {
+    fn order(&self, deals: &[usize], state: &mut State, effort: Effort) -> Outcome {
         // What a deal gives on untouched goods is the most it can give after others.
         let mut ranked: Vec<(i64, usize)> =
             deals.iter().filter_map(|deal| self.apply(*deal, state).map(|applied| (applied.off, *deal))).collect();
         ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        let mut best = Outcome::default();
-        for first in 0..ranked.len().min(SEEDS) {
+        let mut walk = Walk::new(self, &ranked, effort.tries);
+        let most = walk.rest();
+        for first in 0..ranked.len().min(effort.seeds) {
+            if walk.best.off >= most {
+                break;
+            }
             let mut order = ranked.clone();
             order.get_mut(..=first).unwrap_or(&mut []).rotate_right(1);
-            best = best.better_of(self.run(&order, state));
+            walk.best = walk.best.better_of(self.run(&order, state));
         }
-        let mut walk = Walk { table: self, ranked: &ranked, best, path: Outcome::default(), tries: TRIES };
         walk.down(state);
         walk.best
     }
@@ -248,36 +276,89 @@ impl Table<'_> {
 struct Walk<'a> {
     table: &'a Table<'a>,
     ranked: &'a [(i64, usize)],
+    /// Of each ranked deal the number of its word, 0 for none.
+    words: Vec<usize>,
+    taken: Vec<bool>,
+    /// Words on the path.
+    said: Vec<bool>,
     best: Outcome,
     path: Outcome,
     tries: u32,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(table: &'a Table<'a>, ranked: &'a [(i64, usize)], tries: u32) -> Self {
+        let mut known: Vec<&str> = Vec::new();
+        let mut words = Vec::new();
+        for (_, deal) in ranked {
+            let word = table.word(*deal).map_or(0, |word| {
+                let place = known.iter().position(|one| *one == word);
+                place.unwrap_or_else(|| {
+                    known.push(word);
+                    known.len().saturating_sub(1)
+                }) + 1
+            });
+            words.push(word);
+        }
+        let (said, taken) = (alloc::vec![false; known.len() + 1], alloc::vec![false; ranked.len()]);
+        let (best, path) = (Outcome::default(), Outcome::default());
+        Self { table, ranked, words, taken, said, best, path, tries }
+    }
+
     fn down(&mut self, state: &mut State) {
         if self.path.off > self.best.off {
             self.best = self.path.clone();
         }
-        for &(_, deal) in self.ranked {
-            let taken = |deal: usize| self.path.applied.iter().any(|applied| applied.deal == deal);
-            let rest = self.ranked.iter().filter(|(_, deal)| !taken(*deal)).map(|(most, _)| *most);
-            let most = self.path.off.saturating_add(rest.fold(0, i64::saturating_add));
-            if most <= self.best.off || self.tries == 0 {
+        if self.path.off.saturating_add(self.rest()) <= self.best.off {
+            return;
+        }
+        for (at, &(_, deal)) in self.ranked.iter().enumerate() {
+            if self.tries == 0 {
                 return;
             }
-            if taken(deal) || self.table.excluded(deal, &self.path.applied) {
+            let word = self.words.get(at).copied().unwrap_or(0);
+            if is(&self.taken, at) || (word > 0 && is(&self.said, word)) {
                 continue;
             }
             self.tries = self.tries.saturating_sub(1);
             let Some(applied) = self.table.apply(deal, state) else { continue };
             state.take(&applied);
             self.path.push(applied);
+            set(&mut self.taken, at, true);
+            set(&mut self.said, word, true);
             self.down(state);
+            set(&mut self.taken, at, false);
+            set(&mut self.said, word, false);
             if let Some(applied) = self.path.applied.pop() {
                 self.path.off = self.path.off.saturating_sub(applied.off);
                 state.give_back(&applied);
             }
         }
+    }
+
+    /// The most that what is not on the path can still give: each as on untouched goods, of one word the best.
+    fn rest(&self) -> i64 {
+        let mut said = self.said.clone();
+        let mut rest = 0_i64;
+        for (at, (most, _)) in self.ranked.iter().enumerate() {
+            let word = self.words.get(at).copied().unwrap_or(0);
+            if is(&self.taken, at) || (word > 0 && is(&said, word)) {
+                continue;
+            }
+            set(&mut said, word, true);
+            rest = rest.saturating_add(*most);
+        }
+        rest
+    }
+}
+
+fn is(marks: &[bool], at: usize) -> bool {
+    marks.get(at).copied().unwrap_or(false)
+}
+
+fn set(marks: &mut [bool], at: usize, on: bool) {
+    if let Some(mark) = marks.get_mut(at) {
+        *mark = on;
     }
 }
 
