@@ -94,7 +94,7 @@ fn line(no: u32) -> Result<Line> {
     let key = pick(no * 31, GOODS / 40) * 40;
     let row = json!({
         "no": no + 1, "key": key.to_string(), "name": {"zh": "商品", "en": "Goods"}, "quantity": 1 + no % 3, "weight_g": null,
-        "unit_price": 200 + pick(key, 1_800), "tax_bp": if no % 3 == 0 { 900 } else { 1300 }, "price_book": "pb-1",
+        "unit_price": 200 + pick(key, 1_800), "tax_bp": if no.is_multiple_of(3) { 900 } else { 1300 }, "price_book": "pb-1",
         "member_price": 150 + pick(key, 1_800), "group": format!("g{}", pick(key + 3, GROUPS)), "priced_at": 0,
     });
     Ok(serde_json::from_value(row)?)
