@@ -1,7 +1,7 @@
 //! From journal bodies to rows a retailer asks about: events, sales, dead letters.
 
 use crate::store::{alarm, int, now_ms};
-use checkout::basket::Sale;
+use checkout::sale::Sale;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -1,9 +1,9 @@
 //! Staff at a lane: shown by a badge scanned there, for a minute.
 
-use crate::basket::LineRefusal;
 use crate::event::Event;
 use crate::lane::LaneEvent;
 use crate::page::{Attendant, Refused, StaffRequest};
+use crate::refusal::LineRefusal;
 use crate::turn::Turn;
 use crate::words::{LaneId, Mono, Private};
 use alloc::string::String;

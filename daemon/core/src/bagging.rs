@@ -1,12 +1,12 @@
 //! The scale under the bags: what went in must weigh what was scanned. What a piece weighs is learned from pieces that went in
 //! alone, as plain sums, so that every expectation can be explained: so much, give or take so much, from so many pieces.
 
-use crate::basket::{Line, Transaction};
+use crate::basket::Transaction;
 use crate::device::{DeviceCommand, ScaleFault, Weight};
 use crate::event::Event;
 use crate::intervention::InterventionKind;
 use crate::lane::LaneEvent;
-use crate::line::spoken;
+use crate::line::{Line, spoken};
 use crate::page::{Attendant, Refused};
 use crate::rules::BaggingRules;
 use crate::turn::{Effect, Turn};

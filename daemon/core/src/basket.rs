@@ -1,34 +1,28 @@
 //! Transactions and their lines, from the first scan to the receipt number.
 
 use crate::bagging::Bag;
-use crate::catalog::{Content, Item, Offer, QuantityBreak, is_zero};
-use crate::config::StoreConfig;
+use crate::catalog::Item;
 use crate::coupon::{Coupon, CouponEvent};
 use crate::device::{Beep, DeviceCommand};
 use crate::event::Event;
 use crate::intervention::Intervention;
-use crate::line::Piece;
+use crate::line::{Line, LineSaving, Piece};
 use crate::member::Identified;
 use crate::page::Refused;
-use crate::points::Points;
-use crate::price::{self, MemberTerms, Terms};
-use crate::receipt::TaxLine;
+use crate::price::{self, PromotionUse, Terms};
+use crate::refusal::LineRefusal;
 use crate::rescan::Rescan;
-use crate::returns::ReturnOf;
+use crate::sale::Sale;
+use crate::scan::ItemCode;
 use crate::scan::freshness::unsaleable;
-use crate::scan::{ItemCode, Refusal};
 use crate::tender::{Tender, TenderState};
 use crate::turn::{Effect, Turn};
-use crate::view::TenderKind;
-use crate::words::{
-    ItemKey, LaneId, LineNo, LocalMinute, MemberId, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId,
-    TransactionId,
-};
+use crate::words::{ItemKey, LaneId, LineNo, Money, Name, Role, StaffId, TransactionId};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 pub const QUANTITY_MAX: u32 = 999;
 pub const LINES_MAX: usize = 500;
@@ -125,192 +119,6 @@ pub enum VoidReason {
     DayClosed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LineRefusal {
-    Code(Refusal),
-    UnknownItem,
-    UnknownMember,
-    Paying,
-    NoScale,
-    NoWeight,
-    /// The scale named another price than the one it was given.
-    ScalePrice,
-    Full,
-    /// Behind the expiration date of its lot.
-    Expired,
-    PastSellBy,
-    /// Behind the best-before date, and the store sells no such goods.
-    PastBestBefore,
-    Recalled,
-    /// A coupon, badge, receipt, exit pass or order where this lane takes none.
-    NotTaken,
-    UnknownCoupon,
-    CouponExpired,
-    CouponUsed,
-    /// As many of this campaign as one basket may have.
-    CouponEnough,
-    /// Headquarters is away, and what this store may redeem without it is gone.
-    CouponOffline,
-    UnknownBadge,
-    /// Each piece of these goods has a number, and this code shows none.
-    NoSerial,
-    /// The piece with that number is in a basket or was sold here.
-    SerialSold,
-}
-
-/// What a line is to the sale; money of a bottle return or returned goods goes to the shopper.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LineKind {
-    #[default]
-    Goods,
-    /// Comes and goes with its parent line; no promotion touches it.
-    Deposit,
-    /// An empty bottle or crate brought back.
-    BottleReturn,
-    /// Goods brought back.
-    Returned,
-}
-
-impl LineKind {
-    #[must_use]
-    pub fn is_goods(&self) -> bool {
-        *self == Self::Goods
-    }
-
-    /// Money flows to the shopper.
-    #[must_use]
-    pub const fn is_negative(self) -> bool {
-        matches!(self, Self::BottleReturn | Self::Returned)
-    }
-}
-
-/// A line carries everything it was priced with, so that the journal replays the same after the catalogue changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    pub no: LineNo,
-    #[serde(default, skip_serializing_if = "LineKind::is_goods")]
-    pub kind: LineKind,
-    /// The line this one came with, such as a bottle's deposit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<LineNo>,
-    pub key: ItemKey,
-    pub name: Name,
-    pub quantity: u32,
-    pub weight_g: Option<u32>,
-    /// Per piece, or per kilogram where it was weighed.
-    pub unit_price: Money,
-    pub tax_bp: u32,
-    pub price_book: PriceBook,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_age: Option<u8>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offer: Option<Offer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub member_price: Option<Money>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub group: String,
-    /// Packing already taken off `weight_g`.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub tare_g: u32,
-    /// What the scale itself computed: where it is approved for that, its amount is the legal one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale_total: Option<Money>,
-    /// The code carried the price, and no price book has it.
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
-    pub labelled: bool,
-    /// Number of this single piece.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub serial: Option<String>,
-    /// What one piece should weigh in the bag, by the catalogue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub piece_g: Option<u32>,
-    /// The catalogue's reason why it should not be sold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocked: Option<Name>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overridden: Option<PriceOverride>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub note: String,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub levels: BTreeMap<String, Money>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub breaks: Vec<QuantityBreak>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Content>,
-    /// The minute that priced it and that promotions judge it by; prices and windows lock at the scan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub priced_at: Option<LocalMinute>,
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
-    pub voided: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub savings: Vec<LineSaving>,
-    /// Of goods brought back: what they are worth now, and why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub returned: Option<ReturnOf>,
-}
-
-/// A price that staff set. No promotion touches such a line, and headquarters sees both prices.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PriceOverride {
-    /// What the price book says.
-    pub list_price: Money,
-    pub staff: StaffId,
-    pub role: Role,
-    pub reason: String,
-}
-
-impl Line {
-    #[must_use]
-    pub fn gross(&self) -> Money {
-        if let Some(of) = &self.returned {
-            return Money::ZERO.minus(of.amount);
-        }
-        let amount = self.scale_total.unwrap_or_else(|| price::extended(self.unit_price, self.quantity, self.weight_g));
-        if self.kind.is_negative() { Money::ZERO.minus(amount) } else { amount }
-    }
-
-    #[must_use]
-    pub fn total(&self) -> Money {
-        self.gross().minus(self.discount())
-    }
-
-    #[must_use]
-    pub fn discount(&self) -> Money {
-        self.savings.iter().map(|saving| saving.amount).sum()
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LineSaving {
-    pub line: LineNo,
-    /// Promotion id, `member` for a member price, `quantity` for a price by quantity.
-    pub offer: String,
-    pub name: Name,
-    pub amount: Money,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PromotionUse {
-    pub promotion: String,
-    pub times: u32,
-}
-
-/// Earlier journals held at most one saving a line, under another name.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineSaving>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Savings {
-        Many(Vec<LineSaving>),
-        One(LineSaving),
-    }
-    Ok(match Savings::deserialize(deserializer)? {
-        Savings::Many(savings) => savings,
-        Savings::One(saving) => alloc::vec![saving],
-    })
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     pub id: TransactionId,
@@ -337,78 +145,6 @@ pub struct Transaction {
     pub rescan: Rescan,
     #[serde(default)]
     pub coupons: Vec<Coupon>,
-}
-
-/// A completed sale: what the box computed is the record; HQ verifies it and never recomputes silently.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sale {
-    pub transaction: TransactionId,
-    pub receipt: ReceiptNo,
-    pub currency: String,
-    pub total: Money,
-    pub discount: Money,
-    pub taxes: Vec<TaxLine>,
-    pub tenders: Vec<SaleTender>,
-    pub change: Money,
-    pub member: Option<MemberId>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub note: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub uses: Vec<PromotionUse>,
-    pub lines: Vec<SaleLine>,
-    /// Cash rounding: tenders add up to the total and this.
-    #[serde(default, skip_serializing_if = "Money::is_zero")]
-    pub rounding: Money,
-    /// Redeemed with this sale, once and for all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub coupons: Vec<Coupon>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub points: Option<Points>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SaleTender {
-    pub tender: TenderId,
-    pub kind: TenderKind,
-    /// Negative: given back.
-    pub amount: Money,
-    /// The payment it gives back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub of: Option<TenderId>,
-    /// What the receipt has to show: truncated card, terminal and trace, provider reference.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub details: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SaleLine {
-    pub no: LineNo,
-    #[serde(default, skip_serializing_if = "LineKind::is_goods")]
-    pub kind: LineKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<LineNo>,
-    pub key: ItemKey,
-    pub name: Name,
-    pub quantity: u32,
-    pub weight_g: Option<u32>,
-    pub unit_price: Money,
-    pub discount: Money,
-    #[serde(default, alias = "offer", deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
-    pub savings: Vec<LineSaving>,
-    pub total: Money,
-    pub price_book: PriceBook,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub tare_g: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub serial: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overridden: Option<PriceOverride>,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub note: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tax_bp: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub returned: Option<ReturnOf>,
 }
 
 impl Transaction {
@@ -513,66 +249,6 @@ impl Transaction {
 
     fn line_mut(&mut self, no: LineNo) -> Option<&mut Line> {
         self.lines.iter_mut().find(|line| line.no == no)
-    }
-
-    fn sale(&self, receipt: ReceiptNo, config: &StoreConfig) -> Sale {
-        let tender = |tender: &Tender| SaleTender {
-            tender: tender.id.clone(),
-            kind: tender.kind,
-            amount: tender.amount,
-            of: tender.of.clone(),
-            details: details(tender),
-        };
-        let stands = |tender: &&Tender| tender.state == TenderState::Approved;
-        Sale {
-            transaction: self.id.clone(),
-            receipt,
-            currency: config.currency.code.clone(),
-            total: self.total(),
-            discount: self.discount(),
-            taxes: price::taxes(self.live_lines(), &config.price),
-            tenders: self.tenders.iter().filter(stands).map(tender).collect(),
-            change: self.tenders.iter().filter(stands).map(Tender::change).sum(),
-            member: self.member.as_ref().map(|member| member.member.clone()),
-            note: self.note.clone(),
-            uses: self.uses.clone(),
-            lines: self.live_lines().map(sale_line).collect(),
-            rounding: self.rounding,
-            coupons: Vec::new(),
-            points: self.points(&config.floor.points),
-        }
-    }
-}
-
-fn details(tender: &Tender) -> Vec<String> {
-    let Some(slip) = &tender.slip else {
-        return if tender.reference.is_empty() { Vec::new() } else { alloc::vec![tender.reference.clone()] };
-    };
-    let pan = slip.pan.as_ref().map(|pan| alloc::format!("{} {}", slip.scheme, pan.as_str()));
-    let trace = alloc::format!("TID {} / {}", slip.terminal, slip.trace);
-    pan.into_iter().chain([trace]).chain(slip.text.iter().cloned()).collect()
-}
-
-fn sale_line(line: &Line) -> SaleLine {
-    SaleLine {
-        no: line.no,
-        kind: line.kind,
-        parent: line.parent,
-        key: line.key.clone(),
-        name: line.name.clone(),
-        quantity: line.quantity,
-        weight_g: line.weight_g,
-        unit_price: line.unit_price,
-        discount: line.discount(),
-        savings: line.savings.clone(),
-        total: line.total(),
-        price_book: line.price_book.clone(),
-        tare_g: line.tare_g,
-        serial: line.serial.clone(),
-        overridden: line.overridden.clone(),
-        note: line.note.clone(),
-        tax_bp: Some(line.tax_bp),
-        returned: line.returned.clone(),
     }
 }
 
@@ -725,33 +401,6 @@ impl Turn<'_> {
         }
     }
 
-    /// Works the basket out again and records what changed.
-    pub(crate) fn reprice(&mut self, lane: LaneId) {
-        let Some(open) = self.open(lane) else { return };
-        let terms = self.terms(open);
-        let lines: Vec<&Line> = open.live_lines().collect();
-        let priced = price::price(&lines, &terms, self.now.local(), &self.config.price, self.catalog.promotions());
-        let current: Vec<&LineSaving> = open.live_lines().flat_map(|line| &line.savings).collect();
-        let same = priced.savings.iter().eq(current) && priced.uses == open.uses && priced.added_tax == open.added_tax;
-        let nobody = priced.savings.is_empty() && terms.is_plain() && open.terms.is_plain();
-        if same && (nobody || terms == open.terms) {
-            return;
-        }
-        let (savings, uses, added_tax) = (priced.savings, priced.uses, priced.added_tax);
-        self.record(Some(lane), Event::Basket(BasketEvent::SavingsSet { savings, uses, terms, added_tax }));
-    }
-
-    fn terms(&self, open: &Transaction) -> Terms {
-        let member = open.member.as_ref().map(|identified| self.catalog.member_by_id(&identified.member));
-        Terms {
-            member: member
-                .map(|member| member.map(|member| (member.level, member.used)).unwrap_or_default())
-                .map(|(level, used)| MemberTerms { level, used }),
-            coupons: open.coupons.iter().map(|coupon| coupon.campaign.clone()).collect(),
-            online: self.live.online,
-        }
-    }
-
     pub(crate) fn beep(&mut self, lane: LaneId, beep: Beep) {
         for device in self.config.lane(lane).map(|lane| lane.scanners.clone()).unwrap_or_default() {
             self.out.effects.push(Effect::Device { device, command: DeviceCommand::Beep(beep) });
@@ -840,83 +489,6 @@ impl Turn<'_> {
     ) {
         self.record(Some(lane), Event::Basket(BasketEvent::Voided { transaction, by, why }));
         self.live.lane(lane).clear();
-    }
-
-    /// The sale is complete when, and only when, approved tenders come to exactly what it costs.
-    pub(crate) fn complete_if_paid(&mut self, lane: LaneId) {
-        let Some(open) = self.open(lane) else { return };
-        if open.due() != Money::ZERO || open.voiding.is_some() || self.tender_in_flight(lane).is_some() {
-            return;
-        }
-        let receipt = ReceiptNo(self.facts.lanes.get(&lane).map_or(0, |facts| facts.receipts).saturating_add(1));
-        let sale = Sale { coupons: self.redeemed(open), ..open.sale(receipt, self.config) };
-        let cash = sale.tenders.iter().any(|tender| tender.kind == TenderKind::Cash);
-        self.record(Some(lane), Event::Basket(BasketEvent::Completed(sale)));
-        self.live.lane(lane).clear();
-        self.live.lane(lane).done = true;
-        self.print_last(lane, false, cash);
-    }
-
-    /// Nothing is due either way, such as an even exchange: somebody says that it is done.
-    pub(crate) fn finish_even(&mut self, lane: LaneId) -> Result<(), Refused> {
-        let open = self.editable(lane)?;
-        if open.due() != Money::ZERO || open.pieces() == 0 {
-            return Err(Refused::StillDue);
-        }
-        if open.interventions.iter().any(|asked| asked.answer.is_none()) {
-            return Err(Refused::Intervention);
-        }
-        self.complete_if_paid(lane);
-        Ok(())
-    }
-}
-
-impl LineRefusal {
-    pub(crate) const fn text(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Code(Refusal::CheckDigit) => ("没有读清楚，请再扫一次", "Not read clearly, please scan again"),
-            Self::Code(Refusal::WalletNotNow) => {
-                ("这是付款码，请先点“付款”", "That is a payment code: please press “Pay” first")
-            }
-            Self::Code(Refusal::NotGoods) => ("这不是商品的条码", "This is not the code of goods"),
-            Self::Expired => {
-                ("这批商品已过有效期，不能出售", "This lot is past its expiration date and cannot be sold")
-            }
-            Self::PastSellBy => {
-                ("这批商品已过销售期限，不能出售", "This lot is past its sell-by date and cannot be sold")
-            }
-            Self::PastBestBefore => {
-                ("这批商品已过最佳食用期，本店不出售", "This lot is past its best-before date and is not sold here")
-            }
-            Self::Recalled => {
-                ("这批商品已召回，请交给店员", "This lot has been recalled, please hand it to an assistant")
-            }
-            Self::UnknownBadge => ("这张工牌在本店无效", "That badge is not known here"),
-            Self::UnknownCoupon => ("没有找到这张优惠券", "This coupon is not known here"),
-            Self::CouponExpired => ("这张优惠券不在有效期内", "This coupon is not valid today"),
-            Self::CouponUsed => ("这张优惠券已经用过", "This coupon has been used"),
-            Self::CouponEnough => ("每次购物只能用这么多张", "No more of these coupons in one basket"),
-            Self::CouponOffline => {
-                ("网络中断，这种券暂时不能用", "The network is away: these coupons cannot be taken just now")
-            }
-            Self::NotTaken => {
-                ("这里不收这种码，请找店员", "Codes of this kind are not taken here, please ask an assistant")
-            }
-            Self::Code(Refusal::Gs1Syntax | Refusal::Unrecognised | Refusal::Empty) => {
-                ("认不出这个条码", "This code is not known here")
-            }
-            Self::UnknownItem => ("没有找到这件商品，请找店员", "This item is not on file, please ask an assistant"),
-            Self::UnknownMember => ("没有找到这个会员", "This member is not on file"),
-            Self::Paying => ("正在付款，暂不能扫商品", "A payment is under way: goods cannot be scanned"),
-            Self::NoScale => ("秤暂不可用，请找店员", "The scale is not available, please ask an assistant"),
-            Self::NoWeight => ("没有称到重量，请重新扫码", "No weight was read, please scan it again"),
-            Self::ScalePrice => ("秤上的单价不对，请找店员", "The scale shows another price, please ask an assistant"),
-            Self::Full => ("购物篮已满", "The basket is full"),
-            Self::NoSerial => {
-                ("请扫这件商品上带序列号的码", "Please scan the code with the serial number on this piece")
-            }
-            Self::SerialSold => ("这一件已在购物篮或已售出", "This very piece is in a basket or was sold"),
-        }
     }
 }
 

@@ -8,8 +8,8 @@ pub use book::{NO_PROMOTIONS, PromotionBook};
 pub use promotion::{Give, Goods, Limit, Members, Offline, Part, Promotion, PromotionRule, Stacking, Threshold, When};
 pub use recall::Recall;
 
-use crate::basket::LineKind;
 use crate::calendar;
+use crate::line::LineKind;
 use crate::returns::{SaleRef, Sold};
 use crate::words::{ItemKey, LocalMinute, MemberId, Money, Name, PriceBook};
 use alloc::collections::BTreeMap;

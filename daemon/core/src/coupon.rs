@@ -3,12 +3,13 @@
 //! Our own codes say `campaign.serial`, of signed campaigns with a keyed code behind (`campaign.serial.mac`), so that a store
 //! can tell its own paper without the network. Offline a store redeems what its lease of the campaign allows.
 
-use crate::basket::{BasketEvent, LineRefusal, Transaction};
+use crate::basket::{BasketEvent, Transaction};
 use crate::catalog::Campaign;
 use crate::device::Beep;
 use crate::event::Event;
 use crate::page::Refused;
 use crate::recent::Recent;
+use crate::refusal::LineRefusal;
 use crate::scan::{CouponCode, CouponScheme};
 use crate::turn::Turn;
 use crate::words::{LaneId, Name};

@@ -2,17 +2,18 @@
 
 use crate::audit::FloorAudit;
 use crate::bagging::{BagEvent, Weights};
-use crate::basket::{BasketEvent, LineKind, Sale, Transaction};
+use crate::basket::{BasketEvent, Transaction};
 use crate::config::PriceRules;
 use crate::coupon::Redeemed;
 use crate::device::CardOutcome;
 use crate::event::{Event, Record};
 use crate::handover::Suspended;
 use crate::lane::LaneEvent;
-use crate::line::serial_id;
+use crate::line::{LineKind, serial_id};
 use crate::recent::Recent;
 use crate::rescan::{Looks, RescanEvent};
 use crate::returns::{RETURN_MAX_MS, Returned};
+use crate::sale::Sale;
 use crate::shift::Shifts;
 use crate::store::{DayReport, StoreEvent};
 use crate::tender::TenderEvent;

@@ -3,11 +3,12 @@
 //! Lines keep the prices they were locked at; the member, the interventions and their answers travel along.
 //! Nothing leaves while money has moved. What nobody asked for by the close of the day is given up.
 
-use crate::basket::{BasketEvent, LineRefusal, Transaction, VoidReason};
+use crate::basket::{BasketEvent, Transaction, VoidReason};
 use crate::device::{Beep, Document};
 use crate::event::Event;
 use crate::page::Refused;
 use crate::receipt::SlipRow;
+use crate::refusal::LineRefusal;
 use crate::returns::SaleRef;
 use crate::scan::Printed;
 use crate::turn::Turn;

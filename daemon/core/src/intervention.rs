@@ -1,10 +1,10 @@
 //! Questions only staff can answer: raised by rules that are data, told in words, answered by role and with a reason.
 //! Nothing can be paid before, and what stops being true takes its question along.
 
-use crate::basket::{Line, Transaction};
+use crate::basket::Transaction;
 use crate::event::Event;
 use crate::lane::LaneEvent;
-use crate::line::spoken;
+use crate::line::{Line, spoken};
 use crate::page::{Attendant, Refused};
 use crate::rules::{Limit, LimitOf, RestrictedHours};
 use crate::turn::Turn;

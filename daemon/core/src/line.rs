@@ -1,19 +1,155 @@
-//! One line: what makes it one more of the same, and what staff may change about it, by role and with a reason.
+//! One line: what it was priced with, what makes it one more of the same, and what staff may change about it, by role and with a reason.
 
-use crate::basket::{BasketEvent, Line, LineKind, LineRefusal, PriceOverride, QUANTITY_MAX, VoidedBy};
-use crate::catalog::Item;
+use crate::basket::{BasketEvent, QUANTITY_MAX, VoidedBy};
+use crate::catalog::{Content, Item, Offer, QuantityBreak, is_zero};
 use crate::event::Event;
 use crate::page::{Attendant, Refused};
+use crate::price;
+use crate::refusal::LineRefusal;
+use crate::returns::ReturnOf;
 use crate::turn::Turn;
-use crate::words::{ItemKey, LaneId, LineNo, Money, Name, PriceBook, Role, StaffId};
+use crate::words::{ItemKey, LaneId, LineNo, LocalMinute, Money, Name, PriceBook, Role, StaffId};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 pub const NOTE_MAX: usize = 80;
 pub const REASON_MAX: usize = 200;
 /// Telephone and card numbers are at least this long; article numbers of a shop's own are shorter.
 const DIGITS_MAX: usize = 6;
+
+/// What a line is to the sale; money of a bottle return or returned goods goes to the shopper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineKind {
+    #[default]
+    Goods,
+    /// Comes and goes with its parent line; no promotion touches it.
+    Deposit,
+    /// An empty bottle or crate brought back.
+    BottleReturn,
+    /// Goods brought back.
+    Returned,
+}
+
+impl LineKind {
+    #[must_use]
+    pub fn is_goods(&self) -> bool {
+        *self == Self::Goods
+    }
+
+    /// Money flows to the shopper.
+    #[must_use]
+    pub const fn is_negative(self) -> bool {
+        matches!(self, Self::BottleReturn | Self::Returned)
+    }
+}
+
+/// A line carries everything it was priced with, so that the journal replays the same after the catalogue changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub no: LineNo,
+    #[serde(default, skip_serializing_if = "LineKind::is_goods")]
+    pub kind: LineKind,
+    /// The line this one came with, such as a bottle's deposit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<LineNo>,
+    pub key: ItemKey,
+    pub name: Name,
+    pub quantity: u32,
+    pub weight_g: Option<u32>,
+    /// Per piece, or per kilogram where it was weighed.
+    pub unit_price: Money,
+    pub tax_bp: u32,
+    pub price_book: PriceBook,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_age: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_price: Option<Money>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// Packing already taken off `weight_g`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tare_g: u32,
+    /// What the scale itself computed: where it is approved for that, its amount is the legal one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_total: Option<Money>,
+    /// The code carried the price, and no price book has it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub labelled: bool,
+    /// Number of this single piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// What one piece should weigh in the bag, by the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piece_g: Option<u32>,
+    /// The catalogue's reason why it should not be sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<PriceOverride>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<String, Money>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaks: Vec<QuantityBreak>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    /// The minute that priced it and that promotions judge it by; prices and windows lock at the scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priced_at: Option<LocalMinute>,
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub voided: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub savings: Vec<LineSaving>,
+    /// Of goods brought back: what they are worth now, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<ReturnOf>,
+}
+
+/// A price that staff set. No promotion touches such a line, and headquarters sees both prices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceOverride {
+    /// What the price book says.
+    pub list_price: Money,
+    pub staff: StaffId,
+    pub role: Role,
+    pub reason: String,
+}
+
+impl Line {
+    #[must_use]
+    pub fn gross(&self) -> Money {
+        if let Some(of) = &self.returned {
+            return Money::ZERO.minus(of.amount);
+        }
+        let amount = self.scale_total.unwrap_or_else(|| price::extended(self.unit_price, self.quantity, self.weight_g));
+        if self.kind.is_negative() { Money::ZERO.minus(amount) } else { amount }
+    }
+
+    #[must_use]
+    pub fn total(&self) -> Money {
+        self.gross().minus(self.discount())
+    }
+
+    #[must_use]
+    pub fn discount(&self) -> Money {
+        self.savings.iter().map(|saving| saving.amount).sum()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineSaving {
+    pub line: LineNo,
+    /// Promotion id, `member` for a member price, `quantity` for a price by quantity.
+    pub offer: String,
+    pub name: Name,
+    pub amount: Money,
+}
 
 /// What code and scale said about a piece besides its key.
 #[derive(Clone, Debug)]

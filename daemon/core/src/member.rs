@@ -1,10 +1,11 @@
 //! Who is shopping, where they want to be known: by code or by face. The journal knows an opaque id only.
 
-use crate::basket::{LineRefusal, Transaction};
+use crate::basket::Transaction;
 use crate::catalog::Member;
 use crate::device::{Beep, DeviceCommand, FaceEvent, FaceOutcome};
 use crate::event::Event;
 use crate::page::Refused;
+use crate::refusal::LineRefusal;
 use crate::turn::{Effect, FaceLive, Turn};
 use crate::view::FaceEnd;
 use crate::words::{Attempt, DeviceId, LaneId, MemberId};

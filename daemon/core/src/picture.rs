@@ -2,18 +2,20 @@
 
 use crate::Store;
 use crate::bagging::BagLive;
-use crate::basket::{Line, LineSaving, SaleLine, SaleTender, Transaction};
+use crate::basket::Transaction;
 use crate::catalog::Catalog;
 use crate::config::{LaneConfig, PriceRules};
 use crate::facts::Facts;
 use crate::handover::{Suspended, code_of};
 use crate::intervention::Intervention;
-use crate::lane::receipt;
+use crate::line::{Line, LineSaving};
 use crate::member::IdentifiedBy;
+use crate::paper::receipt;
 use crate::price;
 use crate::receipt::{Currency, ReceiptTender};
 use crate::returns::Sold;
 use crate::rules::BaggingRules;
+use crate::sale::{SaleLine, SaleTender};
 use crate::shift::Shift;
 use crate::tender::{Tender, TenderState};
 use crate::turn::{LaneLive, Live};

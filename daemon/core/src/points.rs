@@ -1,6 +1,7 @@
 //! Points: earned with the sale, by rules that are data, and taken back in proportion with what comes back.
 
-use crate::basket::{LineKind, Transaction};
+use crate::basket::Transaction;
+use crate::line::LineKind;
 use crate::rules::{PointRules, PointTimes};
 use crate::words::Money;
 use serde::{Deserialize, Serialize};

@@ -6,6 +6,7 @@
 mod board;
 mod crowd;
 mod deal;
+mod reprice;
 mod rounding;
 mod rules;
 mod search;
@@ -14,9 +15,9 @@ mod tax;
 pub use rounding::{cash_rounding, round};
 pub use tax::taxes;
 
-use crate::basket::{Line, LineSaving, PromotionUse};
 use crate::catalog::{Content, PromotionBook};
 use crate::config::PriceRules;
+use crate::line::{Line, LineSaving};
 use crate::receipt::TaxLine;
 use crate::words::{LineNo, LocalMinute, Money};
 use alloc::collections::BTreeMap;
@@ -57,6 +58,12 @@ impl Terms {
     pub fn is_plain(&self) -> bool {
         self.member.is_none() && self.coupons.is_empty()
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromotionUse {
+    pub promotion: String,
+    pub times: u32,
 }
 
 /// A basket worked out.

@@ -3,12 +3,13 @@
 //! A return is a line of an ordinary transaction, so an exchange is returned lines and goods together, and its net goes either way.
 //! What has come back of a sale is a fact and counts baskets that are still open: nothing is returned twice.
 
-use crate::basket::{BasketEvent, LINES_MAX, Line, LineKind, QUANTITY_MAX, Sale, SaleLine, SaleTender};
+use crate::basket::{BasketEvent, LINES_MAX, QUANTITY_MAX};
 use crate::device::Scan;
 use crate::event::Event;
-use crate::line::spoken;
+use crate::line::{Line, LineKind, spoken};
 use crate::page::{Attendant, Refused, ReturnRequest};
 use crate::price;
+use crate::sale::{Sale, SaleLine, SaleTender};
 use crate::scan::{Code, ItemCode, classify};
 use crate::turn::Turn;
 use crate::words::{ItemKey, LaneId, LineNo, Money, Name, ReceiptNo, Role, StaffId, TenderId, TransactionId, Utc};

@@ -1,7 +1,7 @@
 //! Sums of a lane, a shift or a day: one fold for X and Z reports, and how it is put on paper.
 
-use crate::basket::{Sale, SaleLine};
 use crate::receipt::{Currency, SlipRow, TaxLine};
+use crate::sale::{Sale, SaleLine};
 use crate::view::TenderKind;
 use crate::words::{Money, ReceiptNo};
 use alloc::string::ToString as _;

@@ -2,13 +2,14 @@
 
 use crate::attend::Attending;
 use crate::bagging::BagLive;
-use crate::basket::{LineRefusal, Transaction};
+use crate::basket::Transaction;
 use crate::catalog::Catalog;
 use crate::config::StoreConfig;
 use crate::device::{DeviceEvent, FaceHint};
 use crate::event::{Event, Record};
 use crate::facts::Facts;
 use crate::page::{Attendant, PageRequest, Refused, StaffRequest};
+use crate::refusal::LineRefusal;
 use crate::returns::Sold;
 use crate::scan::{Code, Refusal, classify};
 use crate::store::{HqInput, PortStatus};

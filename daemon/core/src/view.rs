@@ -1,10 +1,10 @@
 //! The picture others may read: pages, command line, metrics. Derived, never stored, holds no member's name unmasked.
 
 use crate::audit::FloorAudit;
-use crate::basket::LineKind;
 use crate::catalog::Content;
 use crate::coupon::Coupon;
 use crate::device::{FaceHint, FaceOutcome};
+use crate::line::LineKind;
 use crate::receipt::{Currency, Receipt, ReceiptTender, TaxLine};
 use crate::shift::ShiftReport;
 use crate::store::DayReport;

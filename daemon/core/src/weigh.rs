@@ -1,10 +1,10 @@
 //! Goods sold by weight: only a stable weight prices them, less its packing.
 
-use crate::basket::LineRefusal;
 use crate::catalog::Item;
 use crate::device::{DeviceCommand, ScaleFault, Weight};
 use crate::line::Piece;
 use crate::page::Refused;
+use crate::refusal::LineRefusal;
 use crate::turn::{Effect, Turn};
 use crate::words::{DeviceId, Grams, LaneId, Money, Mono};
 

@@ -3,11 +3,13 @@
 use super::Difference;
 use super::books::{Books, Found};
 use anyhow::Result;
-use checkout::basket::{Line, LineKind, LineSaving, Sale, Transaction};
+use checkout::basket::Transaction;
 use checkout::catalog::{Item, NO_PROMOTIONS, PromotionBook};
 use checkout::config::PriceRules;
+use checkout::line::{Line, LineKind, LineSaving};
 use checkout::price;
 use checkout::receipt::TaxLine;
+use checkout::sale::Sale;
 use checkout::view::TenderKind;
 use checkout::words::{LineNo, LocalMinute, Money};
 use rusqlite::Connection;

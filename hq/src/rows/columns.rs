@@ -1,9 +1,9 @@
 //! Rows as CSV with a header line: what a retailer's own system writes.
 
 use super::{Kind, Parsed, Row};
-use checkout::basket::LineKind;
 use checkout::calendar;
 use checkout::catalog::{Content, Item, Offer, OfferRule, QuantityBreak, ScheduledPrice};
+use checkout::line::LineKind;
 use checkout::words::{ItemKey, Money, Name};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -3,9 +3,9 @@
 use crate::progress;
 use crate::report::{Budget, Figure, Sample};
 use anyhow::{Context, Result, ensure};
-use checkout::basket::Line;
 use checkout::catalog::{Promotion, PromotionBook};
 use checkout::config::PriceRules;
+use checkout::line::Line;
 use checkout::price::{MemberTerms, Terms, price};
 use checkout::words::LocalMinute;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! The basket as promotions see it: goods from the dearest down, what of them is still free, and what is left to pay.
 
 use super::rounding::share;
-use crate::basket::Line;
+use crate::line::Line;
 use crate::words::{ItemKey, LineNo, LocalMinute, Money};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -1,8 +1,8 @@
 //! Tax by rate: part of the prices, or on top of them. Savings make it less.
 
 use super::rounding::{divide, narrow, round};
-use crate::basket::Line;
 use crate::config::{PriceRules, TaxMode, TaxRounding};
+use crate::line::Line;
 use crate::receipt::TaxLine;
 use crate::words::Money;
 use alloc::collections::BTreeMap;

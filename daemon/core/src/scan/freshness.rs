@@ -2,8 +2,8 @@
 
 use super::gs1::Ais;
 use super::{ItemCode, dates};
-use crate::basket::LineRefusal;
 use crate::catalog::Catalog;
+use crate::refusal::LineRefusal;
 use crate::words::{LocalMinute, Name};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};

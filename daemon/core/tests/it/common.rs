@@ -1,10 +1,11 @@
 //! A small store and a catalogue in a map, shared by the tests of the core.
 
-use checkout::basket::{BasketEvent, LineKind};
+use checkout::basket::BasketEvent;
 use checkout::catalog::{Campaign, Catalog, Item, Member, Offer, OfferRule, PromotionBook};
 use checkout::config::{LaneConfig, PriceRules, StoreConfig, TillRules};
 use checkout::device::{DeviceEvent, Scan};
 use checkout::event::{Event, Record};
+use checkout::line::LineKind;
 use checkout::page::{PageRequest, Refused, StaffRequest};
 use checkout::receipt::Currency;
 use checkout::returns::{SaleRef, Sold};

@@ -2,12 +2,14 @@
 
 use crate::common::{COLA, MEMBER, NOODLES, Till, WATER, config, scan};
 use checkout::Input;
-use checkout::basket::{BasketEvent, LineRefusal, Sale};
+use checkout::basket::BasketEvent;
 use checkout::catalog::{Campaign, PromotionBook};
 use checkout::event::Event;
 use checkout::page::{PageRequest, StaffRequest};
 use checkout::points::{Points, taken_back};
+use checkout::refusal::LineRefusal;
 use checkout::rules::{PointRules, PointTimes};
+use checkout::sale::Sale;
 use checkout::scan::Printed;
 use checkout::store::HqInput;
 use checkout::words::{LocalMinute, Money, Name};

@@ -1,10 +1,11 @@
 //! Lots that must not be sold are refused offline, with the reason.
 
 use crate::common::{COLA, Shelf, config, shelf};
-use checkout::basket::{BasketEvent, LineRefusal};
+use checkout::basket::BasketEvent;
 use checkout::catalog::{Catalog, Item, Member};
 use checkout::device::{DeviceEvent, Scan};
 use checkout::event::Event;
+use checkout::refusal::LineRefusal;
 use checkout::words::{ItemKey, MemberId, Mono, Name, Now, PriceBook, Utc};
 use checkout::{Input, Step, Store};
 

@@ -2,9 +2,9 @@
 //! with what is written there.
 
 use crate::oracle;
-use checkout::basket::{Line, LineKind};
 use checkout::catalog::{Item, Promotion, PromotionBook};
 use checkout::config::PriceRules;
+use checkout::line::{Line, LineKind};
 use checkout::price::{MemberTerms, Priced, Terms, cash_rounding, price};
 use checkout::receipt::Currency;
 use checkout::words::{LineNo, LocalMinute, Money, Name};

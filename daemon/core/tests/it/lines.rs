@@ -2,10 +2,12 @@
 
 use crate::common::{DEPOSIT, EMPTY, NOODLES, PEARS, PHONE, Till, WATER, scan};
 use checkout::Input;
-use checkout::basket::{BasketEvent, LineKind, LineRefusal};
+use checkout::basket::BasketEvent;
 use checkout::device::{DeviceEvent, Weight};
 use checkout::event::Event;
+use checkout::line::LineKind;
 use checkout::page::{PageRequest, Refused, StaffRequest};
+use checkout::refusal::LineRefusal;
 use checkout::words::{Grams, LineNo, Money, Role};
 
 fn weigh(till: &mut Till, weight: Weight) {

@@ -1,11 +1,11 @@
 //! A second opinion on prices, made another way: every piece by itself, fractions that never round by accident, and every
 //! order of promotions tried. Slow and short; it shares only the words (`Line`, `Promotion`, `PriceRules`) with the engine.
 
-use checkout::basket::{Line, LineKind};
 use checkout::catalog::{
     Give, Goods, OfferRule, Offline, Promotion, PromotionRule, QuantityBreak, Stacking, Threshold,
 };
 use checkout::config::{PriceRules, Rounding, TaxMode, TaxRounding};
+use checkout::line::{Line, LineKind};
 use checkout::price::Terms;
 use std::collections::BTreeMap;
 

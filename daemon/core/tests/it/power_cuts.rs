@@ -2,13 +2,14 @@
 //! every receipt number once, and what HQ acknowledged is what the box has. A store that performs effects before it commits is caught.
 
 use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Shelf, config, scan, shelf};
-use checkout::basket::{BasketEvent, Sale};
+use checkout::basket::BasketEvent;
 use checkout::device::Weight;
 use checkout::device::{
     CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, PrinterEvent, TerminalCommand, TerminalEvent,
 };
 use checkout::event::{Event, Record};
 use checkout::page::{Method, PageRequest, StaffRequest};
+use checkout::sale::Sale;
 use checkout::store::{HqInput, PortStatus};
 use checkout::tender::{TenderEvent, TenderState};
 use checkout::view::{Phase, TenderKind};

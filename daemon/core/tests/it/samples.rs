@@ -1,7 +1,7 @@
 //! The journal's format is read for ever: each variant has a sample here that today's code must still read, and only additions are allowed.
 
-use checkout::basket::SaleLine;
 use checkout::event::Record;
+use checkout::sale::SaleLine;
 
 const SAMPLES: &str = include_str!("samples.ndjson");
 

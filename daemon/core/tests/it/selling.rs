@@ -1,12 +1,13 @@
 //! A lane sells: each test is a sentence a cashier would say.
 
 use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Till, config, scan};
-use checkout::basket::{BasketEvent, LineRefusal};
+use checkout::basket::BasketEvent;
 use checkout::device::{
     CardOutcome, DeviceCommand, DeviceEvent, FaceEvent, FaceOutcome, TerminalCommand, TerminalEvent, Weight,
 };
 use checkout::event::Event;
 use checkout::page::{Method, PageRequest, Refused, StaffRequest};
+use checkout::refusal::LineRefusal;
 use checkout::store::PortStatus;
 use checkout::view::{FaceEnd, Phase};
 use checkout::words::{Attempt, Grams, LineNo, Money};

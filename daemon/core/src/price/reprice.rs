@@ -1,0 +1,38 @@
+//! The box's side of pricing: the open basket is worked out again after every change, and what changed is recorded.
+
+use super::{MemberTerms, Terms, price};
+use crate::basket::{BasketEvent, Transaction};
+use crate::event::Event;
+use crate::line::{Line, LineSaving};
+use crate::turn::Turn;
+use crate::words::LaneId;
+use alloc::vec::Vec;
+
+impl Turn<'_> {
+    /// Works the basket out again and records what changed.
+    pub(crate) fn reprice(&mut self, lane: LaneId) {
+        let Some(open) = self.open(lane) else { return };
+        let terms = self.terms(open);
+        let lines: Vec<&Line> = open.live_lines().collect();
+        let priced = price(&lines, &terms, self.now.local(), &self.config.price, self.catalog.promotions());
+        let current: Vec<&LineSaving> = open.live_lines().flat_map(|line| &line.savings).collect();
+        let same = priced.savings.iter().eq(current) && priced.uses == open.uses && priced.added_tax == open.added_tax;
+        let nobody = priced.savings.is_empty() && terms.is_plain() && open.terms.is_plain();
+        if same && (nobody || terms == open.terms) {
+            return;
+        }
+        let (savings, uses, added_tax) = (priced.savings, priced.uses, priced.added_tax);
+        self.record(Some(lane), Event::Basket(BasketEvent::SavingsSet { savings, uses, terms, added_tax }));
+    }
+
+    fn terms(&self, open: &Transaction) -> Terms {
+        let member = open.member.as_ref().map(|identified| self.catalog.member_by_id(&identified.member));
+        Terms {
+            member: member
+                .map(|member| member.map(|member| (member.level, member.used)).unwrap_or_default())
+                .map(|(level, used)| MemberTerms { level, used }),
+            coupons: open.coupons.iter().map(|coupon| coupon.campaign.clone()).collect(),
+            online: self.live.online,
+        }
+    }
+}
