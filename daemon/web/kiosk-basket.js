@@ -119,9 +119,15 @@ export function memberChip(m) {
     "div",
     { class: "member" },
     icon(member.by_face ? "face" : "member"),
-    h("p", {}, h("strong", { class: "amount" }, member.masked), " ", h("span", { class: "quiet" }, levelName(member.level))),
+    h("p", {}, h("strong", { class: "amount" }, member.masked), " ", h("span", { class: "quiet" }, levelName(member.level)), pointsLine(member)),
     h("button", { type: "button", class: "plain", "aria-label": t("member_remove"), onclick: () => m.ask({ remove_member: {} }) }, icon("close")),
   );
+}
+
+function pointsLine({ points }) {
+  if (!points) return null;
+  const earns = points.will_earn > 0 ? ` · ${t("points_will_earn", { n: points.will_earn })}` : "";
+  return h("small", { class: "quiet amount points" }, t("points_balance", { n: points.balance }) + earns);
 }
 
 /** A level of the shop's own making is shown as it is written. */

@@ -100,7 +100,7 @@ function pay(m) {
     "paying",
     t("pay_title"),
     h("p", { class: "total amount" }, m.amount(m.view.due)),
-    h("div", { class: "pair" }, cardWay(m), walletWay(m)),
+    h("div", { class: "pair" }, cardWay(m), walletWay(m), pointsWay(m)),
     m.view.kind === "staffed" ? null : h("p", { class: "cash quiet" }, icon("cash"), t("pay_cash_text")),
     closeButton(m),
   );
@@ -115,6 +115,14 @@ function cardWay(m) {
 function walletWay(m) {
   const trouble = m.store.online ? null : t("no_wallet");
   return method(m, { name: "wallet", title: t("wallet"), text: trouble ?? t("pay_wallet_text"), trouble });
+}
+
+/** Only where the member has points; a face alone is told to scan the code. */
+function pointsWay(m) {
+  const points = m.view.member?.points;
+  if (!points || (points.payable === 0 && !points.refused)) return null;
+  const trouble = points.payable > 0 ? null : say(points.refused);
+  return method(m, { name: "points", title: t("points"), text: trouble ?? t("points_pay", { n: points.balance, amount: m.amount(points.payable) }), trouble });
 }
 
 function method(m, { name, title, text, trouble }) {

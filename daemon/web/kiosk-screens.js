@@ -119,6 +119,7 @@ function paidCard(m, receipt) {
     { class: "sums paid-card" },
     row(t("done_paid"), m.amount(receipt.total), "due"),
     receipt.tenders.map((tender) => row(say(tender.kind), m.amount(tender.amount))),
+    receipt.points.map((points) => row(say(points.label), points.value)),
     receipt.discount === 0 ? null : row(t("saving"), m.amount(-Math.abs(receipt.discount)), "saving"),
     receipt.change === 0 ? null : row(t("change"), m.amount(receipt.change), "change"),
     row(t("receipt_no", { n: "" }).trim(), `${receipt.lane}-${String(receipt.number).padStart(6, "0")}`),

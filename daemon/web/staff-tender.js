@@ -47,9 +47,18 @@ function choice(m, lane) {
       h("button", { type: "button", disabled: blocked, onclick: toCash }, icon("cash"), t("cash")),
       h("button", { type: "button", disabled: blocked || !(terminal?.up || m.store.training), onclick: pay("card") }, icon("card"), t("card")),
       h("button", { type: "button", disabled: blocked || !(m.store.online || m.store.training), onclick: pay("wallet") }, icon("wallet"), t("wallet")),
+      pointsButton(m, lane, blocked, pay),
       m.ui.tender === "part" ? partPad(m, lane) : h("button", { type: "button", class: "plain", disabled: blocked, onclick: () => toPart(m) }, t("part")),
     ),
   );
+}
+
+function pointsButton(m, lane, blocked, pay) {
+  const points = lane.member?.points;
+  if (!points || (points.payable === 0 && !points.refused)) return null;
+  if (points.payable === 0) return h("p", { class: "blocked" }, `${t("points")}: ${say(points.refused)}`);
+  const amount = Math.min(points.payable, m.ui.part ?? points.payable);
+  return h("button", { type: "button", disabled: blocked, onclick: pay("points") }, icon("points"), t("points"), " ", h("span", { class: "amount" }, m.amount(amount)));
 }
 
 function toPart(m) {

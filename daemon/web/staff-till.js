@@ -104,6 +104,8 @@ export function sums(m, totals, extra = []) {
     ...(totals.taxes ?? []).map((tax) => [`${t("tax_added")} ${tax.rate_bp / 100} %`, m.amount(tax.tax)]),
     ...["card", "wallet", "cash"].map((kind) => [t(kind), m.amount(totals[kind] + refunded[kind])]),
     ...["card", "wallet", "cash"].filter((kind) => refunded[kind] !== 0).map((kind) => [`${t("refund")} · ${t(kind)}`, m.amount(-refunded[kind])]),
+    ...(totals.points || refunded.points ? [[t("points"), m.amount((totals.points ?? 0) + (refunded.points ?? 0))]] : []),
+    ...(refunded.points ? [[`${t("refund")} · ${t("points")}`, m.amount(-refunded.points)]] : []),
     [t("voids"), `${voids.baskets} · ${m.amount(voids.baskets_worth)}`],
     [t("line_voids"), `${voids.lines} · ${m.amount(voids.lines_worth)}`],
     [t("move_paid_in"), m.amount(moved.paid_in)],

@@ -3,7 +3,7 @@
 mod vectors;
 
 use checkout::device::{DeviceCommand, DeviceEvent, Document, PrintJob, PrinterEvent};
-use checkout::receipt::{Currency, Receipt, ReceiptKind, ReceiptLine, ReceiptTender, TaxLine};
+use checkout::receipt::{Currency, Receipt, ReceiptKind, ReceiptLine, ReceiptTender, SlipRow, TaxLine};
 use checkout::words::{LaneId, Language, Money, Mono, Name, ReceiptNo, Utc};
 use drivers::escpos::render::{Paper, Row, svg};
 use drivers::escpos::{self, Cut, Encoder, Weight, columns};
@@ -115,6 +115,7 @@ fn receipt(language: Language) -> Receipt {
         }],
         change: Money::ZERO,
         member: Some("**8811".into()),
+        points: vec![SlipRow::of(("本次积分", "Points earned"), "12".into())],
         copy: false,
         kind: ReceiptKind::Sale,
         training: false,

@@ -146,6 +146,23 @@ fn parts(txn: &Transaction<'_>, sale: &Sale) -> rusqlite::Result<()> {
     for tax in &sale.taxes {
         taxes.execute(params![sale.transaction.0, tax.rate_bp, tax.net.0, tax.tax.0])?;
     }
+    points(txn, sale)
+}
+
+/// What a sale does to the accounts of members: of who bought, and of those whose goods came back.
+fn points(txn: &Transaction<'_>, sale: &Sale) -> rusqlite::Result<()> {
+    let mut rows = txn.prepare_cached(
+        "INSERT OR IGNORE INTO sale_points (transaction_id, of, member, earned, burnt, taken, given)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    if let (Some(member), Some(points)) = (&sale.member, sale.points) {
+        let id = &sale.transaction.0;
+        rows.execute(params![id, id, member.0, int(points.earned), int(points.burnt), 0, 0])?;
+    }
+    for back in &sale.points_back {
+        let (taken, given) = (int(back.taken), int(back.given));
+        rows.execute(params![sale.transaction.0, back.transaction.0, back.member.0, 0, 0, taken, given])?;
+    }
     Ok(())
 }
 

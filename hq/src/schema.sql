@@ -94,6 +94,19 @@ CREATE TABLE IF NOT EXISTS sale_tax (
     PRIMARY KEY (transaction_id, rate_bp)
 ) STRICT, WITHOUT ROWID;
 
+-- `of` is the sale itself, or the one whose goods came back with it.
+CREATE TABLE IF NOT EXISTS sale_points (
+    transaction_id TEXT NOT NULL,
+    of     TEXT NOT NULL,
+    member TEXT NOT NULL,
+    earned INTEGER NOT NULL,
+    burnt  INTEGER NOT NULL,
+    taken  INTEGER NOT NULL,
+    given  INTEGER NOT NULL,
+    PRIMARY KEY (transaction_id, of)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sale_points_member ON sale_points (member);
+
 CREATE TABLE IF NOT EXISTS alarm (
     id      INTEGER PRIMARY KEY,
     box     TEXT NOT NULL,
@@ -171,6 +184,12 @@ CREATE TABLE IF NOT EXISTS wallet_payment (
     at        INTEGER NOT NULL,
     PRIMARY KEY (box, tender)
 ) STRICT, WITHOUT ROWID;
+
+-- What all stores together did to each account since the first sale.
+CREATE VIEW IF NOT EXISTS member_points AS
+    SELECT member, sum(earned) AS earned, sum(burnt) AS burnt, sum(taken) AS taken, sum(given) AS given,
+           sum(earned - burnt - taken + given) AS change
+    FROM sale_points GROUP BY member;
 
 CREATE VIEW IF NOT EXISTS sale_by_hour AS
     SELECT box, strftime('%Y-%m-%d %H:00', at / 1000, 'unixepoch', 'localtime') AS hour,

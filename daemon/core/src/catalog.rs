@@ -139,6 +139,11 @@ pub(crate) const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+pub(crate) const fn is_nought(n: &u64) -> bool {
+    *n == 0
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuantityBreak {
@@ -218,6 +223,12 @@ pub struct Member {
     /// How often promotions with a limit per member were used, as headquarters counts them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub used: BTreeMap<String, u32>,
+    /// Points headquarters knew of when it made this version of the dataset.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub points: u64,
+    /// How many of them a store may burn while headquarters is away, until the next version.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub points_lease: u64,
 }
 
 impl Member {

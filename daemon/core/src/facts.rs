@@ -10,6 +10,7 @@ use crate::event::{Event, Record};
 use crate::handover::Suspended;
 use crate::lane::LaneEvent;
 use crate::line::{LineKind, serial_id};
+use crate::points::PointsMoved;
 use crate::recent::Recent;
 use crate::rescan::{Looks, RescanEvent};
 use crate::returns::{RETURN_MAX_MS, Returned};
@@ -64,6 +65,8 @@ pub struct Facts {
     pub weights: Weights,
     #[serde(default)]
     pub coupons: Redeemed,
+    #[serde(default)]
+    pub points: PointsMoved,
     #[serde(default)]
     pub looks: Looks,
     #[serde(default)]
@@ -134,6 +137,12 @@ impl Facts {
         self.lanes.keys().copied().collect()
     }
 
+    /// Every basket that is not done: at a lane, or waiting for one.
+    pub(crate) fn baskets(&self) -> impl Iterator<Item = &Transaction> {
+        let open = self.lanes.values().filter_map(|lane| lane.open.as_ref());
+        open.chain(self.suspended.values().map(|suspended| &suspended.basket))
+    }
+
     /// The sums a lane's matter goes into: its own day's, its open shift's, and the store's.
     fn each_totals(&mut self, lane: LaneId, take: impl Fn(&mut Totals)) {
         take(&mut self.day);
@@ -159,6 +168,10 @@ impl Facts {
             StoreEvent::PriceRulesSet { rules } => self.price_rules = Some(*rules),
             StoreEvent::DatasetActivated { dataset, version, name } => {
                 let in_force = InForce { version: *version, name: name.clone() };
+                // A new version says what everybody's points are now.
+                if dataset == "members" && self.datasets.get(dataset) != Some(&in_force) {
+                    self.points = PointsMoved::default();
+                }
                 self.datasets.insert(dataset.clone(), in_force);
             }
             StoreEvent::DeviceUp { .. } | StoreEvent::DeviceDown { .. } => {}
@@ -295,6 +308,7 @@ impl Facts {
         for coupon in &sale.coupons {
             self.coupons.take(coupon);
         }
+        self.points.take(sale);
         for line in &sale.lines {
             let Some(serial) = &line.serial else { continue };
             let id = serial_id(&line.key, serial);

@@ -29,6 +29,11 @@ pub enum MemberEvent {
         outcome: FaceEnd,
     },
     Identified(Identified),
+    /// Somebody else shops on with this basket.
+    Switched {
+        from: MemberId,
+        to: Identified,
+    },
     Removed {},
 }
 
@@ -48,7 +53,9 @@ pub enum IdentifiedBy {
 impl Transaction {
     pub(crate) fn apply_member(&mut self, event: &MemberEvent) {
         match event {
-            MemberEvent::Identified(identified) => self.member = Some(identified.clone()),
+            MemberEvent::Identified(identified) | MemberEvent::Switched { to: identified, .. } => {
+                self.member = Some(identified.clone())
+            }
             MemberEvent::Removed {} => self.member = None,
             MemberEvent::FaceConsented { .. } | MemberEvent::FaceEnded { .. } => {}
         }
@@ -71,8 +78,15 @@ impl Turn<'_> {
 
     fn identify(&mut self, lane: LaneId, member: &Member, by: IdentifiedBy) {
         self.begin(lane);
-        let identified = Identified { member: member.id.clone(), by };
-        self.record(Some(lane), Event::Member(MemberEvent::Identified(identified)));
+        let known = self.open(lane).and_then(|open| open.member.clone());
+        let to = Identified { member: member.id.clone(), by };
+        let event = match known {
+            // A face adds nothing to a code; a code scanned after a face is the second factor.
+            Some(known) if known.member == to.member && known.by == IdentifiedBy::Code => return,
+            Some(known) if known.member != to.member => MemberEvent::Switched { from: known.member, to },
+            Some(_) | None => MemberEvent::Identified(to),
+        };
+        self.record(Some(lane), Event::Member(event));
         self.reprice(lane);
     }
 

@@ -77,6 +77,8 @@ pub enum Method {
     Card,
     /// Show the code of a wallet app to the scanner.
     Wallet,
+    /// The member's points.
+    Points,
     /// Staff only, see [`StaffRequest::TakeCash`]; what the shopper hands over.
     Cash {
         given: Money,
@@ -263,6 +265,10 @@ pub enum Refused {
     Bagging,
     BagNotWeighed,
     PinNeeded,
+    NoPoints,
+    NotEnoughPoints,
+    PointsOffline,
+    PointsNeedCode,
 }
 
 impl Refused {
@@ -299,7 +305,9 @@ impl Refused {
                 ("请不要写电话、卡号等个人信息", "Please leave out telephone, card and other numbers of people")
             }
             Self::BadAmount => ("金额不对", "That is no amount this can be done with"),
-            Self::MoreThanDue => ("刷卡和钱包不能超过应付金额", "Card and wallet cannot take more than is due"),
+            Self::MoreThanDue => {
+                ("刷卡、钱包和积分不能超过应付金额", "Card, wallet and points cannot take more than is due")
+            }
             Self::StillDue => ("还有金额未结清", "There is still money due"),
             Self::CashOnly => (
                 "网络和刷卡机都不可用，目前只能付现金，请到人工收银台",
@@ -319,6 +327,14 @@ impl Refused {
             ),
             Self::BagNotWeighed => ("正在称袋子，请再点一次", "The bag is being weighed: please press once more"),
             Self::PinNeeded => ("请输入工牌的密码", "Please enter the PIN that goes with the badge"),
+            Self::NoPoints => ("没有可用的积分", "There are no points to pay with"),
+            Self::NotEnoughPoints => ("积分不够", "There are not so many points"),
+            Self::PointsOffline => {
+                ("网络中断，暂不能用积分付款", "The network is away: points cannot be used just now")
+            }
+            Self::PointsNeedCode => {
+                ("用积分付款请再扫一次会员码", "To pay with points, please scan your member code too")
+            }
             Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
         };
         Name { zh: zh.into(), en: en.into() }

@@ -156,6 +156,7 @@ pub(crate) fn receipt(
         tenders: sale.tenders.iter().map(tender).collect(),
         change: sale.change,
         member: member.map(|member| masked_code(&member.code)),
+        points: crate::points::rows(sale),
         copy,
         kind: kind(sale),
         training: config.till.training,

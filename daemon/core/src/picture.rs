@@ -3,13 +3,14 @@
 use crate::Store;
 use crate::bagging::BagLive;
 use crate::basket::Transaction;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Member};
 use crate::config::{LaneConfig, PriceRules};
 use crate::facts::Facts;
 use crate::handover::{Suspended, code_of};
 use crate::intervention::Intervention;
 use crate::line::{Line, LineSaving};
 use crate::member::IdentifiedBy;
+use crate::page::Refused;
 use crate::paper::receipt;
 use crate::price;
 use crate::receipt::{Currency, ReceiptTender};
@@ -21,8 +22,8 @@ use crate::tender::{Tender, TenderState};
 use crate::turn::{LaneLive, Live};
 use crate::view::{
     AttendingView, BaggingView, DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, PaidView,
-    PerContentView, Phase, ReceiptView, RescanView, SavingView, ShiftView, SoldLineView, SoldView, SuspendedView,
-    TenderKind, TenderView, View, WeighingView,
+    PerContentView, Phase, PointsView, ReceiptView, RescanView, SavingView, ShiftView, SoldLineView, SoldView,
+    SuspendedView, TenderKind, TenderView, View, WeighingView,
 };
 use crate::words::{DeviceId, LaneId, Name};
 use alloc::vec::Vec;
@@ -76,7 +77,7 @@ impl Store {
             shift: shifts.and_then(|shifts| shifts.open.as_ref()).map(shift_view),
             last_shift: shifts.and_then(|shifts| shifts.last.clone()),
             found: live.found.as_ref().map(|sold| self.sold_view(sold)),
-            member: member_view(basket, catalog),
+            member: self.member_view(basket, catalog),
             face: live.face.as_ref().map(|face| FaceView {
                 attempt: face.attempt,
                 hint: face.hint,
@@ -107,6 +108,31 @@ impl Store {
             receipt: self.receipt_view(config, catalog),
             devices: config.devices().map(|(kind, name)| device_view(&self.live, kind, name)).collect(),
         }
+    }
+
+    fn member_view(&self, basket: &Transaction, catalog: &dyn Catalog) -> Option<MemberView> {
+        let identified = basket.member.as_ref()?;
+        let member = catalog.member_by_id(&identified.member);
+        let points = self.points_view(basket, member.as_ref());
+        Some(MemberView {
+            masked: member.as_ref().map_or_else(|| "***".into(), Member::masked),
+            level: member.map(|member| member.level).unwrap_or_default(),
+            by_face: identified.by == IdentifiedBy::Face,
+            points,
+        })
+    }
+
+    fn points_view(&self, basket: &Transaction, member: Option<&Member>) -> Option<PointsView> {
+        let rules = &self.config.floor.points;
+        let balance = self.facts.balance(member.filter(|_| rules.any())?);
+        let spendable = self.facts.spendable(rules, basket, member, self.live.online);
+        let fits = rules.points_for(basket.due());
+        Some(PointsView {
+            balance,
+            will_earn: basket.points(rules).map_or(0, |points| points.earned),
+            payable: rules.worth_of(spendable.unwrap_or(0).min(fits)),
+            refused: spendable.err().filter(|_| balance > 0 && rules.burn()).map(Refused::text),
+        })
     }
 
     fn sold_view(&self, sold: &Sold) -> SoldView {
@@ -192,16 +218,6 @@ fn line_view(line: &Line, basket: &Transaction, rules: &PriceRules) -> LineView 
         note: line.note.clone(),
         skipped: basket.bag.lines.get(&line.no).is_some_and(|bagged| bagged.skipped),
     }
-}
-
-fn member_view(basket: &Transaction, catalog: &dyn Catalog) -> Option<MemberView> {
-    let identified = basket.member.as_ref()?;
-    let member = catalog.member_by_id(&identified.member);
-    Some(MemberView {
-        masked: member.as_ref().map_or_else(|| "***".into(), crate::catalog::Member::masked),
-        level: member.map(|member| member.level).unwrap_or_default(),
-        by_face: identified.by == IdentifiedBy::Face,
-    })
 }
 
 fn tender_view(tender: Option<&Tender>, live: &LaneLive) -> Option<TenderView> {

@@ -24,6 +24,8 @@ pub struct Receipt {
     pub change: Money,
     /// Masked, such as `**8811`; never a name.
     pub member: Option<String>,
+    /// What the sale did to the points.
+    pub points: Vec<SlipRow>,
     /// Not the first print of this number.
     pub copy: bool,
     pub kind: ReceiptKind,

@@ -224,10 +224,8 @@ impl crate::facts::Facts {
     /// What came back of a line, sold again in a return that is done or still open.
     pub(crate) fn back(&self, transaction: &TransactionId, line: LineNo) -> Back {
         let done = self.returned.get(transaction).and_then(|sale| sale.lines.get(&line)).copied().unwrap_or_default();
-        let open = self.lanes.values().filter_map(|lane| lane.open.as_ref());
-        let waiting = self.suspended.values().map(|suspended| &suspended.basket);
-        let pending: Vec<(u32, Money)> = open
-            .chain(waiting)
+        let pending: Vec<(u32, Money)> = self
+            .baskets()
             .flat_map(crate::basket::Transaction::live_lines)
             .filter_map(|pending| {
                 let of = pending.returned.as_ref()?;

@@ -1,13 +1,13 @@
 //! The completed sale: what a paid basket becomes, once and for all.
 
 use crate::basket::{BasketEvent, Transaction};
-use crate::catalog::is_zero;
+use crate::catalog::{is_nought, is_zero};
 use crate::config::StoreConfig;
 use crate::coupon::Coupon;
 use crate::event::Event;
 use crate::line::{Line, LineKind, LineSaving, PriceOverride};
 use crate::page::Refused;
-use crate::points::Points;
+use crate::points::{Points, PointsBack};
 use crate::price::{self, PromotionUse};
 use crate::receipt::TaxLine;
 use crate::returns::ReturnOf;
@@ -44,6 +44,9 @@ pub struct Sale {
     pub coupons: Vec<Coupon>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<Points>,
+    /// What goods brought back move on the accounts of those who bought them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points_back: Vec<PointsBack>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +58,9 @@ pub struct SaleTender {
     /// The payment it gives back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<TenderId>,
+    /// Burnt, or given back.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub points: u64,
     /// What the receipt has to show: truncated card, terminal and trace, provider reference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
@@ -112,6 +118,7 @@ impl Transaction {
             kind: tender.kind,
             amount: tender.amount,
             of: tender.of.clone(),
+            points: tender.points,
             details: details(tender),
         };
         let stands = |tender: &&Tender| tender.state == TenderState::Approved;
@@ -131,6 +138,7 @@ impl Transaction {
             rounding: self.rounding,
             coupons: Vec::new(),
             points: self.points(&config.floor.points),
+            points_back: Vec::new(),
         }
     }
 }
@@ -175,7 +183,8 @@ impl Turn<'_> {
             return;
         }
         let receipt = ReceiptNo(self.facts.lanes.get(&lane).map_or(0, |facts| facts.receipts).saturating_add(1));
-        let sale = Sale { coupons: self.redeemed(open), ..open.sale(receipt, self.config) };
+        let (coupons, points_back) = (self.redeemed(open), self.points_back(open));
+        let sale = Sale { coupons, points_back, ..open.sale(receipt, self.config) };
         let cash = sale.tenders.iter().any(|tender| tender.kind == TenderKind::Cash);
         self.record(Some(lane), Event::Basket(BasketEvent::Completed(sale)));
         self.live.lane(lane).clear();

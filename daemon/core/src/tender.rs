@@ -13,6 +13,7 @@ mod terminal;
 pub(crate) use doubt::Verdict;
 
 use crate::basket::Transaction;
+use crate::catalog::is_nought;
 use crate::device::{CardOutcome, CardSlip, DeviceCommand, TerminalCommand};
 use crate::turn::{Effect, Turn};
 use crate::view::TenderKind;
@@ -65,6 +66,9 @@ pub enum TenderEvent {
         /// Cash the shopper handed over; what is above the amount went back as change.
         #[serde(default, skip_serializing_if = "Money::is_zero")]
         given: Money,
+        /// Burnt, or given back where the amount is negative.
+        #[serde(default, skip_serializing_if = "is_nought")]
+        points: u64,
     },
     /// What is left is paid in coins that exist: the difference stands on the receipt as its own line.
     Rounded {
@@ -131,6 +135,9 @@ pub struct Tender {
     pub reference: String,
     pub given: Money,
     pub of: Option<TenderId>,
+    /// Burnt, or given back.
+    #[serde(default)]
+    pub points: u64,
 }
 
 impl Tender {
@@ -185,6 +192,7 @@ impl Transaction {
                 reference: String::new(),
                 given: Money::ZERO,
                 of: of.clone(),
+                points: 0,
             });
             return;
         }
@@ -207,9 +215,10 @@ impl Transaction {
         }
         match event {
             TenderEvent::CardAnswered { outcome: CardOutcome::Approved(slip), .. } => tender.slip = Some(slip.clone()),
-            TenderEvent::Approved { amount, reference, given, .. } => {
+            TenderEvent::Approved { amount, reference, given, points, .. } => {
                 tender.amount = *amount;
                 tender.given = *given;
+                tender.points = *points;
                 tender.reference.clone_from(reference);
             }
             TenderEvent::Resolved { taken: true, amount: Some(amount), .. } => tender.amount = *amount,

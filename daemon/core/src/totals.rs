@@ -20,6 +20,9 @@ pub struct Totals {
     pub cash: Money,
     pub card: Money,
     pub wallet: Money,
+    /// Worth of points burnt less given back.
+    #[serde(skip_serializing_if = "Money::is_zero")]
+    pub points: Money,
     pub members: u64,
     /// Goods and deposits before discounts.
     #[serde(skip_serializing_if = "is_none_yet")]
@@ -54,6 +57,8 @@ pub struct Refunded {
     pub cash: Money,
     pub card: Money,
     pub wallet: Money,
+    #[serde(default, skip_serializing_if = "Money::is_zero")]
+    pub points: Money,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +139,7 @@ impl Totals {
             TenderKind::Cash => (&mut self.cash, &mut self.refunded.cash),
             TenderKind::Card => (&mut self.card, &mut self.refunded.card),
             TenderKind::Wallet => (&mut self.wallet, &mut self.refunded.wallet),
+            TenderKind::Points => (&mut self.points, &mut self.refunded.points),
         };
         *sum = sum.plus(amount);
         *refunded = refunded.minus(amount.min(Money::ZERO));
@@ -186,6 +192,10 @@ impl Totals {
             money(("缴款", "Cash drops"), Money::ZERO.minus(self.drawer.dropped)),
             count(("无交易开钱箱", "No sale"), self.drawer.opened),
         ]);
+        if !self.points.is_zero() || !self.refunded.points.is_zero() {
+            rows.push(money(("积分", "Points"), self.points.plus(self.refunded.points)));
+            rows.push(money(("退款：积分", "Refunds: points"), Money::ZERO.minus(self.refunded.points)));
+        }
         if let Some((first, last)) = self.receipts {
             rows.push(SlipRow::of(("小票号", "Receipts"), alloc::format!("{first} – {last}")));
         }

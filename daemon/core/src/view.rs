@@ -206,6 +206,20 @@ pub struct MemberView {
     pub masked: String,
     pub level: String,
     pub by_face: bool,
+    /// Where the shop gives points.
+    pub points: Option<PointsView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointsView {
+    /// As far as this store knows; what this basket has burnt is off already.
+    pub balance: u64,
+    /// What this basket earns when it is paid.
+    pub will_earn: u64,
+    /// What of the amount due they can pay now.
+    pub payable: Money,
+    /// Why they can pay nothing, where there are some.
+    pub refused: Option<Name>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,6 +288,8 @@ pub enum TenderKind {
     Card,
     Cash,
     Wallet,
+    /// The member's points.
+    Points,
 }
 
 impl TenderKind {
@@ -284,6 +300,7 @@ impl TenderKind {
             Self::Card => "card",
             Self::Cash => "cash",
             Self::Wallet => "wallet",
+            Self::Points => "points",
         }
     }
 
@@ -293,6 +310,7 @@ impl TenderKind {
             Self::Card => ("银行卡", "Card"),
             Self::Cash => ("现金", "Cash"),
             Self::Wallet => ("电子钱包", "Wallet"),
+            Self::Points => ("积分", "Points"),
         };
         Name { zh: zh.into(), en: en.into() }
     }

@@ -180,6 +180,10 @@ impl Page<'_> {
             let label = self.say("会员", "Member");
             self.pair(label, member);
         }
+        for row in &self.receipt.points {
+            let label = self.name(&row.label);
+            self.pair(&label, &row.value);
+        }
         let code = &self.receipt.code;
         let transaction = &self.receipt.transaction.0;
         let thanks = self.say("谢谢惠顾，欢迎再来", "Thank you. See you again");

@@ -218,3 +218,33 @@ async fn after_a_restart_hq_asks_for_what_was_lost() {
     one.drain(&journal, 1).await;
     assert_eq!(count(&dir, "SELECT count(*) FROM sale"), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn points_are_summed_by_member_once_also_those_of_goods_brought_back_by_somebody_else() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut journal = Journal::default();
+    let mut sell = |transaction: &str, what: serde_json::Value| {
+        let mut body: serde_json::Value = serde_json::from_str(&sale(transaction, journal.head() + 1, 1000)).unwrap();
+        let completed = body.pointer_mut("/event/basket/completed").and_then(|sale| sale.as_object_mut()).unwrap();
+        completed.extend(what.as_object().unwrap().clone());
+        journal.add(body.to_string());
+    };
+    sell("t1", serde_json::json!({"member": "m-1", "points": {"earned": 10, "burnt": 33}}));
+    sell(
+        "t2",
+        serde_json::json!({"member": "m-2", "points": {"earned": 4},
+        "points_back": [{"transaction": "t1", "member": "m-1", "taken": 3, "given": 11}]}),
+    );
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    one.hello(&journal).await;
+    one.send(&journal, 1, 2).await;
+    one.ack().await;
+    one.send(&journal, 1, 2).await;
+    one.ack().await;
+
+    assert_eq!(count(&dir, "SELECT change FROM member_points WHERE member = 'm-1'"), 10 - 33 - 3 + 11);
+    assert_eq!(count(&dir, "SELECT burnt FROM member_points WHERE member = 'm-1'"), 33);
+    assert_eq!(count(&dir, "SELECT change FROM member_points WHERE member = 'm-2'"), 4);
+    assert_eq!(count(&dir, "SELECT count(*) FROM sale_points"), 3);
+}

@@ -44,7 +44,15 @@ impl Catalog for Shelf {
 
     fn member(&self, code: &str) -> Option<Member> {
         let level = "gold".into();
-        let member = Member { id: "m-1".into(), code: MEMBER.into(), name: "王".into(), level, used: BTreeMap::new() };
+        let member = Member {
+            id: "m-1".into(),
+            code: MEMBER.into(),
+            name: "王".into(),
+            level,
+            used: BTreeMap::new(),
+            points: 0,
+            points_lease: 0,
+        };
         (code == MEMBER).then_some(member)
     }
 

@@ -1,7 +1,7 @@
 //! The tender plan: who may pay how much by what, until nothing is due.
 //!
 //! Any part may be paid by any means, and what was approved stays: a terminal or wallet that took less leaves the rest due.
-//! Cash alone gives change; card and wallet never take more than is due. While money has moved the lines stand still.
+//! Cash alone gives change; card, wallet and points never take more than is due. While money has moved the lines stand still.
 
 use super::{CARD_ANSWER_MS, DeclineReason, TenderEvent, TenderState, WALLET_ANSWER_MS};
 use crate::device::TerminalCommand;
@@ -33,7 +33,7 @@ impl Turn<'_> {
             return Err(Refused::BadAmount);
         }
         match method {
-            Method::Card | Method::Wallet if part > due => Err(Refused::MoreThanDue),
+            Method::Card | Method::Wallet | Method::Points if part > due => Err(Refused::MoreThanDue),
             Method::Card | Method::Wallet if self.config.till.training => {
                 self.pretend(lane, method, part);
                 Ok(())
@@ -45,12 +45,35 @@ impl Turn<'_> {
                 self.live.lane(lane).wants_wallet_code = Some(part);
                 Ok(())
             }
+            Method::Points => self.pay_points(lane, due, amount),
             Method::Cash { .. } if !staffed => Err(Refused::CashNeedsStaff),
             Method::Cash { given } => {
                 self.needs_shift(lane)?;
                 self.pay_cash(lane, due, amount, given)
             }
         }
+    }
+
+    /// Burns points for `part` of what is due, or as many as there are; whole points only.
+    fn pay_points(&mut self, lane: LaneId, due: Money, part: Option<Money>) -> Result<(), Refused> {
+        let open = self.open(lane).ok_or(Refused::NothingToPay)?;
+        let member = open.member.as_ref().and_then(|identified| self.catalog.member_by_id(&identified.member));
+        let rules = &self.config.floor.points;
+        let most = self.facts.spendable(rules, open, member.as_ref(), self.live.online)?;
+        let wanted = rules.points_for(part.unwrap_or(due));
+        let points = if part.is_none() { wanted.min(most) } else { wanted };
+        if points == 0 {
+            return Err(Refused::BadAmount);
+        }
+        if points > most {
+            return Err(Refused::NotEnoughPoints);
+        }
+        let amount = rules.worth_of(points);
+        self.live.lane(lane).wants_wallet_code = None;
+        let tender = self.start_tender(lane, TenderKind::Points, amount, None, None);
+        self.approve_points(lane, tender, amount, points);
+        self.complete_if_paid(lane);
+        Ok(())
     }
 
     /// What is due, where it may be paid now.
@@ -174,7 +197,7 @@ impl Turn<'_> {
             TenderKind::Card => {
                 Name { zh: "请按刷卡机提示操作".into(), en: "Please follow the card terminal".into() }
             }
-            TenderKind::Cash | TenderKind::Wallet => {
+            TenderKind::Cash | TenderKind::Wallet | TenderKind::Points => {
                 Name { zh: "正在确认付款".into(), en: "Confirming the payment".into() }
             }
         };
@@ -183,7 +206,14 @@ impl Turn<'_> {
 
     pub(super) fn approve(&mut self, lane: LaneId, tender: &TenderId, amount: Money, reference: String, given: Money) {
         let tender = tender.clone();
-        self.record(Some(lane), Event::Tender(TenderEvent::Approved { tender, amount, reference, given }));
+        self.record(Some(lane), Event::Tender(TenderEvent::Approved { tender, amount, reference, given, points: 0 }));
+        self.end_tender(lane);
+    }
+
+    /// Points need nobody outside: they move in the step that asks for them.
+    pub(super) fn approve_points(&mut self, lane: LaneId, tender: TenderId, amount: Money, points: u64) {
+        let (reference, given) = (String::new(), Money::ZERO);
+        self.record(Some(lane), Event::Tender(TenderEvent::Approved { tender, amount, reference, given, points }));
         self.end_tender(lane);
     }
 

@@ -1,12 +1,13 @@
 //! Money back to the shopper: of goods returned, or of a sale given up half paid.
 //!
-//! It goes the way it came. Cash leaves the drawer; card and wallet a person gives back at the terminal or in the provider's
+//! It goes the way it came. Points go back at once and in proportion, cash leaves the drawer; card and wallet a person gives back at the terminal or in the provider's
 //! own program and says so, since no device of ours can: until then the lane waits.
 
 use super::{REFUNDS_MAX, Tender, TenderEvent, TenderState};
 use crate::basket::{BasketEvent, VoidedBy};
 use crate::event::Event;
 use crate::page::{Attendant, Refused};
+use crate::points;
 use crate::turn::Turn;
 use crate::view::{LaneKind, TenderKind};
 use crate::words::{LaneId, Money, Role, TenderId, TransactionId};
@@ -18,7 +19,10 @@ use alloc::vec::Vec;
 struct Original {
     tender: TenderId,
     kind: TenderKind,
+    amount: Money,
     left: Money,
+    /// What `amount` burnt.
+    points: u64,
 }
 
 impl Turn<'_> {
@@ -35,6 +39,7 @@ impl Turn<'_> {
             return Ok(());
         }
         self.record(Some(lane), Event::Basket(BasketEvent::VoidBegun { by }));
+        self.points_first(lane);
         self.give_back(lane);
         Ok(())
     }
@@ -54,13 +59,43 @@ impl Turn<'_> {
         if open.due() >= Money::ZERO {
             return Err(Refused::NothingToPay);
         }
+        if in_cash {
+            self.has_drawer(lane)?;
+        }
+        self.points_first(lane);
         if !in_cash {
             self.give_back(lane);
-            return Ok(());
+        } else if self.open(lane).is_some_and(|open| open.due() < Money::ZERO) {
+            self.cash_back(lane, None);
         }
-        self.has_drawer(lane)?;
-        self.cash_back(lane, None);
         Ok(())
+    }
+
+    /// Points go back in the proportion they paid in, whatever the rest is given back by: nobody turns them into money
+    /// by bringing goods back one by one, and all of it brought back gives back the last point.
+    fn points_first(&mut self, lane: LaneId) {
+        let originals = self.originals(lane);
+        let mut left: Money = originals.iter().map(|original| original.left).sum();
+        for original in originals.iter().filter(|original| original.kind == TenderKind::Points) {
+            let Some(open) = self.open(lane) else { return };
+            let owed = Money::ZERO.minus(open.due()).min(left);
+            let part = original.left.ratio(owed.0, left.0).min(owed);
+            left = left.minus(original.left);
+            let done = open.tenders.iter().any(|tender| tender.of.as_ref() == Some(&original.tender));
+            if part > Money::ZERO && !done {
+                self.give_points_back(lane, original, part);
+            }
+        }
+    }
+
+    fn give_points_back(&mut self, lane: LaneId, original: &Original, part: Money) {
+        let before = original.amount.minus(original.left);
+        let up_to = |amount| points::share(original.points, amount, original.amount);
+        let points = up_to(before.plus(part)).saturating_sub(up_to(before));
+        let amount = Money::ZERO.minus(part);
+        let tender = self.start_tender(lane, TenderKind::Points, amount, None, Some(original.tender.clone()));
+        self.approve_points(lane, tender, amount, points);
+        self.finish(lane);
     }
 
     /// The next part of what is owed to the shopper; stops where a person has to give it.
@@ -75,6 +110,10 @@ impl Turn<'_> {
                     if !self.cash_back(lane, Some((original.tender, original.left.min(owed)))) {
                         return;
                     }
+                }
+                Some(original) if original.kind == TenderKind::Points => {
+                    let part = original.left.min(owed);
+                    self.give_points_back(lane, &original, part);
                 }
                 Some(original) => {
                     let amount = Money::ZERO.minus(original.left.min(owed));
@@ -137,7 +176,8 @@ impl Turn<'_> {
         self.needs_shift(lane)
     }
 
-    /// What the money came by: payments of this basket, then those of the sales its goods come from; cash last.
+    /// What the money came by: payments of this basket, then those of the sales its goods come from; cash behind
+    /// what a person gives back, points where nothing else is left.
     fn originals(&self, lane: LaneId) -> Vec<Original> {
         let Some(open) = self.open(lane) else { return Vec::new() };
         let given_back = |id: &TenderId| -> Money {
@@ -155,7 +195,9 @@ impl Turn<'_> {
             .map(|tender| Original {
                 tender: tender.id.clone(),
                 kind: tender.kind,
+                amount: tender.amount,
                 left: tender.amount.minus(given_back(&tender.id)),
+                points: tender.points,
             })
             .collect();
         let sales: BTreeSet<&TransactionId> = open
@@ -173,11 +215,17 @@ impl Turn<'_> {
                 Original {
                     tender: tender.tender.clone(),
                     kind: tender.kind,
+                    amount: tender.amount,
+                    points: tender.points,
                     left: tender.amount.minus(before(&tender.tender)).minus(given_back(&tender.tender)),
                 }
             }));
         }
-        found.sort_by_key(|original| original.kind == TenderKind::Cash);
+        found.sort_by_key(|original| match original.kind {
+            TenderKind::Card | TenderKind::Wallet => 0,
+            TenderKind::Cash => 1,
+            TenderKind::Points => 2,
+        });
         found
     }
 }

@@ -120,6 +120,8 @@ pub fn shelf() -> Shelf {
             name: "王小明".into(),
             level: "gold".into(),
             used: BTreeMap::new(),
+            points: 0,
+            points_lease: 0,
         }],
         book: "pb-1".into(),
         sales: Vec::new(),

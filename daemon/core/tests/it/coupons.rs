@@ -1,14 +1,12 @@
-//! Coupons are redeemed once, points are earned once, both with the completed sale.
+//! Coupons are redeemed once, with the completed sale.
 
-use crate::common::{COLA, MEMBER, NOODLES, Till, WATER, config, scan};
+use crate::common::{COLA, NOODLES, Till, scan};
 use checkout::Input;
 use checkout::basket::BasketEvent;
 use checkout::catalog::{Campaign, PromotionBook};
 use checkout::event::Event;
 use checkout::page::{PageRequest, StaffRequest};
-use checkout::points::{Points, taken_back};
 use checkout::refusal::LineRefusal;
-use checkout::rules::{PointRules, PointTimes};
 use checkout::sale::Sale;
 use checkout::scan::Printed;
 use checkout::store::HqInput;
@@ -17,15 +15,7 @@ use checkout::words::{LocalMinute, Money, Name};
 const OFF: &str = r#"{"id":"cola-off","name":{"zh":"可乐券","en":"Cola coupon"},"goods":{"keys":["6901234567892"]},"rule":{"percent":{"off_bp":1000}},"coupon":"cola"}"#;
 
 fn till(campaign: Campaign) -> Till {
-    let mut till = Till::with({
-        let mut config = config();
-        config.floor.points = PointRules {
-            per: Money(100),
-            worth: Money::ZERO,
-            times: vec![PointTimes { group: Some("drinks".into()), level: Some("gold".into()), times: 3 }],
-        };
-        config
-    });
+    let mut till = Till::open();
     till.shelf.campaigns = vec![campaign];
     till.shelf.promotions = PromotionBook::new([serde_json::from_str(OFF).unwrap()]);
     till.take(Input::Hq(HqInput::Online(true)));
@@ -121,20 +111,4 @@ fn a_coupon_is_believed_by_its_signature_its_campaign_and_its_dates() {
     till.shelf.campaigns = vec![Campaign { per_basket: Some(1), ..cola() }];
     show(&mut till, 2, "cola.9");
     assert!(refused(&till, LineRefusal::CouponEnough));
-}
-
-#[test]
-fn members_earn_points_on_goods_by_group_and_level_and_give_them_back_in_proportion() {
-    let mut till = till(cola());
-    for code in [MEMBER, WATER, COLA] {
-        till.take(scan(2, code));
-    }
-    // Water 2.00 three times for gold, cola 3.50 once, the deposit not at all: 9.50 makes nine.
-    assert_eq!(pay(&mut till).points, Some(Points { earned: 9 }));
-    till.take(scan(2, COLA));
-    assert_eq!(pay(&mut till).points, None, "nobody known, no points");
-    let nine = Points { earned: 9 };
-    assert_eq!(taken_back(nine, Money(900), Money(300)), 3);
-    assert_eq!(taken_back(nine, Money(900), Money(900)), 9);
-    assert_eq!(taken_back(nine, Money(0), Money(0)), 9);
 }

@@ -9,6 +9,7 @@ mod golden;
 mod interventions;
 mod lines;
 mod oracle;
+mod points;
 mod power_cuts;
 mod pricing;
 mod samples;

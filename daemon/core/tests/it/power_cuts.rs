@@ -1,7 +1,8 @@
 //! A whole store in virtual time, with a power cut possible at every gap: money taken equals money charged,
 //! every receipt number once, and what HQ acknowledged is what the box has. A store that performs effects before it commits is caught.
 
-use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Shelf, config, scan, shelf};
+use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Shelf, scan};
+use crate::points;
 use checkout::basket::BasketEvent;
 use checkout::device::Weight;
 use checkout::device::{
@@ -25,7 +26,7 @@ const LANES: [u16; 2] = [1, 2];
 fn a_thousand_stores_with_power_cuts_take_exactly_the_money_they_record() {
     let mut cuts = 0;
     let mut sales = 0;
-    let (mut split, mut given_back) = (0, 0);
+    let (mut split, mut given_back, mut burnt) = (0, 0, 0);
     for seed in 1..=SEEDS {
         let mut world = World::new(seed, Order::CommitFirst);
         world.trade(150);
@@ -35,8 +36,16 @@ fn a_thousand_stores_with_power_cuts_take_exactly_the_money_they_record() {
         sales += world.terminal_money().1;
         split += world.journal.iter().filter_map(sale).filter(|sale| sale.tenders.len() > 1).count() as u64;
         given_back += u64::from(!world.by_hand.is_empty());
+        burnt += world
+            .journal
+            .iter()
+            .filter_map(sale)
+            .filter_map(|sale| sale.points)
+            .map(|points| points.burnt)
+            .sum::<u64>();
     }
     assert!(split > SEEDS && given_back > 20, "{split} sales in parts, {given_back} stores gave money back");
+    assert!(burnt > SEEDS, "{burnt} points burnt");
     println!("{SEEDS} stores, {cuts} power cuts, {sales} card payments captured");
     assert!(cuts > SEEDS && sales > SEEDS / 2, "the test must cut ({cuts}) and sell ({sales})");
 }
@@ -104,8 +113,8 @@ impl World {
             random: Random::new(seed),
             order,
             clock: 1_000,
-            shelf: shelf(),
-            store: Store::new(config()),
+            shelf: points::shelf(),
+            store: Store::new(points::rules()),
             journal: Vec::new(),
             at_hq: Vec::new(),
             terminals: LANES.iter().map(|lane| (DeviceId(format!("terminal-{lane}")), Terminal::default())).collect(),
@@ -212,7 +221,7 @@ impl World {
         for terminal in self.terminals.values_mut() {
             terminal.connection_lost();
         }
-        let mut store = Store::new(config());
+        let mut store = Store::new(points::rules());
         for record in &self.journal {
             store.apply(record);
         }
@@ -337,6 +346,7 @@ impl World {
         let what = match self.random.below(12) {
             0..=4 => return scan(lane, code),
             5 | 6 => PageRequest::Pay { method: Method::Card, amount },
+            7 if self.random.one_in(3) => PageRequest::Pay { method: Method::Points, amount },
             7 => PageRequest::Pay { method: Method::Wallet, amount },
             8 if self.random.one_in(8) => {
                 return self.staff(lane, StaffRequest::VoidTransaction { reason: "left".into() });
@@ -393,6 +403,7 @@ impl World {
 
     fn check(&self) -> Result<(), String> {
         self.check_money()?;
+        points::moved_once(&self.journal, self.store.facts())?;
         self.check_receipts()?;
         if self.at_hq != self.journal {
             return Err("HQ does not have what the box has".into());
@@ -552,6 +563,7 @@ fn name_of(kind: TenderKind) -> &'static str {
         TenderKind::Card => "card",
         TenderKind::Cash => "cash",
         TenderKind::Wallet => "wallet",
+        TenderKind::Points => "points",
     }
 }
 
