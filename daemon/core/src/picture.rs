@@ -36,6 +36,7 @@ impl Store {
             store: self.config.store.clone(),
             currency: self.config.currency.clone(),
             price_book: catalog.price_book(),
+            datasets: self.facts.datasets.clone(),
             online: self.live.online,
             lanes: self.config.lanes.iter().map(|lane| self.lane_view(lane, catalog)).collect(),
             day: self.facts.day.clone(),

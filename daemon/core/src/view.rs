@@ -4,6 +4,7 @@ use crate::audit::FloorAudit;
 use crate::catalog::Content;
 use crate::coupon::Coupon;
 use crate::device::{FaceHint, FaceOutcome};
+use crate::facts::InForce;
 use crate::line::LineKind;
 use crate::receipt::{Currency, Receipt, ReceiptTender, TaxLine};
 use crate::shift::ShiftReport;
@@ -13,6 +14,7 @@ use crate::words::{
     Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId,
     TransactionId, Utc,
 };
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,8 @@ pub struct View {
     pub store: Name,
     pub currency: Currency,
     pub price_book: PriceBook,
+    /// By dataset, which version is in force.
+    pub datasets: BTreeMap<String, InForce>,
     /// HQ answers.
     pub online: bool,
     pub lanes: Vec<LaneView>,

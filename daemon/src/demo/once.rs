@@ -20,11 +20,12 @@ const MEMBER: &str = "M1234567897";
 
 pub(crate) async fn sale(options: &Options, desk: &Desk, programs: &Programs) -> Result<()> {
     let addresses = programs.addresses;
-    wait(addresses, "the devices and the price book", |view| {
+    wait(addresses, "the devices, the price book and the promotions", |view| {
         let up = |kind: &str| lane_device(view, kind).is_some_and(|device| device["up"] == true);
         ["scanner", "scale", "terminal", "printer"].into_iter().all(up)
             && view["store"]["online"] == true
             && view["store"]["price_book"] == "pb-1"
+            && !view["store"]["datasets"]["promotions"].is_null()
     })
     .await?;
     shop(desk, addresses).await?;
