@@ -1,9 +1,10 @@
-//! Reference data on the box: `catalog.db` (goods), `members.db` (people, erasable), `promotions.db`, `recalls.db`, each replaced
-//! whole by rename.
+//! Reference data on the box: `catalog.db` (goods), `members.db` (people, erasable), `promotions.db`, `coupons.db`,
+//! `recalls.db`, each replaced whole by rename.
 
+use crate::coupon_key::CouponKey;
 use crate::journal::Reader;
 use anyhow::{Context, Result};
-use checkout::catalog::{Catalog, Item, Member, PromotionBook, Recall};
+use checkout::catalog::{Campaign, Catalog, Item, Member, PromotionBook, Recall};
 use checkout::returns::{SaleRef, Sold};
 use checkout::words::{ItemKey, MemberId, Name, PriceBook};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The datasets a box keeps, by the name HQ gives them.
-pub const DATASETS: [&str; 4] = ["catalogue", "members", "promotions", "recalls"];
+pub const DATASETS: [&str; 5] = ["catalogue", "coupons", "members", "promotions", "recalls"];
 /// Without these a box cannot do all its work; of the others there may be none.
 const NEEDED: [&str; 2] = ["catalogue", "members"];
 
@@ -35,6 +36,8 @@ pub struct SqliteCatalog {
     sales: Option<Reader>,
     /// Looked through after every scan, so they stand ready; thousands at most.
     promotions: PromotionBook,
+    campaigns: Vec<Campaign>,
+    coupon_key: Option<CouponKey>,
     recalls: BTreeMap<ItemKey, Vec<Recall>>,
 }
 
@@ -54,6 +57,8 @@ impl SqliteCatalog {
             open: BTreeMap::new(),
             seen: RefCell::default(),
             promotions: PromotionBook::default(),
+            campaigns: Vec::new(),
+            coupon_key: None,
             recalls: BTreeMap::new(),
             sales: None,
         };
@@ -67,6 +72,12 @@ impl SqliteCatalog {
     #[must_use]
     pub fn with_sales(self, journal: Reader) -> Self {
         Self { sales: Some(journal), ..self }
+    }
+
+    /// Signed coupons are told by this key; without one they are refused.
+    #[must_use]
+    pub fn with_coupon_key(self, coupon_key: Option<CouponKey>) -> Self {
+        Self { coupon_key, ..self }
     }
 
     /// Opens `dataset` again after it was replaced.
@@ -92,6 +103,10 @@ impl SqliteCatalog {
             "promotions" => {
                 self.promotions = PromotionBook::default();
                 self.promotions = PromotionBook::new(open.all()?);
+            }
+            "coupons" => {
+                self.campaigns.clear();
+                self.campaigns = open.all()?;
             }
             "recalls" => {
                 self.recalls.clear();
@@ -180,6 +195,14 @@ impl Catalog for SqliteCatalog {
 
     fn promotions(&self) -> &PromotionBook {
         &self.promotions
+    }
+
+    fn campaigns(&self) -> &[Campaign] {
+        &self.campaigns
+    }
+
+    fn coupon_mac(&self, text: &str) -> Option<String> {
+        self.coupon_key.as_ref().map(|key| key.mac(text))
     }
 
     fn recalled(&self, key: &ItemKey, lot: &str, serial: Option<&str>) -> Option<Name> {

@@ -1,6 +1,7 @@
 //! One TOML file: identity, links, lanes, broker. Unknown keys are refused with their line.
 
 use crate::clock::Zone;
+use crate::coupon_key::CouponKey;
 use anyhow::{Context, Result, bail, ensure};
 use checkout::config::{LaneConfig, PriceRules, StaffConfig, StoreConfig, TillRules};
 use checkout::receipt::Currency;
@@ -39,6 +40,8 @@ pub struct Config {
     /// Shifts, and baskets left behind.
     #[serde(default)]
     pub till: Till,
+    #[serde(default)]
+    pub coupons: Coupons,
     /// Nothing is a sale: asked for on the command line, never kept in a file.
     #[serde(skip)]
     pub training: bool,
@@ -52,6 +55,13 @@ pub struct Till {
     pub shifts: bool,
     /// Seconds after which a kiosk's or phone's basket nobody touches is given up.
     pub idle_reset_s: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coupons {
+    /// What signed coupons are told by; left out: the service's credential `coupon.key`, if there is one.
+    pub key_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -263,6 +273,12 @@ impl Config {
             display: lane.display.clone(),
             light: lane.light.clone(),
         }
+    }
+
+    /// # Errors
+    /// A key file that was named and is none.
+    pub fn coupon_key(&self) -> Result<Option<CouponKey>> {
+        CouponKey::find(self.coupons.key_file.as_deref()).context("[coupons]")
     }
 
     /// What the store's clock goes by.

@@ -3,7 +3,7 @@
 use crate::catalog;
 use crate::jws::hex;
 use anyhow::{Context, Result, ensure};
-use checkout::catalog::{Item, Member, Promotion, Recall};
+use checkout::catalog::{Campaign, Item, Member, Promotion, Recall};
 use checkout::wire::{CHUNK_MAX, Manifest};
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
@@ -128,6 +128,7 @@ fn write(path: &Path, manifest: &Manifest, mut raw: impl BufRead) -> Result<()> 
     transaction.execute("INSERT INTO meta VALUES (?1, ?2)", params![manifest.version, manifest.name])?;
     let insert = match manifest.dataset.as_str() {
         "catalogue" => insert_item,
+        "coupons" => insert_campaign,
         "members" => insert_member,
         "promotions" => insert_promotion,
         "recalls" => insert_recall,
@@ -166,6 +167,12 @@ fn insert_promotion(db: &Connection, line: &str) -> Result<()> {
     let promotion: Promotion = serde_json::from_str(line)?;
     promotion.check().map_err(anyhow::Error::msg)?;
     insert_row(db, &promotion.id, line)
+}
+
+fn insert_campaign(db: &Connection, line: &str) -> Result<()> {
+    let campaign: Campaign = serde_json::from_str(line)?;
+    campaign.check().map_err(anyhow::Error::msg)?;
+    insert_row(db, &campaign.id, line)
 }
 
 fn insert_recall(db: &Connection, line: &str) -> Result<()> {
@@ -220,6 +227,42 @@ mod tests {
         let kinds: std::collections::BTreeSet<_> =
             rows.iter().map(|row| std::mem::discriminant(&row.rule)).map(|kind| format!("{kind:?}")).collect();
         assert!(rows.len() >= 15 && kinds.len() == 7, "{kinds:?}");
+    }
+
+    #[test]
+    fn the_demo_s_coupons_are_campaigns_of_promotions_it_has() {
+        let coupons: Vec<Campaign> =
+            crate::demo::COUPONS.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+        assert!(coupons.iter().any(|campaign| campaign.issue.is_some()));
+        for campaign in coupons {
+            campaign.check().unwrap();
+            let named = format!(r#""coupon":"{}""#, campaign.id);
+            assert!(crate::demo::PROMOTIONS.contains(&named), "{}", campaign.id);
+        }
+    }
+
+    #[test]
+    fn campaigns_come_into_force_and_signed_coupons_are_told_by_the_key_alone() {
+        let data = tempfile::tempdir().unwrap();
+        let mut catalog = catalog::SqliteCatalog::open(data.path());
+        let tea = r#"{"id":"tea","name":{"zh":"茶券","en":"Tea"},"single_use":true,"signed":true,"until":"2026-12-31T00:00","lease":3}"#;
+        arrive(data.path(), "coupons", 1, &[tea]).unwrap();
+        catalog.reopen("coupons");
+        let campaign = catalog.campaign("tea").unwrap();
+        assert_eq!((campaign.lease, campaign.until), (3, checkout::calendar::read("2026-12-31")));
+        assert!(catalog.campaign("coffee").is_none());
+        assert!(
+            arrive(data.path(), "coupons", 2, &[&tea.replace("tea", "t.a")]).is_err(),
+            "a dot ends a campaign's id"
+        );
+        assert_eq!(catalog.coupon_mac("tea.7"), None);
+
+        let path = data.path().join("coupon.key");
+        std::fs::write(&path, "0f".repeat(32)).unwrap();
+        let key = crate::coupon_key::CouponKey::find(Some(&path)).unwrap();
+        let catalog = catalog.with_coupon_key(key);
+        let signed = checkout::coupon::code::Body::read("tea.7.zhszjzrhy33yu2mf").unwrap();
+        assert_eq!(signed.is_genuine(|text| catalog.coupon_mac(text)), Some(true));
     }
 
     #[test]

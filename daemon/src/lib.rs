@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod core_loop;
+pub mod coupon_key;
 pub mod dataset;
 pub mod decode;
 pub mod demo;

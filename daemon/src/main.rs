@@ -186,6 +186,7 @@ fn checked(path: &Path) -> Result<Config> {
         sync::check(hq)?;
     }
     http::pin::Desk::new(&config.staff)?;
+    config.coupon_key()?;
     Ok(config)
 }
 

@@ -27,6 +27,7 @@ pub fn run(config: &Config) -> Result<()> {
     let mut journal = Journal::open(&config.journal())?;
     let store = replay(&mut journal, config.store()?)?;
     let catalog = SqliteCatalog::open(&config.data).with_sales(Reader::open(journal.path())?);
+    let catalog = catalog.with_coupon_key(config.coupon_key()?);
     let (to_core, inputs) = mpsc::channel(INPUTS_MAX);
     let (picture, seen) = watch::channel(Arc::new(first_picture(&store, &catalog, journal.head())));
     let (status, sync_status) = watch::channel(SyncStatus::default());

@@ -56,6 +56,8 @@ const TEXTS = {
   code_key_title: ["输入商品编号", "Type the item number"],
   done_next: ["下一位顾客", "Next shopper"],
   done_next_in: ["{n} 秒后自动回到首页", "Starting over in {n} s"],
+  coupon_won: ["送您一张优惠券", "A coupon for you"],
+  coupon_until: ["有效期至 {day}", "Good until {day}"],
   done_paid: ["已付款", "Paid"],
   done_title: ["谢谢惠顾", "Thank you"],
   doubt_title: ["正在核对付款结果", "Checking your payment"],

@@ -93,6 +93,7 @@ export function done(m) {
     h("div", { class: "art good", "aria-hidden": "true" }, icon("check", "huge")),
     h("h1", {}, t("done_title")),
     receipt ? paidCard(m, receipt) : null,
+    receipt ? receipt.coupons.map(coupon) : null,
     receipt ? h("p", { class: "lead", role: "status" }, paper(m)) : null,
     h("button", { type: "button", class: "primary big", onclick: () => m.ask({ next: {} }, { quiet: true }) }, t("done_next")),
     h("p", { class: "quiet amount" }, t("done_next_in", { n: m.left })),
@@ -109,6 +110,16 @@ export function handed(m) {
     h("p", { class: "lead" }, t("handed_text")),
     h("p", { class: "reference amount" }, m.view.handed),
     h("button", { type: "button", class: "primary big", onclick: () => m.ask({ next: {} }, { quiet: true }) }, t("done_next")),
+  );
+}
+
+/** Also on the receipt; here for a phone's camera, and where there is no paper. */
+function coupon(one) {
+  return h(
+    "figure",
+    { class: "coupon-won", key: one.code },
+    h("img", { src: `/api/qr?text=${encodeURIComponent(one.code)}`, alt: one.code, width: "168", height: "168" }),
+    h("figcaption", {}, h("span", { class: "quiet" }, t("coupon_won")), h("strong", {}, say(one.name)), h("span", {}, t("coupon_until", { day: one.last_day }))),
   );
 }
 

@@ -3,7 +3,7 @@
 mod vectors;
 
 use checkout::device::{DeviceCommand, DeviceEvent, Document, PrintJob, PrinterEvent};
-use checkout::receipt::{Currency, Receipt, ReceiptKind, ReceiptLine, ReceiptTender, SlipRow, TaxLine};
+use checkout::receipt::{Currency, Receipt, ReceiptCoupon, ReceiptKind, ReceiptLine, ReceiptTender, SlipRow, TaxLine};
 use checkout::words::{LaneId, Language, Money, Mono, Name, ReceiptNo, Utc};
 use drivers::escpos::render::{Paper, Row, svg};
 use drivers::escpos::{self, Cut, Encoder, Weight, columns};
@@ -121,6 +121,7 @@ fn receipt(language: Language) -> Receipt {
         training: false,
         rounding: Money::ZERO,
         code: "R-20261121-02-004200".into(),
+        coupons: Vec::new(),
     }
 }
 
@@ -223,6 +224,26 @@ fn a_receipt_is_printed_confirmed_and_readable() {
                 std::fs::write(stem.with_extension("svg"), picture).expect("written");
             }
         }
+    }
+}
+
+#[test]
+fn coupons_stand_under_the_receipt_each_with_its_code_and_last_day() {
+    for width in [32, 48] {
+        let mut desk = Desk::new(json!({"columns": width}));
+        let code = "K-tea.b1-2-x-17.2026-12-31.zhszjzrhy33yu2mf38";
+        let tea = ReceiptCoupon {
+            name: name("下次满30减5", "5.00 off your next 30.00"),
+            last_day: "2026-12-31".into(),
+            code: code.into(),
+        };
+        desk.print(Receipt { coupons: vec![tea], ..receipt(Language::En) });
+        let state = desk.sim.state();
+        let text = state["receipts"][0].as_str().expect("text");
+        let (sale, coupon) = text.split_once("A coupon for you").expect("a coupon");
+        assert!(sale.contains("[QR R-20261121"), "{text}");
+        assert!(coupon.contains("5.00 off your next 30.00") && coupon.contains("Good until 2026-12-31"), "{text}");
+        assert!(coupon.contains(&format!("[QR {code}]")), "{text}");
     }
 }
 

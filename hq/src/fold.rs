@@ -1,5 +1,6 @@
 //! From journal bodies to rows a retailer asks about: events, sales, dead letters.
 
+use crate::coupon;
 use crate::store::{alarm, int, now_ms};
 use checkout::sale::Sale;
 use rusqlite::{OptionalExtension as _, Transaction, params};
@@ -102,7 +103,8 @@ fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale
             content
         ])?;
     if inserted == 1 {
-        return parts(txn, sale);
+        parts(txn, sale)?;
+        return coupon::redeemed(txn, origin, envelope.utc, sale);
     }
     let first: Option<[u8; 32]> = txn
         .prepare_cached("SELECT content FROM sale WHERE transaction_id = ?1")?

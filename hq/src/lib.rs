@@ -12,6 +12,7 @@ mod batch;
 mod broker;
 pub mod config;
 mod console;
+pub mod coupon;
 pub mod dataset;
 mod fold;
 mod judge;

@@ -2,6 +2,7 @@
 
 use aisle_hq::Hq;
 use aisle_hq::config::Options;
+use aisle_hq::coupon::CouponKey;
 use aisle_hq::dataset::{self, Kind, OnBad};
 use aisle_hq::parity::{self, Parity};
 use aisle_hq::sign::Signer;
@@ -55,6 +56,11 @@ enum Command {
         #[arg(long)]
         skip_bad: bool,
     },
+    /// Coupons: their key, their codes, which were redeemed twice
+    Coupon {
+        #[command(subcommand)]
+        what: CouponCommand,
+    },
     /// Price every sale again as its box did and list what differs; fails when anything does
     Parity {
         #[arg(long, value_name = "DIR")]
@@ -65,6 +71,37 @@ enum Command {
     },
     /// Print the key boxes check HQ's signatures with
     Pubkey {
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum CouponCommand {
+    /// Make the key that signs coupons; every store and headquarters get the same
+    Keygen { file: PathBuf },
+    /// Print the signed code of each serial of a campaign, a line each
+    Sign {
+        campaign: String,
+        #[arg(required = true)]
+        serials: Vec<String>,
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// A last day of its own, such as 2026-12-31
+        #[arg(long, value_name = "DAY")]
+        last_day: Option<String>,
+    },
+    /// Say what a coupon's code is, as JSON; fails where it is forged
+    Verify {
+        code: String,
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Say also what it was redeemed with
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// List single-use coupons that were redeemed more than once, a line of JSON each
+    Conflicts {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
@@ -84,6 +121,7 @@ fn main() -> ExitCode {
             let on_bad = if skip_bad { OnBad::Skip } else { OnBad::Refuse };
             (import(dataset, &file, &data, name.as_deref(), on_bad), EX_DATAERR)
         }
+        Command::Coupon { what } => (coupon(what), EX_DATAERR),
         Command::Parity { data, since } => (parity(&data, since.as_deref()), EX_DATAERR),
         Command::Pubkey { data } => (pubkey(&data), EX_IOERR),
     };
@@ -181,6 +219,35 @@ fn parity(data: &Path, since: Option<&str>) -> anyhow::Result<()> {
     anyhow::ensure!(rows.is_empty(), "{} differences in {} sales priced again", rows.len(), parity::checked(&db)?);
     println!("{} sales priced again, no difference", parity::checked(&db)?);
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
+fn coupon(what: CouponCommand) -> anyhow::Result<()> {
+    match what {
+        CouponCommand::Keygen { file } => CouponKey::make(&file),
+        CouponCommand::Sign { campaign, serials, key, last_day } => {
+            let key = CouponKey::read(&key)?;
+            for serial in serials {
+                println!("{}", key.sign(&campaign, &serial, last_day.as_deref())?);
+            }
+            Ok(())
+        }
+        CouponCommand::Verify { code, key, data } => {
+            let mut told = CouponKey::read(&key)?.verify(&code)?;
+            if let Some(data) = data {
+                told = told.with_uses(&Store::open(&data)?.reader()?)?;
+            }
+            println!("{}", serde_json::to_string(&told)?);
+            anyhow::ensure!(told.genuine, "this coupon is not ours");
+            Ok(())
+        }
+        CouponCommand::Conflicts { data } => {
+            for conflict in aisle_hq::coupon::conflicts(&Store::open(&data)?.reader()?, u32::MAX)? {
+                println!("{}", serde_json::to_string(&conflict)?);
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Milliseconds since 1970 of a time as SQLite reads it.

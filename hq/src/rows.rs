@@ -1,8 +1,8 @@
-//! Goods, members, promotions and recalls as retailers deliver them, checked line by line.
+//! Goods, members, promotions, coupon campaigns and recalls as retailers deliver them, checked line by line.
 
 mod columns;
 
-use checkout::catalog::{Item, Member, OfferRule, Promotion, Recall};
+use checkout::catalog::{Campaign, Item, Member, OfferRule, Promotion, Recall};
 use checkout::words::{ItemKey, MemberId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -12,6 +12,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     Catalogue,
+    Coupons,
     Members,
     Promotions,
     Recalls,
@@ -22,6 +23,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Catalogue => "catalogue",
+            Self::Coupons => "coupons",
             Self::Members => "members",
             Self::Promotions => "promotions",
             Self::Recalls => "recalls",
@@ -31,7 +33,7 @@ impl Kind {
     pub(crate) fn short(self) -> &'static str {
         match self {
             Self::Catalogue => "pb",
-            Self::Members | Self::Promotions | Self::Recalls => self.name(),
+            Self::Coupons | Self::Members | Self::Promotions | Self::Recalls => self.name(),
         }
     }
 }
@@ -54,6 +56,7 @@ impl fmt::Display for BadLine {
 pub(crate) enum Row {
     Item(Box<Item>),
     Member(Member),
+    Campaign(Box<Campaign>),
     Promotion(Box<Promotion>),
     Recall(Recall),
 }
@@ -64,6 +67,7 @@ impl Row {
         match self {
             Self::Item(item) => &item.key.0,
             Self::Member(member) => &member.id.0,
+            Self::Campaign(campaign) => &campaign.id,
             Self::Promotion(promotion) => &promotion.id,
             Self::Recall(recall) => &recall.id,
         }
@@ -73,6 +77,7 @@ impl Row {
         Ok(match kind {
             Kind::Catalogue => Self::Item(Box::new(Item::deserialize(from)?)),
             Kind::Members => Self::Member(Member::deserialize(from)?),
+            Kind::Coupons => Self::Campaign(Box::new(Campaign::deserialize(from)?)),
             Kind::Promotions => Self::Promotion(Box::new(Promotion::deserialize(from)?)),
             Kind::Recalls => Self::Recall(Recall::deserialize(from)?),
         })
@@ -88,6 +93,7 @@ pub(crate) fn read(kind: Kind, text: &str) -> (Vec<Row>, Vec<BadLine>) {
         let checked = parsed.and_then(|row| match row {
             Row::Item(item) => check_item(*item, &mut taken).map(|item| Row::Item(Box::new(item))),
             Row::Member(member) => check_member(member, &mut taken).map(Row::Member),
+            Row::Campaign(campaign) => check_campaign(*campaign, &mut taken).map(|row| Row::Campaign(Box::new(row))),
             Row::Promotion(promotion) => {
                 check_promotion(*promotion, &mut taken).map(|row| Row::Promotion(Box::new(row)))
             }
@@ -212,6 +218,14 @@ fn check_promotion(promotion: Promotion, taken: &mut BTreeSet<String>) -> Result
         return Err(format!("promotion {} is there twice", promotion.id));
     }
     Ok(promotion)
+}
+
+fn check_campaign(campaign: Campaign, taken: &mut BTreeSet<String>) -> Result<Campaign, String> {
+    campaign.check()?;
+    if !taken.insert(campaign.id.clone()) {
+        return Err(format!("campaign {} is there twice", campaign.id));
+    }
+    Ok(campaign)
 }
 
 fn check_recall(mut recall: Recall, taken: &mut BTreeSet<String>) -> Result<Recall, String> {

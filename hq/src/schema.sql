@@ -156,6 +156,41 @@ CREATE TABLE IF NOT EXISTS parity (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS parity_at ON parity (at);
 
+-- Every coupon redeemed with a sale.
+CREATE TABLE IF NOT EXISTS coupon_use (
+    campaign       TEXT NOT NULL,
+    serial         TEXT NOT NULL,
+    transaction_id TEXT NOT NULL,
+    box            TEXT NOT NULL,
+    at             INTEGER NOT NULL,
+    -- Under this lease, where headquarters was away.
+    lease          INTEGER,
+    PRIMARY KEY (campaign, serial, transaction_id)
+) STRICT, WITHOUT ROWID;
+
+-- A single-use serial redeemed again: both sales stand, and here they are named.
+CREATE TABLE IF NOT EXISTS coupon_conflict (
+    campaign          TEXT NOT NULL,
+    serial            TEXT NOT NULL,
+    transaction_id    TEXT NOT NULL,
+    box               TEXT NOT NULL,
+    at                INTEGER NOT NULL,
+    other_transaction TEXT NOT NULL,
+    other_box         TEXT NOT NULL,
+    -- The box of transaction_id has been told.
+    told              INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (campaign, serial, transaction_id)
+) STRICT, WITHOUT ROWID;
+
+-- A single-use serial in a basket somewhere; holds for a while only.
+CREATE TABLE IF NOT EXISTS coupon_claim (
+    campaign TEXT NOT NULL,
+    serial   TEXT NOT NULL,
+    box      TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (campaign, serial)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS dataset (
     dataset  TEXT NOT NULL,
     version  INTEGER NOT NULL,

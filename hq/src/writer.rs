@@ -1,6 +1,7 @@
 //! The one writer of `hq.db`: drains what is ready, commits it in one transaction, and only then lets answers leave.
 
 use crate::batch::Batch;
+use crate::coupon;
 use crate::dataset;
 use crate::fold::{self, Origin};
 use crate::judge::{self, Judgement, Place};
@@ -207,6 +208,10 @@ impl Desk<'_> {
             let origin = Origin { box_id, epoch: known.epoch, seq };
             fold::record(self.txn, origin, body)?;
         }
+        // Unasked: no question has the number 0.
+        for conflict in coupon::to_tell(self.txn, box_id)? {
+            self.tell_of_coupon(box_id, 0, &conflict.campaign, &conflict.serial, Some(conflict.other_box))?;
+        }
         let acked = batch.last();
         let hash = batch.hash_at(acked).unwrap_or(known.hash);
         let known = Known { acked, hash, ..known };
@@ -264,9 +269,10 @@ impl Desk<'_> {
     }
 
     fn ask(&mut self, box_id: &str, ask: &Ask, heard: Instant) -> anyhow::Result<()> {
+        let late = heard.elapsed() > Duration::from_millis(u64::from(ask.wait_ms));
         let (tender, outcome) = match &ask.what {
             Question::AuthoriseWallet { tender, amount, currency, provider, code } => {
-                if heard.elapsed() > Duration::from_millis(u64::from(ask.wait_ms)) {
+                if late {
                     tracing::info!(box_id, %tender, "the box waits no longer: not charged");
                     return Ok(());
                 }
@@ -274,10 +280,26 @@ impl Desk<'_> {
                 (tender, wallet::authorise(self.txn, box_id, &charge)?)
             }
             Question::QueryWallet { tender } => (tender, wallet::query(self.txn, box_id, tender)?),
+            Question::ClaimCoupon { campaign, serial } => {
+                let used = coupon::claim(self.txn, box_id, campaign, serial)?;
+                return self.tell_of_coupon(box_id, ask.id, campaign, serial, used);
+            }
             Question::Chunk { hash } => return self.chunk(hash),
         };
         let reply = Reply { id: ask.id, what: Answer::Wallet { tender: tender.clone(), outcome } };
         self.say(box_id, "reply", &reply)
+    }
+
+    fn tell_of_coupon(
+        &mut self,
+        box_id: &str,
+        id: u64,
+        campaign: &str,
+        serial: &str,
+        used: Option<String>,
+    ) -> anyhow::Result<()> {
+        let what = Answer::Coupon { campaign: campaign.into(), serial: serial.into(), used };
+        self.say(box_id, "reply", &Reply { id, what })
     }
 
     fn chunk(&mut self, hash: &str) -> anyhow::Result<()> {

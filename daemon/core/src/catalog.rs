@@ -1,10 +1,12 @@
 //! Reference data the store decides with: goods and members. Rows come from HQ as datasets; the box looks them up through [`Catalog`].
 
 mod book;
+mod campaign;
 mod promotion;
 mod recall;
 
 pub use book::{NO_PROMOTIONS, PromotionBook};
+pub use campaign::{Campaign, Issue};
 pub use promotion::{Give, Goods, Limit, Members, Offline, Part, Promotion, PromotionRule, Stacking, Threshold, When};
 pub use recall::Recall;
 
@@ -35,9 +37,13 @@ pub trait Catalog {
         None
     }
 
-    /// A coupon campaign in force.
-    fn campaign(&self, _id: &str) -> Option<Campaign> {
-        None
+    /// The coupon campaigns the box knows, kept ready; a few.
+    fn campaigns(&self) -> &[Campaign] {
+        &[]
+    }
+
+    fn campaign(&self, id: &str) -> Option<&Campaign> {
+        self.campaigns().iter().find(|campaign| campaign.id == id)
     }
 
     /// The keyed code of `text` under the key stores and headquarters share; `None`: this box has no key.
@@ -49,32 +55,6 @@ pub trait Catalog {
     fn sale(&self, _asked: &SaleRef) -> Option<Sold> {
         None
     }
-}
-
-/// One row of the dataset `coupons`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Campaign {
-    /// What promotions name in `coupon`.
-    pub id: String,
-    pub name: Name,
-    /// Each serial counts once.
-    #[serde(default)]
-    pub single_use: bool,
-    /// Codes carry a keyed code that the store checks itself.
-    #[serde(default)]
-    pub signed: bool,
-    #[serde(default)]
-    pub per_basket: Option<u32>,
-    #[serde(default)]
-    pub from: Option<LocalMinute>,
-    #[serde(default)]
-    pub until: Option<LocalMinute>,
-    /// How many this store may redeem while headquarters is away; counted anew under each `lease_no`.
-    #[serde(default)]
-    pub lease: u32,
-    #[serde(default)]
-    pub lease_no: u64,
 }
 
 /// One row of the dataset `catalogue`.

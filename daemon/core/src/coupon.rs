@@ -1,10 +1,17 @@
 //! Coupons: shown with a basket, redeemed once with the sale that used them, free again when the basket is given up.
 //!
-//! Our own codes say `campaign.serial`, of signed campaigns with a keyed code behind (`campaign.serial.mac`), so that a store
-//! can tell its own paper without the network. Offline a store redeems what its lease of the campaign allows.
+//! A single-use coupon is claimed at headquarters first ([`claim`]); offline a store redeems what its lease of the campaign
+//! allows. Codes of signed campaigns ([`code`]) are told from forged ones without the network, also those that receipts of
+//! other stores hand out ([`issue`]).
+
+mod claim;
+pub mod code;
+mod issue;
+
+pub(crate) use claim::Claim;
+pub use issue::Issued;
 
 use crate::basket::{BasketEvent, Transaction};
-use crate::catalog::Campaign;
 use crate::device::Beep;
 use crate::event::Event;
 use crate::page::Refused;
@@ -16,6 +23,7 @@ use crate::words::{LaneId, Name};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use code::Body;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +70,11 @@ impl Redeemed {
         }
     }
 
+    /// Headquarters says that it was redeemed elsewhere.
+    pub(crate) fn used_elsewhere(&mut self, campaign: &str, serial: &str) {
+        self.serials.remember(id(campaign, serial));
+    }
+
     fn gone(&self, campaign: &str, lease: u64) -> u32 {
         self.leases.get(campaign).filter(|(current, _)| *current == lease).map_or(0, |(_, gone)| *gone)
     }
@@ -69,8 +82,16 @@ impl Redeemed {
 
 impl Coupon {
     fn id(&self) -> String {
-        alloc::format!("{}.{}", self.campaign, self.serial)
+        id(&self.campaign, &self.serial)
     }
+
+    fn is(&self, campaign: &str, serial: &str) -> bool {
+        self.campaign == campaign && self.serial == serial
+    }
+}
+
+fn id(campaign: &str, serial: &str) -> String {
+    alloc::format!("{campaign}.{serial}")
 }
 
 impl Transaction {
@@ -78,7 +99,7 @@ impl Transaction {
         match event {
             CouponEvent::Shown(coupon) => self.coupons.push(coupon.clone()),
             CouponEvent::Removed { campaign, serial } => {
-                self.coupons.retain(|coupon| coupon.campaign != *campaign || coupon.serial != *serial);
+                self.coupons.retain(|coupon| !coupon.is(campaign, serial));
             }
         }
     }
@@ -89,72 +110,77 @@ impl Turn<'_> {
         if self.money_moves(lane) {
             return self.refuse_line(lane, LineRefusal::Paying, None);
         }
-        match self.checked(lane, code) {
-            Ok(coupon) => {
-                self.begin(lane);
-                self.record(Some(lane), Event::Basket(BasketEvent::Coupon(CouponEvent::Shown(coupon))));
-                self.beep(lane, Beep::Good);
-                self.basket_changed(lane);
-            }
+        match self.checked(code) {
+            Ok(coupon) if self.is_claimed(lane, &coupon) => {}
+            Ok(coupon) => match self.check_free(lane, &coupon) {
+                Ok(()) if coupon.single_use && coupon.lease.is_none() => self.claim(lane, coupon),
+                Ok(()) => self.show_coupon(lane, coupon),
+                Err(reason) => self.refuse_line(lane, reason, None),
+            },
             Err(reason) => self.refuse_line(lane, reason, None),
         }
     }
 
-    fn checked(&self, lane: LaneId, code: &CouponCode) -> Result<Coupon, LineRefusal> {
+    fn show_coupon(&mut self, lane: LaneId, coupon: Coupon) {
+        self.begin(lane);
+        self.record(Some(lane), Event::Basket(BasketEvent::Coupon(CouponEvent::Shown(coupon))));
+        self.beep(lane, Beep::Good);
+        self.basket_changed(lane);
+    }
+
+    fn checked(&self, code: &CouponCode) -> Result<Coupon, LineRefusal> {
         if code.scheme != CouponScheme::Ours {
             return Err(LineRefusal::NotTaken);
         }
-        let mut parts = code.code.splitn(3, '.');
-        let (Some(id), Some(serial), mac) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(LineRefusal::UnknownCoupon);
-        };
-        let campaign = self.catalog.campaign(id).ok_or(LineRefusal::UnknownCoupon)?;
+        let body = Body::read(&code.code).ok_or(LineRefusal::UnknownCoupon)?;
+        let campaign = self.catalog.campaign(body.campaign).ok_or(LineRefusal::UnknownCoupon)?;
         if campaign.signed {
-            let signed = self.catalog.coupon_mac(&alloc::format!("{id}.{serial}"));
-            if signed.is_none() || signed.as_deref() != mac {
-                return Err(LineRefusal::UnknownCoupon);
+            match body.is_genuine(|text| self.catalog.coupon_mac(text)) {
+                Some(true) => {}
+                Some(false) => return Err(LineRefusal::UnknownCoupon),
+                None => return Err(LineRefusal::CouponUnchecked),
             }
         }
         let now = self.now.local();
-        if campaign.from.is_some_and(|from| now < from) || campaign.until.is_some_and(|until| now >= until) {
+        if !campaign.holds(now) || body.is_over(now) {
             return Err(LineRefusal::CouponExpired);
         }
-        let lease = (!self.live.online).then_some(campaign.lease_no);
-        let name = campaign.name.clone();
-        let coupon =
-            Coupon { campaign: id.into(), serial: serial.into(), name, lease, single_use: campaign.single_use };
-        self.check_free(lane, &campaign, &coupon)?;
-        Ok(coupon)
+        Ok(Coupon {
+            campaign: campaign.id.clone(),
+            serial: body.serial.into(),
+            name: campaign.name.clone(),
+            lease: (!self.live.online).then_some(campaign.lease_no),
+            single_use: campaign.single_use,
+        })
     }
 
     /// Not redeemed here before, not with another basket, not more than one basket or the lease may have.
-    fn check_free(&self, lane: LaneId, campaign: &Campaign, coupon: &Coupon) -> Result<(), LineRefusal> {
+    fn check_free(&self, lane: LaneId, coupon: &Coupon) -> Result<(), LineRefusal> {
+        let campaign = self.catalog.campaign(&coupon.campaign).ok_or(LineRefusal::UnknownCoupon)?;
         let open = self.facts.lanes.values().filter_map(|lane| lane.open.as_ref());
         let waiting = self.facts.suspended.values().map(|waiting| &waiting.basket);
-        let shown: Vec<&Coupon> = open.chain(waiting).flat_map(|basket| &basket.coupons).collect();
-        let same = |other: &&&Coupon| other.campaign == coupon.campaign && other.serial == coupon.serial;
+        let claimed = self.live.lanes.values().flat_map(|lane| &lane.claims).map(|claim| &claim.coupon);
+        let shown: Vec<&Coupon> = open.chain(waiting).flat_map(|basket| &basket.coupons).chain(claimed).collect();
         let redeemed = self.facts.coupons.serials.knows(&coupon.id());
-        if campaign.single_use && (redeemed || shown.iter().any(|other| same(&other))) {
+        if coupon.single_use && (redeemed || shown.iter().any(|other| other.is(&coupon.campaign, &coupon.serial))) {
             return Err(LineRefusal::CouponUsed);
         }
-        let here =
-            self.open(lane).map_or(0, |open| open.coupons.iter().filter(|one| one.campaign == coupon.campaign).count());
-        if campaign.per_basket.is_some_and(|most| here >= usize::try_from(most).unwrap_or(usize::MAX)) {
+        let here = self.open(lane).map(|open| open.coupons.iter().filter(|one| one.campaign == campaign.id).count());
+        let enough = |most| here.unwrap_or(0) >= usize::try_from(most).unwrap_or(usize::MAX);
+        if campaign.per_basket.is_some_and(enough) {
             return Err(LineRefusal::CouponEnough);
         }
-        if let Some(lease) = coupon.lease {
-            let held =
-                shown.iter().filter(|other| other.campaign == coupon.campaign && other.lease == Some(lease)).count();
-            let gone = usize::try_from(self.facts.coupons.gone(&coupon.campaign, lease)).unwrap_or(usize::MAX);
-            if gone.saturating_add(held) >= usize::try_from(campaign.lease).unwrap_or(usize::MAX) {
-                return Err(LineRefusal::CouponOffline);
-            }
+        let Some(lease) = coupon.lease else { return Ok(()) };
+        let held = shown.iter().filter(|other| other.campaign == coupon.campaign && other.lease == Some(lease)).count();
+        let gone = usize::try_from(self.facts.coupons.gone(&coupon.campaign, lease)).unwrap_or(usize::MAX);
+        if gone.saturating_add(held) >= usize::try_from(campaign.lease).unwrap_or(usize::MAX) {
+            return Err(LineRefusal::CouponOffline);
         }
         Ok(())
     }
 
     pub(crate) fn remove_coupon(&mut self, lane: LaneId, campaign: String, serial: String) -> Result<(), Refused> {
-        let shown = |coupon: &Coupon| coupon.campaign == campaign && coupon.serial == serial;
+        let shown = |coupon: &Coupon| coupon.is(&campaign, &serial);
         if !self.editable(lane)?.coupons.iter().any(shown) {
             return Err(Refused::NothingHere);
         }

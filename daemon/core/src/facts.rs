@@ -165,6 +165,7 @@ impl Facts {
                 let (totals, lanes) = ((**totals).clone(), lanes.clone());
                 self.last_day = Some(DayReport { day: *day, closed: utc, totals, lanes, perpetual: *perpetual });
             }
+            StoreEvent::CouponConflict { campaign, serial, .. } => self.coupons.used_elsewhere(campaign, serial),
             StoreEvent::PriceRulesSet { rules } => self.price_rules = Some(*rules),
             StoreEvent::DatasetActivated { dataset, version, name } => {
                 let in_force = InForce { version: *version, name: name.clone() };

@@ -162,6 +162,7 @@ pub(crate) fn receipt(
         training: config.till.training,
         rounding: sale.rounding,
         code: crate::handover::code_of(&sale.transaction),
+        coupons: sale.issued.iter().filter_map(|issued| issued.shown(catalog)).collect(),
     }
 }
 

@@ -163,7 +163,11 @@ impl Store {
     fn receipt_view(&self, config: &LaneConfig, catalog: &dyn Catalog) -> Option<ReceiptView> {
         let last = self.facts.lanes.get(&config.lane)?.last_sale.as_ref()?;
         let language = self.live.lanes.get(&config.lane).map(|live| live.language).unwrap_or_default();
-        let receipt = receipt(&self.config, catalog, language, config.lane, last, last.prints > 1);
+        let mut receipt = receipt(&self.config, catalog, language, config.lane, last, last.prints > 1);
+        // Whoever reads a coupon's code can use it: it leaves the page with the shopper.
+        if !self.live.lanes.get(&config.lane).is_some_and(|live| live.done) {
+            receipt.coupons.clear();
+        }
         Some(ReceiptView { receipt, printed: last.printed })
     }
 }

@@ -35,6 +35,8 @@ pub struct Receipt {
     pub rounding: Money,
     /// What a scanner reads to find this sale again.
     pub code: String,
+    /// Handed out with it.
+    pub coupons: Vec<ReceiptCoupon>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +91,15 @@ pub struct ReceiptLine {
     pub total: Money,
     /// Positive: what was taken off, and why.
     pub savings: Vec<(Name, Money)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptCoupon {
+    pub name: Name,
+    /// `2026-12-31`.
+    pub last_day: String,
+    /// What a scanner reads; as good as the coupon.
+    pub code: String,
 }
 
 /// Tax of one rate.

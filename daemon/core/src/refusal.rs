@@ -30,6 +30,8 @@ pub enum LineRefusal {
     CouponEnough,
     /// Headquarters is away, and what this store may redeem without it is gone.
     CouponOffline,
+    /// Its campaign is signed, and this box has no coupon key.
+    CouponUnchecked,
     UnknownBadge,
     /// Each piece of these goods has a number, and this code shows none.
     NoSerial,
@@ -65,6 +67,10 @@ impl LineRefusal {
             Self::CouponOffline => {
                 ("网络中断，这种券暂时不能用", "The network is away: these coupons cannot be taken just now")
             }
+            Self::CouponUnchecked => (
+                "本店还没有券密钥，无法核验这种券，请找店员",
+                "This store has no coupon key and cannot check this coupon: please ask an assistant",
+            ),
             Self::NotTaken => {
                 ("这里不收这种码，请找店员", "Codes of this kind are not taken here, please ask an assistant")
             }

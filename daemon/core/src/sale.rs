@@ -3,7 +3,7 @@
 use crate::basket::{BasketEvent, Transaction};
 use crate::catalog::{is_nought, is_zero};
 use crate::config::StoreConfig;
-use crate::coupon::Coupon;
+use crate::coupon::{Coupon, Issued};
 use crate::event::Event;
 use crate::line::{Line, LineKind, LineSaving, PriceOverride};
 use crate::page::Refused;
@@ -42,6 +42,9 @@ pub struct Sale {
     /// Redeemed with this sale, once and for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub coupons: Vec<Coupon>,
+    /// Handed out with the receipt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issued: Vec<Issued>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<Points>,
     /// What goods brought back move on the accounts of those who bought them.
@@ -137,6 +140,7 @@ impl Transaction {
             lines: self.live_lines().map(sale_line).collect(),
             rounding: self.rounding,
             coupons: Vec::new(),
+            issued: Vec::new(),
             points: self.points(&config.floor.points),
             points_back: Vec::new(),
         }
@@ -184,7 +188,7 @@ impl Turn<'_> {
         }
         let receipt = ReceiptNo(self.facts.lanes.get(&lane).map_or(0, |facts| facts.receipts).saturating_add(1));
         let (coupons, points_back) = (self.redeemed(open), self.points_back(open));
-        let sale = Sale { coupons, points_back, ..open.sale(receipt, self.config) };
+        let sale = Sale { coupons, issued: self.issued(open), points_back, ..open.sale(receipt, self.config) };
         let cash = sale.tenders.iter().any(|tender| tender.kind == TenderKind::Cash);
         self.record(Some(lane), Event::Basket(BasketEvent::Completed(sale)));
         self.live.lane(lane).clear();

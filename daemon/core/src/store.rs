@@ -39,6 +39,12 @@ pub enum StoreEvent {
     PriceRulesSet {
         rules: PriceRules,
     },
+    /// A coupon taken here was used at that box, too, as headquarters says.
+    CouponConflict {
+        campaign: String,
+        serial: String,
+        place: String,
+    },
     /// HQ knew another past of this box: everything is sent again under `epoch`.
     EpochOpened {
         epoch: u64,
@@ -167,9 +173,13 @@ impl Turn<'_> {
                 self.live.online = online;
                 if online {
                     self.query_wallets();
+                    self.claim_leased();
                 }
             }
             HqInput::Answer(crate::wire::Answer::Wallet { tender, outcome }) => self.wallet_answer(&tender, outcome),
+            HqInput::Answer(crate::wire::Answer::Coupon { campaign, serial, used }) => {
+                self.coupon_answer(&campaign, &serial, used);
+            }
             HqInput::Dataset { dataset, version, name } => {
                 let known = self.facts.datasets.get(&dataset);
                 if known.is_some_and(|known| (known.version, &known.name) == (version, &name)) {

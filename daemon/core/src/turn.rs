@@ -92,6 +92,8 @@ pub(crate) struct LaneLive {
     /// The sale goods are brought back from.
     pub(crate) found: Option<Sold>,
     pub(crate) idle_due: Option<Mono>,
+    /// Coupons headquarters is asked about.
+    pub(crate) claims: Vec<crate::coupon::Claim>,
     pub(crate) weighing: Option<Weighing>,
     pub(crate) weigh_again: Option<(DeviceId, Mono)>,
     pub(crate) face: Option<FaceLive>,
@@ -140,9 +142,11 @@ impl LaneLive {
         let face = self.face.as_ref().filter(|face| face.outcome.is_none()).map(|face| face.until);
         let weighing = self.weighing.as_ref().map(|weighing| weighing.until);
         let attending = self.attending.as_ref().map(|attending| attending.until);
+        let claim = self.claims.iter().map(|claim| claim.until).min();
         let weigh_again = self.weigh_again.as_ref().map(|(_, due)| *due);
         [
             (weigh_again, "an empty plate"),
+            (claim, "headquarters' word on a coupon"),
             (self.tender_due, "a payment's answer"),
             (self.query_due, "a payment to ask about"),
             (self.staff_due, "a payment to hand to staff"),
@@ -338,6 +342,7 @@ impl Turn<'_> {
             self.tender_tick(lane);
             self.face_tick(lane);
             self.weigh_tick(lane);
+            self.claim_tick(lane);
             self.idle_tick(lane);
             self.bag_tick(lane);
             self.attend_tick(lane);

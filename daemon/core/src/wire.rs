@@ -176,6 +176,8 @@ pub enum Question {
     },
     /// What became of that tender? Moves no money.
     QueryWallet { tender: TenderId },
+    /// A single-use coupon is about to be taken: is it free? Headquarters then keeps it for this box for a while.
+    ClaimCoupon { campaign: String, serial: String },
     /// Publish this chunk (SHA-256, hexadecimal).
     Chunk { hash: String },
 }
@@ -189,7 +191,18 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    Wallet { tender: TenderId, outcome: WalletOutcome },
+    Wallet {
+        tender: TenderId,
+        outcome: WalletOutcome,
+    },
+    /// Told in answer to a claim, and unasked to a box whose sale turns out to be the second with this coupon.
+    Coupon {
+        campaign: String,
+        serial: String,
+        /// The box that redeemed it or has it in a basket; none: it is free.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        used: Option<String>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,7 +225,7 @@ pub enum WalletOutcome {
 /// Retained on `data/{dataset}`, signed, purpose `manifest`, revision = version; at most 2 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// `catalogue`, `members`, `promotions` or `recalls`.
+    /// `catalogue`, `coupons`, `members`, `promotions` or `recalls`.
     pub dataset: String,
     pub version: u64,
     /// What people call it, such as a price book version.

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) const CATALOGUE: &str = include_str!("../../demo/catalogue.ndjson");
+pub(crate) const COUPONS: &str = include_str!("../../demo/coupons.ndjson");
 pub(crate) const MEMBERS: &str = include_str!("../../demo/members.ndjson");
 pub(crate) const PROMOTIONS: &str = include_str!("../../demo/promotions.ndjson");
 pub(crate) const STAFF_PIN: &str = "2468";

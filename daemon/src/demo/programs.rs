@@ -1,7 +1,7 @@
 //! Starts the programs of the demo: headquarters, the vision process, the daemon; each from the folder of this one.
 
 use super::desk::{Desk, LANES};
-use super::{Addresses, CATALOGUE, MEMBERS, Options, PROMOTIONS, STAFF_PIN};
+use super::{Addresses, CATALOGUE, COUPONS, MEMBERS, Options, PROMOTIONS, STAFF_PIN};
 use crate::client;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -38,6 +38,7 @@ pub(crate) fn prepare(folder: &Path) -> Result<()> {
     std::fs::write(folder.join("catalogue.ndjson"), CATALOGUE)?;
     std::fs::write(folder.join("members.ndjson"), MEMBERS)?;
     std::fs::write(folder.join("promotions.ndjson"), PROMOTIONS)?;
+    std::fs::write(folder.join("coupons.ndjson"), COUPONS)?;
     Ok(())
 }
 
@@ -47,13 +48,21 @@ impl Programs {
         let addresses = Addresses { pages: port(8080)?, hq: port(8081)?, panel: port(8082)? };
         let mut programs = Self { addresses, faces: false, folder: options.folder.clone(), children: Vec::new() };
         let broker = port(1883)?;
-        for (dataset, name) in [("catalogue", "pb-1"), ("members", "members-1"), ("promotions", "promotions-1")] {
+        for (dataset, name) in
+            [("catalogue", "pb-1"), ("members", "members-1"), ("promotions", "promotions-1"), ("coupons", "coupons-1")]
+        {
             programs.import(dataset, name).await?;
         }
+        let made = program("aisle-hq")?.args(["coupon", "keygen"]).arg(programs.coupon_key()).output().await?;
+        ensure!(made.status.success(), "no coupon key: {}", String::from_utf8_lossy(&made.stderr));
         let key = programs.start_hq(options, broker).await?;
         programs.faces = programs.start_vision(options, desk).await?;
         programs.start_box(options, desk, broker, &key).await?;
         Ok(programs)
+    }
+
+    fn coupon_key(&self) -> PathBuf {
+        self.folder.join("coupon.key")
     }
 
     async fn import(&self, dataset: &str, name: &str) -> Result<()> {
@@ -148,12 +157,13 @@ impl Programs {
     fn config(&self, desk: &Desk, broker: SocketAddr, key: &str) -> Result<String> {
         let Addresses { pages, hq, panel } = self.addresses;
         let data = self.folder.join("box").canonicalize()?;
+        let coupon_key = self.coupon_key().canonicalize()?;
         let pin = crate::http::pin::stored(STAFF_PIN)?;
         let mut text = format!(
             "box = \"demo-1\"\ntenant = \"demo\"\ndata = {data:?}\n\n\
              [store]\nname = {{ zh = \"示范店\", en = \"Demo store\" }}\ncurrency = \"CNY\"\nutc_offset_min = 480\ncodes = [\"21IIIIIWWWWWC\"]\n\n\
              [http]\nlisten = \"{pages}\"\nlinks = {{ hq = \"http://{hq}/\", panel = \"http://{panel}/\" }}\n\n\
-             [hq]\nbroker = \"mqtt://{broker}\"\npublic_key = \"{key}\"\n\n\
+             [hq]\nbroker = \"mqtt://{broker}\"\npublic_key = \"{key}\"\n\n[coupons]\nkey_file = {coupon_key:?}\n\n\
              [[staff]]\nid = \"s-01\"\nname = \"李芳\"\npin = \"{pin}\"\nrole = \"manager\"\n"
         );
         for device in &desk.devices {

@@ -4,6 +4,7 @@
 
 mod assets;
 pub mod pin;
+mod qr;
 pub mod serve;
 
 pub use assets::named as asset;

@@ -31,6 +31,7 @@ pub async fn run(pages: Pages, listener: TcpListener) {
         .route("/api/events/staff", get(staff_events))
         .route("/api/events/{lane}", get(lane_events))
         .route("/api/devices", get(devices))
+        .route("/api/qr", get(super::qr::qr))
         .route("/api/start", get(start))
         .route("/api/view/{lane}", get(lane_view))
         .route("/api/lane/{lane}", post(lane))

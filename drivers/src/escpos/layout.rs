@@ -2,7 +2,7 @@
 
 use super::encode::{Align, Encoder, Size, Weight, columns};
 use checkout::device::Document;
-use checkout::receipt::{Receipt, ReceiptKind, ReceiptLine, Slip};
+use checkout::receipt::{Receipt, ReceiptCoupon, ReceiptKind, ReceiptLine, Slip};
 use checkout::words::{Language, Money, Name, Utc};
 
 /// Puts the document into `paper`, `width` columns wide.
@@ -193,7 +193,26 @@ impl Page<'_> {
             self.paper.line(&row);
         }
         self.paper.line(thanks).align(Align::Left);
+        for coupon in &self.receipt.coupons {
+            self.coupon(coupon);
+        }
         marks(self.receipt.training, false, self.receipt.language, self.paper);
+    }
+
+    fn coupon(&mut self, coupon: &ReceiptCoupon) {
+        self.rule();
+        let title = self.say("送您一张优惠券", "A coupon for you");
+        self.paper.align(Align::Centre).line(title).weight(Weight::Bold);
+        for row in wrap(&self.name(&coupon.name), self.width) {
+            self.paper.line(&row);
+        }
+        let until = self.say("有效期至", "Good until");
+        self.paper.weight(Weight::Normal).line(&format!("{until} {}", coupon.last_day));
+        self.paper.feed(1).qr(&coupon.code, 5);
+        for row in wrap(&coupon.code, self.width) {
+            self.paper.line(&row);
+        }
+        self.paper.align(Align::Left);
     }
 
     fn rule(&mut self) {

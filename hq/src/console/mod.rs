@@ -1,10 +1,12 @@
 //! The console: server-rendered pages, server-sent events, JSON. Reads `hq.db`, writes nothing.
 
 mod chart;
+mod coupons;
 mod pages;
 mod read;
 mod words;
 
+use crate::coupon;
 use crate::store::Store;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
@@ -50,6 +52,8 @@ pub(crate) fn router(
     Router::new()
         .route("/", get(overview))
         .route("/box/{id}", get(one_box))
+        .route("/coupons", get(coupons_page))
+        .route("/api/coupon-conflicts", get(api_coupon_conflicts))
         .route("/parity", get(parity_page))
         .route("/api/parity", get(api_parity))
         .route("/api/boxes", get(api_boxes))
@@ -158,6 +162,22 @@ fn in_language(page: String, language: Language) -> Response {
 async fn api_boxes(State(console): State<Console>) -> Result<Response, Failed> {
     let boxes = reading(&console, read::boxes).await?;
     Ok(Json(boxes).into_response())
+}
+
+async fn coupons_page(
+    State(console): State<Console>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Failed> {
+    let language = Language::of(query.lang.as_deref(), &headers);
+    let up = *console.up.borrow();
+    let page = reading(&console, move |db| Ok(coupons::page(&coupon::conflicts(db, 500)?, up, language))).await?;
+    Ok(in_language(page, language))
+}
+
+async fn api_coupon_conflicts(State(console): State<Console>) -> Result<Response, Failed> {
+    let found = reading(&console, |db| coupon::conflicts(db, 500)).await?;
+    Ok(Json(found).into_response())
 }
 
 async fn parity_page(

@@ -96,7 +96,7 @@ fn differences(rows: &[crate::parity::Row], language: Language) -> String {
     table(&headers, rows.collect())
 }
 
-fn shell(title: &str, path: &str, main: &str, up: bool, language: Language) -> String {
+pub(super) fn shell(title: &str, path: &str, main: &str, up: bool, language: Language) -> String {
     let here = |tag: Language| {
         if tag == language { r#" aria-current="true""# } else { "" }
     };
@@ -121,7 +121,7 @@ fn shell(title: &str, path: &str, main: &str, up: bool, language: Language) -> S
     )
 }
 
-fn panel(title: &str, note: &str, body: &str) -> String {
+pub(super) fn panel(title: &str, note: &str, body: &str) -> String {
     format!(r#"<section class="panel"><h2>{title}<small>{note}</small></h2>{body}</section>"#)
 }
 
@@ -162,6 +162,12 @@ fn tiles(seen: &Overview, language: Language) -> String {
             format!(r#"<a href="/parity">{}</a>"#, seen.parity.differences.len()),
             priced_again(seen.parity.checked, language),
             if seen.parity.differences.is_empty() { "" } else { "bad" },
+        ),
+        (
+            language.pick("重复核销的券", "Coupons used twice"),
+            format!(r#"<a href="/coupons">{}</a>"#, seen.coupon_conflicts),
+            String::new(),
+            if seen.coupon_conflicts == 0 { "" } else { "bad" },
         ),
         (
             language.pick("告警", "Alarms"),
@@ -383,6 +389,7 @@ fn alarm_name(kind: &str, language: Language) -> String {
     let (zh, en) = match kind {
         "new_epoch" => ("日志历史不一致，已开新纪元", "Another past: new epoch"),
         "box_ahead" => ("盒子记录多于总部", "Box ahead of headquarters"),
+        "coupon_conflict" => ("优惠券重复核销", "Coupon redeemed twice"),
         "sale_conflict" => ("同一笔交易内容冲突", "Sale completed twice, differently"),
         "batch_refused" => ("批次无法读取", "Batch refused"),
         other => return escape(other),
@@ -415,7 +422,7 @@ fn nothing(language: Language) -> String {
     format!(r#"<p class="empty">{}</p>"#, language.pick("暂无", "None"))
 }
 
-fn table(headers: &[(&str, &str)], rows: Vec<Vec<String>>) -> String {
+pub(super) fn table(headers: &[(&str, &str)], rows: Vec<Vec<String>>) -> String {
     let mut out = String::from(r#"<div class="scroll"><table><thead><tr>"#);
     for (text, class) in headers {
         let _ = write!(out, r#"<th class="{class}">{text}</th>"#);

@@ -120,6 +120,7 @@ pub(super) struct Overview {
     pub(super) alarms: Vec<AlarmRow>,
     pub(super) dead_letters: Vec<DeadLetterRow>,
     pub(super) parity: Parity,
+    pub(super) coupon_conflicts: i64,
 }
 
 #[derive(Debug)]
@@ -151,6 +152,7 @@ pub(super) fn overview(db: &Connection) -> anyhow::Result<Overview> {
         alarms: alarms(db, None, 8)?,
         dead_letters: dead_letters(db, None, 8)?,
         parity: parity(db)?,
+        coupon_conflicts: db.query_row("SELECT count(*) FROM coupon_conflict", [], |row| row.get(0))?,
     })
 }
 

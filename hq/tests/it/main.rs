@@ -2,6 +2,7 @@
 
 mod broker;
 mod console;
+mod coupons;
 mod datasets;
 mod hostile;
 mod ingest;

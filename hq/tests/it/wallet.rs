@@ -18,7 +18,7 @@ async fn outcome(one: &mut TestBox, id: u64, what: Question) -> WalletOutcome {
     one.ask(id, what).await;
     let reply = one.reply().await;
     assert_eq!(reply.id, id);
-    let Answer::Wallet { outcome, .. } = reply.what;
+    let Answer::Wallet { outcome, .. } = reply.what else { panic!("not of a wallet: {reply:?}") };
     outcome
 }
 

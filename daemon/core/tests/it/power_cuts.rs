@@ -326,7 +326,7 @@ impl World {
                 let taken = *self.wallets.entry(tender.clone()).or_insert(None);
                 (tender, taken)
             }
-            Question::Chunk { .. } => return,
+            Question::ClaimCoupon { .. } | Question::Chunk { .. } => return,
         };
         let outcome = match outcome {
             Some(amount) => WalletOutcome::Approved { amount, reference: "w".into() },

@@ -59,6 +59,8 @@ const VARIANTS: &[&str] = &[
     "price_overridden",
     "noted",
     "coupon\":{\"shown",
+    "coupon_conflict",
+    "issued\":[",
     "coupon\":{\"removed",
     "voided\":{\"transaction\":\"t-1\",\"by",
     "savings_set",
