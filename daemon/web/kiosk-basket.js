@@ -3,6 +3,7 @@
 import { kilograms } from "/web/aisle.js";
 import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
+import { attended } from "/web/kiosk-badge.js";
 import { knows, say, t } from "/web/i18n.js";
 
 const QUANTITY_MOST = 999;
@@ -10,7 +11,7 @@ const QUANTITY_MOST = 999;
 const wanted = new Map();
 
 export function basket(m) {
-  return h("div", { class: "basket", key: "basket" }, m.view.lines.length === 0 ? null : h("h1", { class: "heard" }, t("adjust")), h("section", { class: "goods", "aria-label": t("adjust") }, m.view.interventions.map((one) => waits(m, one)), bagging(m), lines(m)), checkout(m));
+  return h("div", { class: "basket", key: "basket" }, m.view.lines.length === 0 ? null : h("h1", { class: "heard" }, t("adjust")), h("section", { class: "goods", "aria-label": t("adjust") }, attended(m), m.view.interventions.map((one) => waits(m, one)), bagging(m), lines(m)), checkout(m));
 }
 
 function lines(m) {
@@ -25,11 +26,27 @@ function row(m, line) {
   return h(
     "li",
     { class: m.ui.fresh === line.no ? "line fresh" : "line", key: `${m.view.transaction}-${line.no}` },
-    h("div", { class: "what" }, h("p", { class: "name" }, name, age(line)), h("p", { class: "quiet amount" }, measure(m, line)), savings(m, line)),
-    line.weight_g === null ? stepper(m, line, name) : h("span", { class: "stepper-none" }),
+    h("div", { class: "what" }, h("p", { class: "name" }, name, age(line)), h("p", { class: "quiet amount" }, measure(m, line)), remarks(m, line), savings(m, line)),
+    counted(line) ? stepper(m, line, name) : h("span", { class: "stepper-none" }),
     h("p", { class: "sum amount" }, before(m, line), m.amount(line.total)),
-    h("button", { type: "button", class: "plain remove", "aria-label": t("line_void", { name }), onclick: () => m.ask({ void_line: { line: line.no } }) }, icon("remove")),
+    line.parent === null ? h("button", { type: "button", class: "plain remove", "aria-label": t("line_void", { name }), onclick: () => m.ask({ void_line: { line: line.no } }) }, icon("remove")) : h("span", { class: "stepper-none" }),
   );
+}
+
+/** Lines whose number a person may change: not what was weighed, has a number of its own, came back, or comes with another line. */
+export function counted(line) {
+  return line.weight_g === null && line.serial === null && line.kind !== "returned" && line.parent === null;
+}
+
+/** What else there is to know of a line. */
+export function remarks(m, line) {
+  const known = [
+    line.list_price === null ? null : t("line_list_price", { amount: m.amount(line.list_price) }),
+    line.tare_g === 0 ? null : t("line_tare", { grams: line.tare_g }),
+    line.serial === null ? null : t("line_serial", { serial: line.serial }),
+    line.note || null,
+  ];
+  return known.filter(Boolean).map((text) => h("p", { class: "quiet remark" }, text));
 }
 
 function age(line) {
@@ -147,6 +164,7 @@ function sums(m) {
     sum(`${t("subtotal")} · ${pieces}`, view.subtotal),
     view.discount === 0 ? null : sum(t("saving"), -Math.abs(view.discount), "saving"),
     added === 0 ? null : sum(t("tax_added"), added),
+    view.rounding === 0 ? null : sum(t("rounding"), view.rounding),
     view.paid === 0 ? null : sum(t("paid"), -view.paid),
     sum(t("amount_due"), view.due, "due"),
   );

@@ -3,10 +3,11 @@
 import { h } from "/web/dom.js";
 import { FACE_CONSENT } from "/web/face-consent-1.js";
 import { icon } from "/web/icons.js";
+import { badgePin } from "/web/kiosk-badge.js";
 import { keypad } from "/web/keypad.js";
 import { say, spoken, t } from "/web/i18n.js";
 
-const PANELS = { member, member_code: memberCode, code, pay, give_up: giveUp, there };
+const PANELS = { member, member_code: memberCode, code, pay, give_up: giveUp, there, badge_pin: pin };
 
 export function panel(m) {
   if (looking(m)) return lookingPanel(m);
@@ -92,6 +93,10 @@ function code(m) {
     if ((await m.ask({ key: { code: text } })).ok) m.open(null);
   };
   return sheet(m, "typed", t("code_key_title"), keypad({ id: "item-code", label: t("code"), action: t("code_key_action"), submit: add }), closeButton(m));
+}
+
+function pin(m) {
+  return sheet(m, "typed", t("badge_pin"), badgePin(m), closeButton(m));
 }
 
 function pay(m) {

@@ -3,6 +3,7 @@
 import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { say, t } from "/web/i18n.js";
+import { attended } from "/web/kiosk-badge.js";
 import { memberChip } from "/web/kiosk-basket.js";
 
 export function idle(m) {
@@ -11,6 +12,7 @@ export function idle(m) {
     { class: "screen idle", key: "idle" },
     h("div", { class: "hero" }, h("p", { class: "shop-large" }, say(m.store.store)), h("h1", {}, t("idle_title")), h("p", { class: "lead" }, t("idle_start"))),
     h("div", { class: "code-art", "aria-hidden": "true" }, bars(), h("span", { class: "beam" })),
+    attended(m),
     h("div", { class: "choose" }, largeLanguages(m)),
     h(
       "div",
@@ -45,6 +47,7 @@ export function weighing(m) {
     h("div", { class: "art plate", "aria-hidden": "true" }, icon("scale", "huge")),
     h("h1", {}, t("weighing_title")),
     item ? h("p", { class: "lead name" }, say(item.name), " ", h("span", { class: "quiet amount" }, `${m.amount(item.unit_price)}/kg`)) : null,
+    item?.tare_g ? h("p", { class: "lead" }, t("line_tare", { grams: item.tare_g })) : null,
     h("p", { class: "lead quiet" }, t("weighing_text")),
     h("button", { type: "button", class: "calm", onclick: () => m.ask({ cancel_weighing: {} }) }, t("cancel")),
   );
@@ -105,9 +108,9 @@ export function handed(m) {
   return h(
     "div",
     { class: "screen centred", key: "handed" },
-    h("div", { class: "art good", "aria-hidden": "true" }, icon("basket", "huge")),
     h("h1", {}, t("handed_title")),
     h("p", { class: "lead" }, t("handed_text")),
+    h("img", { class: "handed-code", src: `/api/qr?text=${encodeURIComponent(m.view.handed)}`, alt: t("handed_code") }),
     h("p", { class: "reference amount" }, m.view.handed),
     h("button", { type: "button", class: "primary big", onclick: () => m.ask({ next: {} }, { quiet: true }) }, t("done_next")),
   );

@@ -10,7 +10,7 @@ import { done, handed, idle, inDoubt, paying, staff, weighing } from "/web/kiosk
 
 const SCREENS = { idle, scanning: basket, weighing, paying, in_doubt: inDoubt, staff, done, handed };
 /** Panels that may stay open while the lane is in that phase. */
-const PANELS = { idle: ["member", "member_code", "code"], scanning: ["member", "member_code", "code", "pay", "give_up", "there"] };
+const PANELS = { idle: ["member", "member_code", "code", "badge_pin"], scanning: ["member", "member_code", "code", "pay", "give_up", "there", "badge_pin"] };
 const TICK_MS = 1_000;
 const NEXT_MS = 8_000;
 /** Time to read that there is no receipt on paper. */
@@ -20,18 +20,37 @@ const GIVE_UP_MS = 30_000;
 
 const lane = location.pathname.split("/")[2];
 const root = (id) => document.getElementById(id);
-const ui = { panel: null, fresh: null, touched: Date.now(), doneAt: null, linked: false, now: Date.now() };
+const ui = { panel: null, fresh: null, touched: Date.now(), doneAt: null, linked: false, now: Date.now(), why: "badge_checked", asked: null };
 let view = null;
 let store = null;
 
 function model() {
-  return { view, store, ui, ask, open, amount: (of) => money(store.currency, of), left: secondsLeft() };
+  return { view, store, ui, ask, asStaff, withPin, because, open, amount: (of) => money(store.currency, of), left: secondsLeft() };
 }
 
 async function ask(request, { quiet = false } = {}) {
   const answer = await post(`/api/lane/${lane}`, request);
   if (!answer.ok && !quiet) notice(false, refusal(answer));
   return answer;
+}
+
+/** Staff whose badge was scanned here; where a PIN is asked for, what was pressed waits for it. */
+function asStaff(request) {
+  if (!view.attending.pin) return ask({ badged: { request } });
+  ui.asked = request;
+  return open("badge_pin");
+}
+
+async function withPin(pin) {
+  const answer = await post(`/api/lane/${lane}/badge`, { pin, request: ui.asked });
+  if (!answer.ok) return notice(false, refusal(answer));
+  ui.asked = null;
+  return open(null);
+}
+
+function because(why) {
+  ui.why = why;
+  draw();
 }
 
 function open(name) {

@@ -4,9 +4,9 @@ import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { keypad } from "/web/keypad.js";
 import { say, t } from "/web/i18n.js";
-import { measure, memberChip, savings, stepper } from "/web/kiosk-basket.js";
-import { askFirst } from "/web/staff-confirm.js";
+import { counted, measure, memberChip, remarks, savings, stepper } from "/web/kiosk-basket.js";
 import { needs, pieces, waited } from "/web/staff-lanes.js";
+import { linePanel, notePanel, turnTo, voidPanel, weighingPanel } from "/web/staff-line.js";
 import { returns } from "/web/staff-return.js";
 import { tenders } from "/web/staff-tender.js";
 import { drawer } from "/web/staff-till.js";
@@ -26,8 +26,12 @@ export function laneDetail(m) {
 function side(m, lane) {
   if (m.ui.panel === "drawer") return drawer(m, lane);
   if (m.ui.panel === "return" || lane.found) return [returns(m, lane), lane.lines.length > 0 ? tenders(m, lane) : null];
-  return [tenders(m, lane), keyIn(m, lane), tools(m, lane)];
+  if (lane.phase === "weighing") return m.ui.panel === "void" ? voidPanel(m, lane) : weighingPanel(m, lane);
+  const panel = lane.phase === "scanning" ? PANELS[m.ui.panel]?.(m, lane) : null;
+  return panel ?? [tenders(m, lane), keyIn(m, lane), tools(m, lane)];
 }
+
+const PANELS = { line: linePanel, note: notePanel, void: voidPanel };
 
 /** What a cashier needs besides selling. */
 function tools(m, lane) {
@@ -42,6 +46,7 @@ function tools(m, lane) {
     "div",
     { class: "methods two", key: "tools" },
     suspend ? h("button", { type: "button", onclick: () => m.ask(lane.lane, { suspend: {} }) }, icon("basket"), t("suspend")) : null,
+    suspend ? h("button", { type: "button", onclick: () => turnTo(m, "note") }, t("note_basket")) : null,
     staffed ? h("button", { type: "button", onclick: open("return") }, icon("back"), t("return")) : null,
     staffed ? h("button", { type: "button", onclick: open("drawer") }, icon("cash"), t("drawer")) : null,
   );
@@ -49,14 +54,7 @@ function tools(m, lane) {
 
 function voidButton(m, lane) {
   if (lane.transaction === null || !["scanning", "weighing"].includes(lane.phase)) return null;
-  if (lane.paid !== 0) return h("button", { type: "button", class: "danger", onclick: () => m.ask(lane.lane, { void_transaction: { reason: t("void_paid_reason") } }) }, t("void_paid"));
-  const question = {
-    title: t("void_all"),
-    text: t("void_all_text", { lane: t("lane_n", { n: lane.lane }), pieces: pieces(lane), amount: m.amount(lane.total) }),
-    action: t("void_all"),
-    yes: () => m.ask(lane.lane, { void_transaction: {} }),
-  };
-  return h("button", { type: "button", class: "danger", onclick: () => askFirst(m, question) }, t("void_all"));
+  return h("button", { type: "button", class: "danger", onclick: () => turnTo(m, "void") }, t(lane.paid === 0 ? "void_all" : "void_paid"));
 }
 
 function task(m, lane, one) {
@@ -186,6 +184,7 @@ function basketHalf(m, lane) {
     "section",
     { class: "lane-basket", "aria-label": t("adjust") },
     lane.member ? memberChip(kiosk) : null,
+    lane.note === "" ? null : h("p", { class: "quiet" }, lane.note),
     lane.lines.length === 0 ? empty : h("ul", { class: "lines" }, lane.lines.toReversed().map((line) => row(kiosk, line))),
     h("dl", { class: "sums" }, sum(m, t("saving"), -Math.abs(lane.discount), lane.discount !== 0), sum(m, t("paid"), -lane.paid, lane.paid !== 0 && lane.due !== 0), sum(m, t("rounding"), lane.rounding, lane.rounding !== 0), sum(m, `${t("total")} · ${pieces(lane)}`, lane.total, true)),
   );
@@ -201,10 +200,11 @@ function row(m, line) {
   return h(
     "li",
     { class: "line", key: `${m.view.transaction}-${line.no}` },
-    h("div", {}, h("p", { class: "name" }, name, line.min_age === null ? null : h("span", { class: "badge" }, `${line.min_age}+`)), h("p", { class: "quiet amount" }, measure(m, line)), savings(m, line)),
-    open && line.weight_g === null && line.kind !== "returned" ? stepper(m, line, name) : h("span", {}),
+    h("div", {}, h("p", { class: "name" }, name, line.min_age === null ? null : h("span", { class: "badge" }, `${line.min_age}+`)), h("p", { class: "quiet amount" }, measure(m, line)), remarks(m, line), savings(m, line)),
+    open && counted(line) ? stepper(m, line, name) : h("span", {}),
     h("strong", { class: "amount" }, m.amount(line.total)),
-    open ? h("button", { type: "button", class: "plain remove", "aria-label": t("line_void", { name }), onclick: () => m.ask({ void_line: { line: line.no } }) }, icon("remove")) : h("span", {}),
+    open && line.parent === null ? h("button", { type: "button", class: "plain remove", "aria-label": t("line_more", { name }), onclick: () => turnTo(m, "line", line.no) }, "⋯") : h("span", {}),
+    open && line.parent === null ? h("button", { type: "button", class: "plain remove", "aria-label": t("line_void", { name }), onclick: () => m.ask({ void_line: { line: line.no } }) }, icon("remove")) : h("span", {}),
   );
 }
 

@@ -16,6 +16,7 @@ export function storePage(m) {
     h("section", { class: "panel" }, h("h2", {}, t("day_tenders")), byTender(m)),
     h("section", { class: "panel" }, h("h2", {}, t("day_so_far")), sums(m, m.view.day)),
     lastDay(m),
+    audit(m),
     h("section", { class: "panel" }, h("h2", {}, t("devices")), devices(m)),
     h("section", { class: "panel" }, h("h2", {}, t("store")), facts(m)),
   );
@@ -33,6 +34,25 @@ function lastDay(m) {
   if (!report) return null;
   const print = () => m.ask(m.view.lanes.find((lane) => lane.kind === "staffed")?.lane ?? m.view.lanes[0].lane, { print_day: {} });
   return h("section", { class: "panel" }, h("h2", {}, t("report_day", { n: report.day + 1 })), sums(m, report.totals, [["perpetual", report.perpetual]]), h("button", { type: "button", onclick: print }, icon("printer"), t("reprint_report")));
+}
+
+/** How often each rule asked shoppers something and what came of it: what a shop looks at to see that no rule is unfair. */
+function audit(m) {
+  const { questions, rescans } = m.view.audit;
+  const table = (title, rows, columns) =>
+    Object.keys(rows).length === 0
+      ? null
+      : h("table", { class: "audit" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, title), columns.map((column) => h("th", { scope: "col" }, t(`audit_${column}`))))), h("tbody", {}, Object.entries(rows).map(([rule, counts]) => h("tr", {}, h("th", { scope: "row" }, ruleName(rule)), columns.map((column) => h("td", { class: "amount" }, counts[column]))))));
+  const tables = [table(t("audit_questions"), questions, ["raised", "approved", "refused", "withdrawn"]), table(t("audit_rescans"), rescans, ["considered", "drawn", "clean", "missed"])];
+  if (tables.every((one) => one === null)) return null;
+  return h("section", { class: "panel" }, h("h2", {}, t("audit")), h("p", { class: "quiet" }, t("audit_text")), tables);
+}
+
+/** `pieces:formula`: the kind in words, then the rule as the shop named it. */
+function ruleName(rule) {
+  const [kind, ...own] = rule.split(":");
+  const name = knows(`question_${kind}`) ? t(`question_${kind}`) : kind;
+  return own.length === 0 ? name : `${name} · ${own.join(":")}`;
 }
 
 function share(part, whole) {

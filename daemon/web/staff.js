@@ -12,13 +12,13 @@ import { storePage } from "/web/staff-store.js";
 
 const TICK_MS = 1_000;
 const root = (id) => document.getElementById(id);
-const ui = { tender: null, part: null, panel: null, move: null, given: 0, reason: "", confirm: null, linked: false, now: Date.now() };
+const ui = { tender: null, part: null, panel: null, line: null, price: null, move: null, given: 0, reason: "", confirm: null, linked: false, now: Date.now() };
 let view = null;
 let store = null;
 let stop = null;
 
 function model() {
-  return { view, store, ui, now: ui.now, ask, draw, choose, amount: (of) => money(store.currency, of), lane: chosen() };
+  return { view, store, ui, now: ui.now, ask, draw, choose, amount: (of) => money(store.currency, of), lane: chosen(), role: sessionStorage.getItem("staff-role") ?? "cashier" };
 }
 
 function chosen() {
@@ -102,6 +102,7 @@ async function logIn(pin) {
   if (!answer.ok) return notice(false, refusal(answer));
   sessionStorage.setItem("staff-token", answer.token);
   sessionStorage.setItem("staff-name", answer.name);
+  sessionStorage.setItem("staff-role", answer.role);
   quiet();
   return begin();
 }
@@ -111,6 +112,7 @@ function logOut(why) {
   linkBanner(true);
   sessionStorage.removeItem("staff-token");
   sessionStorage.removeItem("staff-name");
+  sessionStorage.removeItem("staff-role");
   view = null;
   Object.assign(ui, { confirm: null, tender: null });
   if (why) notice(false, why);
@@ -135,7 +137,7 @@ function refused(status) {
 
 /** Another lane is another task: nothing half-typed goes along. */
 function turned() {
-  Object.assign(ui, { tender: null, part: null, panel: null, move: null, given: 0, reason: "", confirm: null });
+  Object.assign(ui, { tender: null, part: null, panel: null, line: null, price: null, move: null, given: 0, reason: "", confirm: null });
   quiet();
   draw();
 }

@@ -3,6 +3,7 @@
 mod vectors;
 
 use checkout::device::{DeviceCommand, DeviceEvent, Document, PrintJob, PrinterEvent};
+use checkout::line::LineKind;
 use checkout::receipt::{Currency, Receipt, ReceiptCoupon, ReceiptKind, ReceiptLine, ReceiptTender, SlipRow, TaxLine};
 use checkout::words::{LaneId, Language, Money, Mono, Name, ReceiptNo, Utc};
 use drivers::escpos::render::{Paper, Row, svg};
@@ -79,12 +80,57 @@ fn bytes_agree_with_other_encoders() {
     println!("17 encoder cases and {texts} GB18030 cases agree");
 }
 
+#[test]
+fn a_line_tells_what_is_special_about_it() {
+    let pears = ReceiptLine {
+        tare_g: 20,
+        serial: Some("SN-77".into()),
+        list_price: Some(Money(900)),
+        savings: vec![(name("会员价", "Member price"), Money(50))],
+        ..line(name("梨", "Pears"), 1, Some(500), 800, 350)
+    };
+    let back = ReceiptLine { kind: LineKind::Returned, ..line(name("牛奶", "Milk"), 1, None, 500, -500) };
+    let empty = ReceiptLine { kind: LineKind::BottleReturn, ..line(name("空瓶", "Bottle"), 1, None, 15, -15) };
+    let text = |language| {
+        let lines = vec![pears.clone(), back.clone(), empty.clone()];
+        let mut desk = Desk::new(json!({"columns": 48}));
+        desk.print(Receipt { lines, ..receipt(language) });
+        desk.sim.state()["receipts"][0].as_str().expect("text").to_owned()
+    };
+    let (zh, en) = (text(Language::Zh), text(Language::En));
+    for row in ["已去皮 20 g", "序列号 SN-77", "改价，原价 ￥9.00", "会员价", "退货 牛奶", "退押金 空瓶"]
+    {
+        assert!(zh.contains(row), "{row}: {zh}");
+    }
+    for row in [
+        "Tare taken off 20 g",
+        "Serial no. SN-77",
+        "Price changed from",
+        "Member price",
+        "Return: Milk",
+        "Deposit back: Bottle",
+    ] {
+        assert!(en.contains(row), "{row}: {en}");
+    }
+}
+
 fn name(zh: &str, en: &str) -> Name {
     Name { zh: zh.into(), en: en.into() }
 }
 
 fn line(name: Name, quantity: u32, weight_g: Option<u32>, unit: i64, total: i64) -> ReceiptLine {
-    ReceiptLine { name, quantity, weight_g, unit_price: Money(unit), total: Money(total), savings: Vec::new() }
+    ReceiptLine {
+        name,
+        quantity,
+        weight_g,
+        unit_price: Money(unit),
+        total: Money(total),
+        savings: Vec::new(),
+        kind: LineKind::Goods,
+        tare_g: 0,
+        serial: None,
+        list_price: None,
+    }
 }
 
 fn receipt(language: Language) -> Receipt {

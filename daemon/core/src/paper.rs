@@ -133,6 +133,10 @@ pub(crate) fn receipt(
         unit_price: line.unit_price,
         total: line.total,
         savings: line.savings.iter().map(|saving| (saving.name.clone(), saving.amount)).collect(),
+        kind: line.kind,
+        tare_g: line.tare_g,
+        serial: line.serial.clone(),
+        list_price: line.overridden.as_ref().map(|overridden| overridden.list_price),
     };
     let tender = |tender: &SaleTender| ReceiptTender {
         kind: tender.kind.name(),

@@ -44,6 +44,7 @@ impl Store {
             suspended: self.facts.suspended.values().map(suspended_view).collect(),
             training: self.config.till.training,
             audit: self.facts.audit.clone(),
+            overrides: self.config.floor.overrides,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The receipt as a structure; printers and pages render it.
 
+use crate::catalog::is_zero;
+use crate::line::LineKind;
 use crate::words::{LaneId, Language, Money, Name, ReceiptNo, TransactionId, Utc};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -91,6 +93,17 @@ pub struct ReceiptLine {
     pub total: Money,
     /// Positive: what was taken off, and why.
     pub savings: Vec<(Name, Money)>,
+    #[serde(default, skip_serializing_if = "LineKind::is_goods")]
+    pub kind: LineKind,
+    /// Packing already taken off the weight.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tare_g: u32,
+    /// Number of this single piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// What the price book says, where staff set another price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_price: Option<Money>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

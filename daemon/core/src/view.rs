@@ -7,6 +7,7 @@ use crate::device::{FaceHint, FaceOutcome};
 use crate::facts::InForce;
 use crate::line::LineKind;
 use crate::receipt::{Currency, Receipt, ReceiptTender, TaxLine};
+use crate::rules::OverrideLimits;
 use crate::shift::ShiftReport;
 use crate::store::DayReport;
 use crate::totals::Totals;
@@ -39,6 +40,8 @@ pub struct View {
     pub training: bool,
     /// What questions to shoppers came to, by rule.
     pub audit: FloorAudit,
+    /// How far each role may change a price.
+    pub overrides: OverrideLimits,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

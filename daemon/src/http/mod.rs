@@ -147,6 +147,29 @@ fn staff_request(body: &str, by: &Attendant) -> Result<PageRequest, serde_json::
 }
 
 #[derive(Deserialize)]
+struct Badged {
+    pin: String,
+    request: StaffRequest,
+}
+
+/// One press at a lane of staff whose badge was scanned there: the PIN says that badge and owner are together.
+async fn badge(State(pages): State<Pages>, Path(lane): Path<u16>, body: String) -> Response {
+    let badged: Badged = match serde_json::from_str(&body) {
+        Ok(badged) => badged,
+        Err(error) => return unreadable(&error),
+    };
+    let shown = pages.picture.borrow().clone();
+    let attending = shown.view.lanes.iter().find(|view| view.lane.0 == lane).and_then(|view| view.attending.as_ref());
+    let Some(attending) = attending else { return refusal(Refused::StaffOnly) };
+    match pages.desk.vouch(&attending.staff, &badged.pin).await {
+        Some(Attendant { staff, role }) => {
+            pages.press(lane, PageRequest::Staff { staff, role, request: badged.request }).await
+        }
+        None => wrong(StatusCode::UNAUTHORIZED, "密码不对", "That PIN does not go with the badge"),
+    }
+}
+
+#[derive(Deserialize)]
 struct Login {
     pin: String,
 }

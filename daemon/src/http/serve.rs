@@ -1,6 +1,8 @@
 //! The routes, and the server that runs them.
 
-use super::{Pages, assets, devices, guard, lane, lane_events, lane_view, login, staff_events, staff_lane, start};
+use super::{
+    Pages, assets, badge, devices, guard, lane, lane_events, lane_view, login, staff_events, staff_lane, start,
+};
 use anyhow::{Context, Result};
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
@@ -35,6 +37,7 @@ pub async fn run(pages: Pages, listener: TcpListener) {
         .route("/api/start", get(start))
         .route("/api/view/{lane}", get(lane_view))
         .route("/api/lane/{lane}", post(lane))
+        .route("/api/lane/{lane}/badge", post(badge))
         .route("/api/staff/login", post(login))
         .route("/api/staff/lane/{lane}", post(staff_lane))
         .route("/healthz", get(|| async { Json(json!({"ok": true, "version": env!("CARGO_PKG_VERSION")})) }))

@@ -2,6 +2,7 @@
 
 use super::encode::{Align, Encoder, Size, Weight, columns};
 use checkout::device::Document;
+use checkout::line::LineKind;
 use checkout::receipt::{Receipt, ReceiptCoupon, ReceiptKind, ReceiptLine, Slip};
 use checkout::words::{Language, Money, Name, Utc};
 
@@ -109,7 +110,7 @@ impl Page<'_> {
             None => format!("  {} x {unit}", line.quantity),
         };
         let total = self.money(line.total);
-        let name = self.name(&line.name);
+        let name = self.goods(line);
         let single = line.weight_g.is_none() && line.quantity == 1;
         if single && columns(&name) + columns(&total) < self.width {
             self.pair(&name, &total);
@@ -119,10 +120,34 @@ impl Page<'_> {
             }
             self.pair(&many, &total);
         }
+        self.remarks(line);
         for (why, saving) in &line.savings {
             let why = format!("  {}", self.name(why));
             let saving = self.money(Money::ZERO.minus(*saving));
             self.pair(&why, &saving);
+        }
+    }
+
+    /// The name, and what makes the line other than a sale of goods.
+    fn goods(&self, line: &ReceiptLine) -> String {
+        let name = self.name(&line.name);
+        match line.kind {
+            LineKind::Returned => format!("{} {name}", self.say("退货", "Return:")),
+            LineKind::BottleReturn => format!("{} {name}", self.say("退押金", "Deposit back:")),
+            LineKind::Goods | LineKind::Deposit => name,
+        }
+    }
+
+    fn remarks(&mut self, line: &ReceiptLine) {
+        let tare = (line.tare_g > 0).then(|| format!("{} {} g", self.say("已去皮", "Tare taken off"), line.tare_g));
+        let serial = line.serial.as_ref().map(|serial| format!("{} {serial}", self.say("序列号", "Serial no.")));
+        let list = line
+            .list_price
+            .map(|list| format!("{} {}", self.say("改价，原价", "Price changed from"), self.money(list)));
+        for remark in tare.into_iter().chain(serial).chain(list) {
+            for row in wrap(&format!("  {remark}"), self.width) {
+                self.paper.line(&row);
+            }
         }
     }
 
