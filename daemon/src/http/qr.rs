@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_code_is_drawn_with_white_around_it_and_anything_else_is_refused() {
         let svg = drawing("K-tea.7.abc38").unwrap();
-        assert!(svg.contains(r#"viewBox="0 0 33 33""#) && svg.contains("M4,4h1v1h-1z"), "{svg}");
+        assert!(svg.contains(r#"viewBox="0 0 29 29""#) && svg.contains("M4,4h1v1h-1z"), "{svg}");
         assert_eq!(drawing(""), None);
         assert_eq!(drawing("<script> "), None);
         assert_eq!(drawing(&"a".repeat(TEXT_MAX + 1)), None);
