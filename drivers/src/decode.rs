@@ -13,6 +13,8 @@ pub const DECODERS: &[(&str, Decode)] = &[
     ("zvt", crate::zvt::to_json),
     ("zvt-serial", crate::zvt::to_json),
     ("nexo", crate::nexo::to_json),
+    ("transbank", crate::stx::to_json),
+    ("codepay", crate::codepay::to_json),
     ("scale-8217", crate::scale::json::toledo),
     ("scale-nci", crate::scale::json::nci),
     ("scale-dialog06", crate::scale::json::dialog06),

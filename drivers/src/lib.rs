@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod blueprint;
+pub mod codepay;
 pub mod decode;
 mod digits;
 pub mod display;
@@ -22,6 +23,8 @@ pub mod scanner_line;
 pub mod scanner_ssi;
 pub mod sim;
 pub mod story;
+pub mod stx;
+mod terminal;
 pub mod vision;
 pub mod zvt;
 
@@ -222,6 +225,8 @@ pub const DRIVERS: &[Spec] = &[
     zvt::SPEC,
     zvt::SERIAL,
     nexo::SPEC,
+    stx::SPEC,
+    codepay::SPEC,
     escpos::SPEC,
     display::cd5220::SPEC,
     display::led8n::SPEC,

@@ -58,5 +58,7 @@ pub const SIMS: &[(&str, BuildSim)] = &[
     ("zvt", crate::zvt::TerminalSim::build),
     ("zvt-serial", crate::zvt::SerialTerminalSim::build),
     ("nexo", crate::nexo::NexoSim::build),
+    ("transbank", crate::stx::StxSim::build),
+    ("codepay", crate::codepay::CodePaySim::build),
     ("escpos", crate::escpos::PrinterSim::build),
 ];

@@ -1,8 +1,8 @@
 //! nexo retailer messages in Adyen's dialect: what is asked, and what an answer proves.
 
+use crate::terminal::{self, alias, decimal, trace};
 use checkout::device::{CardOutcome, CardSlip, LastPayment};
 use checkout::words::{Money, TenderId, TruncatedPan, Utc};
-use ring::digest;
 use serde_json::{Value, json};
 
 /// In the order of the specification; a decline is told by its place, from 1.
@@ -35,59 +35,12 @@ pub fn code(condition: &str) -> u8 {
 /// Names one message for 48 hours: ten characters that follow from the tender, so that it is known after a crash.
 /// `turn` is 0 for the payment itself, anything else for the questions about it.
 pub(super) fn service_id(tender: &TenderId, turn: u64) -> String {
-    const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    let mut drawn = number(tender, turn);
-    let mut id = String::new();
-    for _ in 0..10 {
-        let digit = usize::try_from(drawn % 36).unwrap_or(0);
-        id.push(DIGITS.get(digit).map_or('0', |digit| char::from(*digit)));
-        drawn /= 36;
-    }
-    id
-}
-
-fn number(tender: &TenderId, turn: u64) -> u64 {
-    let named = format!("{}#{turn}", tender.0);
-    let hash = digest::digest(&digest::SHA256, named.as_bytes());
-    hash.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
-}
-
-/// The number by which the core tells this payment from the one before; never 0.
-pub(super) fn trace(tender: &TenderId) -> u32 {
-    u32::try_from(number(tender, 0) >> 33).unwrap_or(0).max(1)
-}
-
-/// Digits behind the point (ISO 4217).
-fn exponent(currency: &str) -> usize {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    }
-}
-
-/// Minor units to the decimal number of the wire, digit by digit.
-pub(super) fn decimal(amount: Money, currency: &str) -> Option<String> {
-    let minor = u64::try_from(amount.0).ok().filter(|minor| *minor > 0)?;
-    let places = exponent(currency);
-    let digits = format!("{minor:0>width$}", width = places + 1);
-    let (whole, part) = digits.split_at_checked(digits.len() - places)?;
-    Some(if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") })
+    alias(tender, turn, 10)
 }
 
 /// A decimal number to minor units; `None` where it has more places than the currency, or is no such number.
 pub fn minor(number: &Value, currency: &str) -> Option<Money> {
-    let text = number.as_number()?.to_string();
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    let places = exponent(currency);
-    let part = part.trim_end_matches('0');
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    // Sixteen digits are more than a number of JSON surely keeps.
-    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > places || whole.len() + places > 15 {
-        return None;
-    }
-    format!("{whole}{part:0<places$}").parse().ok().map(Money)
+    terminal::minor(&number.as_number()?.to_string(), currency)
 }
 
 /// Who speaks with whom.

@@ -3,9 +3,8 @@
 use super::bmp::Fields;
 use super::{codec, text};
 use crate::Out;
-use checkout::device::{
-    CardOutcome, CardSlip, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent, TerminalService,
-};
+pub(super) use crate::terminal::{answered, finished, last, printed, serviced};
+use checkout::device::{CardOutcome, CardSlip, LastPayment, TerminalCommand, TerminalService};
 use checkout::words::{Money, Name, TenderId, TruncatedPan};
 
 /// Result code of an amount that cannot be asked for (PA00P015 chapter 10).
@@ -126,29 +125,4 @@ pub(super) fn progress(status: u8, fields: &Fields) -> Name {
         None if own.trim().is_empty() => Name { zh: "请看终端".into(), en: "Please look at the terminal".into() },
         None => Name { zh: own.clone(), en: own },
     }
-}
-
-pub(super) fn answered(tender: &TenderId, outcome: CardOutcome, out: &mut Out) {
-    let tender = tender.clone();
-    out.event(DeviceEvent::Terminal(TerminalEvent::Answered { tender, outcome }));
-}
-
-pub(super) fn finished(tender: &TenderId, out: &mut Out) {
-    let tender = tender.clone();
-    out.event(DeviceEvent::Terminal(TerminalEvent::Finished { tender }));
-}
-
-pub(super) fn last(tender: &TenderId, last: LastPayment, out: &mut Out) {
-    let tender = tender.clone();
-    out.event(DeviceEvent::Terminal(TerminalEvent::Last { tender, last }));
-}
-
-pub(super) fn printed(tender: &TenderId, lines: Vec<String>, out: &mut Out) {
-    let tender = tender.clone();
-    out.event(DeviceEvent::Terminal(TerminalEvent::Printed { tender, lines }));
-}
-
-pub(super) fn serviced(tender: &TenderId, service: TerminalService, code: u8, out: &mut Out) {
-    let tender = tender.clone();
-    out.event(DeviceEvent::Terminal(TerminalEvent::Serviced { tender, service, code }));
 }

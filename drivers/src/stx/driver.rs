@@ -1,0 +1,377 @@
+//! The till's side of POS integrado: a poll before money is asked for, one exchange at a time, the answer durable before its ACK.
+
+use super::frame;
+use super::line::{Heard, Line};
+use super::message::{self, INTERMEDIATE, Message};
+use crate::terminal::{alias, answered, finished, last, printed, progress, refused, serviced};
+use crate::{Driver, In, Out};
+use checkout::device::{CardOutcome, CardSlip, DeviceCommand, LastPayment, TerminalCommand, TerminalService};
+use checkout::words::{Money, Mono, TenderId};
+use serde::Deserialize;
+
+/// Silence allowed while a card is handled or the host is asked; every intermediate message starts it anew.
+const CARD_MS: u64 = 150_000;
+/// The last sale comes from the terminal's own memory, but it may print it first.
+const QUERY_MS: u64 = 30_000;
+/// How long an approval waits to be made durable.
+const HOLD_MS: u64 = 10_000;
+/// How long a refusal waits for the core; nothing is lost if it does not take note.
+const NOTE_MS: u64 = 3_000;
+/// Characters of a ticket (field "Número de boleta").
+const TICKET: usize = 6;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Options {
+    /// The slip comes to the receipt instead of the terminal's own paper (its program 19.3 or later).
+    voucher: bool,
+}
+
+pub(super) struct Terminal {
+    options: Options,
+    line: Line,
+    state: State,
+    /// The answer acknowledged last: heard again, it is acknowledged again.
+    known: Option<Vec<u8>>,
+    due: Option<Mono>,
+}
+
+enum State {
+    Idle,
+    /// Is it there? Nothing is asked of it before.
+    Polling(Job),
+    Working(Job),
+    /// Answered, and the core has yet to take note. `frame` is what the terminal waits to have acknowledged.
+    Held {
+        tender: TenderId,
+        frame: Option<Vec<u8>>,
+        approved: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Job {
+    tender: TenderId,
+    task: Task,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Task {
+    Sale(Money),
+    /// The operation number of a sale and its amount.
+    Cancel(u32, Money),
+    LastSale,
+    /// Before the terminal closes its day it says what is in it.
+    Totals,
+    Service(TerminalService),
+}
+
+impl Job {
+    /// The message that asks for it.
+    fn request(&self, voucher: bool) -> String {
+        match &self.task {
+            Task::Sale(amount) => {
+                let (ticket, voucher) = (alias(&self.tender, 0, TICKET), u8::from(voucher));
+                format!("0200|{}|{ticket}||{voucher}|1", amount.0)
+            }
+            Task::Cancel(operation, _) => format!("1200|{operation}|"),
+            Task::LastSale | Task::Service(TerminalService::Reprint) => "0250|".into(),
+            Task::Totals => "0700||".into(),
+            Task::Service(TerminalService::EndOfDay) => "0500||".into(),
+            Task::Service(TerminalService::Diagnosis) => "0800".into(),
+            Task::Service(TerminalService::Status | TerminalService::LogOff) => "0100".into(),
+        }
+    }
+
+    /// The number of the message that answers it; none where ACK is the answer.
+    const fn answer(&self) -> Option<&'static str> {
+        match self.task {
+            Task::Sale(_) => Some("0210"),
+            Task::Cancel(..) => Some("1210"),
+            Task::LastSale | Task::Service(TerminalService::Reprint) => Some("0260"),
+            Task::Totals => Some("0710"),
+            Task::Service(TerminalService::EndOfDay) => Some("0510"),
+            Task::Service(TerminalService::Diagnosis) => Some("0810"),
+            Task::Service(TerminalService::Status | TerminalService::LogOff) => None,
+        }
+    }
+
+    const fn moves_money(&self) -> bool {
+        matches!(self.task, Task::Sale(_) | Task::Cancel(..))
+    }
+
+    const fn patience(&self) -> u64 {
+        if matches!(self.task, Task::LastSale | Task::Totals) { QUERY_MS } else { CARD_MS }
+    }
+
+    /// Whether what the terminal tells is about this sale. It may leave the ticket out.
+    fn is_ours(&self, message: &Message<'_>) -> bool {
+        message.ticket().is_empty() || message.ticket() == alias(&self.tender, 0, TICKET)
+    }
+}
+
+impl Terminal {
+    pub(super) const fn new(options: Options) -> Self {
+        Self { options, line: Line::new(frame::TRANSBANK), state: State::Idle, known: None, due: None }
+    }
+
+    fn command(&mut self, now: Mono, command: &TerminalCommand, out: &mut Out) {
+        match (command, &self.state) {
+            (TerminalCommand::Acknowledge { tender }, State::Held { tender: own, .. }) if tender == own => {
+                self.release(out);
+            }
+            (TerminalCommand::Abort { tender }, State::Polling(job)) if *tender == job.tender => {
+                let job = job.clone();
+                self.over(now, &job, message::CANCELLED, out);
+            }
+            // Only the shopper can give up once a card is asked for: with the terminal's own key.
+            (TerminalCommand::Acknowledge { .. } | TerminalCommand::Abort { .. }, _) => {}
+            (command, State::Idle) => self.begin(now, command, out),
+            (command, State::Polling(job) | State::Working(job)) if tender_of(command) == &job.tender => {}
+            (command, _) => refused(command, 0, out),
+        }
+    }
+
+    fn begin(&mut self, now: Mono, command: &TerminalCommand, out: &mut Out) {
+        let (tender, task) = match command {
+            TerminalCommand::Authorise { tender, amount, .. } => (tender, Task::Sale(*amount)),
+            TerminalCommand::Reverse { tender, of, .. } => (tender, Task::Cancel(of.trace, of.amount)),
+            TerminalCommand::Query { tender } => (tender, Task::LastSale),
+            TerminalCommand::Service { tender, service: TerminalService::EndOfDay } => (tender, Task::Totals),
+            // Leaving the till (0300) can only be undone by hand, at the terminal.
+            TerminalCommand::Refund { .. } | TerminalCommand::Service { service: TerminalService::LogOff, .. } => {
+                return refused(command, message::NOT_SUPPORTED, out);
+            }
+            TerminalCommand::Service { tender, service } => (tender, Task::Service(*service)),
+            TerminalCommand::Acknowledge { .. } | TerminalCommand::Abort { .. } => return,
+        };
+        let job = Job { tender: tender.clone(), task };
+        match job.task {
+            Task::Sale(amount) if !(1..=message::AMOUNT_MAX).contains(&amount.0) => {
+                self.over(now, &job, message::AMOUNT_WRONG, out);
+            }
+            Task::Cancel(0, _) => self.over(now, &job, message::NO_SALE, out),
+            Task::Sale(_) | Task::Cancel(..) => {
+                self.line.send(now, "0100", true, out);
+                self.state = State::Polling(job);
+            }
+            Task::LastSale | Task::Totals | Task::Service(_) => self.ask(now, job, out),
+        }
+    }
+
+    fn ask(&mut self, now: Mono, job: Job, out: &mut Out) {
+        self.line.send(now, &job.request(self.options.voucher), !job.moves_money(), out);
+        self.due = Some(now.plus_ms(job.patience()));
+        self.state = State::Working(job);
+    }
+
+    /// Nothing was charged, and that is certain.
+    fn over(&mut self, now: Mono, job: &Job, code: u8, out: &mut Out) {
+        self.hold(now, &job.tender, CardOutcome::Declined { code }, None, out);
+    }
+
+    fn hold(&mut self, now: Mono, tender: &TenderId, outcome: CardOutcome, frame: Option<Vec<u8>>, out: &mut Out) {
+        let approved = matches!(outcome, CardOutcome::Approved(_));
+        self.due = Some(now.plus_ms(if approved { HOLD_MS } else { NOTE_MS }));
+        self.state = State::Held { tender: tender.clone(), frame, approved };
+        answered(tender, outcome, out);
+    }
+
+    fn release(&mut self, out: &mut Out) {
+        if let State::Held { tender, frame, .. } = core::mem::replace(&mut self.state, State::Idle) {
+            if let Some(frame) = frame {
+                self.acknowledge(frame, out);
+            }
+            finished(&tender, out);
+        }
+        self.due = None;
+    }
+
+    fn acknowledge(&mut self, frame: Vec<u8>, out: &mut Out) {
+        self.line.acknowledge(out);
+        self.known = Some(frame);
+    }
+
+    fn rest(&mut self, frame: Vec<u8>, out: &mut Out) {
+        self.acknowledge(frame, out);
+        self.state = State::Idle;
+        self.due = None;
+    }
+
+    fn heard(&mut self, now: Mono, heard: Heard, out: &mut Out) {
+        match heard {
+            Heard::Taken => self.taken(now, out),
+            Heard::NotTaken => self.not_taken(out),
+            Heard::Text(text) => self.told(now, text, out),
+        }
+    }
+
+    fn taken(&mut self, now: Mono, out: &mut Out) {
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Polling(job) => self.ask(now, job, out),
+            State::Working(Job { tender, task: Task::Service(service @ TerminalService::Status) }) => {
+                self.due = None;
+                serviced(&tender, service, 0, out);
+            }
+            state @ (State::Idle | State::Working(_) | State::Held { .. }) => self.state = state,
+        }
+    }
+
+    fn not_taken(&mut self, out: &mut Out) {
+        // Of a poll nothing came, so nothing was asked for.
+        if let State::Polling(job) = &self.state {
+            answered(&job.tender, CardOutcome::Declined { code: message::UNREACHABLE }, out);
+            finished(&job.tender, out);
+        }
+        out.fail("the terminal does not take what is sent to it");
+    }
+
+    fn told(&mut self, now: Mono, frame: Vec<u8>, out: &mut Out) {
+        let text = frame::text(&frame);
+        let message = Message::of(&text);
+        if message.kind() == INTERMEDIATE {
+            self.line.acknowledge(out);
+            if let State::Working(job) = &self.state {
+                self.due = Some(now.plus_ms(job.patience()));
+                progress(&job.tender, message::progress(message.code()), out);
+            }
+            return;
+        }
+        if self.known.as_ref() == Some(&frame) {
+            return self.line.acknowledge(out);
+        }
+        // What was not asked for is not acknowledged: the terminal gives up by itself.
+        let State::Working(job) = &self.state else { return };
+        if job.answer() != Some(message.kind()) {
+            return;
+        }
+        let job = job.clone();
+        match job.task {
+            Task::Sale(_) | Task::Cancel(..) => self.money(now, &job, &message, frame, out),
+            Task::LastSale => {
+                last(&job.tender, last_sale(&job, &message), out);
+                self.rest(frame, out);
+            }
+            Task::Totals => {
+                if message.code() == Some(0) {
+                    let lines = [("ventas", 2), ("total", 3)];
+                    let lines = lines.map(|(name, at)| crate::digits::hide(&format!("{name}: {}", message.field(at))));
+                    printed(&job.tender, lines.to_vec(), out);
+                }
+                self.rest(frame, out);
+                let task = Task::Service(TerminalService::EndOfDay);
+                self.ask(now, Job { tender: job.tender, task }, out);
+            }
+            Task::Service(service) => match message.code() {
+                Some(code) => {
+                    serviced(&job.tender, service, code, out);
+                    self.rest(frame, out);
+                }
+                None => out.fail("the terminal's answer cannot be read"),
+            },
+        }
+    }
+
+    fn money(&mut self, now: Mono, job: &Job, message: &Message<'_>, frame: Vec<u8>, out: &mut Out) {
+        let outcome = match (&job.task, message.code()) {
+            // The answer to another sale, late: not acknowledged, not believed.
+            (Task::Sale(_), _) if !job.is_ours(message) => return,
+            (_, Some(code)) if code != 0 => Some(CardOutcome::Declined { code }),
+            (Task::Sale(_), Some(_)) => message.slip().map(CardOutcome::Approved),
+            (Task::Cancel(operation, amount), Some(_)) => cancelled(*operation, *amount, message),
+            (Task::Sale(_) | Task::Cancel(..) | Task::LastSale | Task::Totals | Task::Service(_), _) => None,
+        };
+        match outcome {
+            Some(outcome) => self.hold(now, &job.tender, outcome, Some(frame), out),
+            None => out.fail("the terminal's answer cannot be read: ask it for its last sale"),
+        }
+    }
+
+    fn silent(&mut self, out: &mut Out) {
+        match &self.state {
+            State::Idle | State::Polling(_) => {}
+            State::Working(_) => out.fail("the terminal is silent"),
+            State::Held { approved: true, .. } => out.fail("the answer was not made durable in time"),
+            State::Held { approved: false, .. } => self.release(out),
+        }
+    }
+}
+
+fn last_sale(job: &Job, message: &Message<'_>) -> LastPayment {
+    match message.code() {
+        Some(0) if !job.is_ours(message) => LastPayment::Nothing,
+        Some(0) => message.slip().map_or(LastPayment::Unknown, LastPayment::Approved),
+        Some(message::NO_SALE) => LastPayment::Nothing,
+        Some(_) | None => LastPayment::Unknown,
+    }
+}
+
+/// The answer names the sale that is undone, but not what it came to.
+fn cancelled(operation: u32, amount: Money, message: &Message<'_>) -> Option<CardOutcome> {
+    let named = message::number(message.field(5)).and_then(|number| u32::try_from(number).ok())?;
+    (named == operation).then(|| {
+        CardOutcome::Approved(CardSlip {
+            amount,
+            trace: operation,
+            receipt: operation,
+            terminal: crate::digits::hide(message.field(3)),
+            pan: None,
+            scheme: String::new(),
+            reference: String::new(),
+            text: vec![crate::digits::hide(&format!("ANULACION: {operation} AUTORIZACION: {}", message.field(4)))],
+        })
+    })
+}
+
+const fn tender_of(command: &TerminalCommand) -> &TenderId {
+    match command {
+        TerminalCommand::Authorise { tender, .. }
+        | TerminalCommand::Refund { tender, .. }
+        | TerminalCommand::Reverse { tender, .. }
+        | TerminalCommand::Acknowledge { tender }
+        | TerminalCommand::Query { tender }
+        | TerminalCommand::Abort { tender }
+        | TerminalCommand::Service { tender, .. } => tender,
+    }
+}
+
+impl Driver for Terminal {
+    fn handle(&mut self, now: Mono, input: In<'_>, out: &mut Out) {
+        match input {
+            In::Opened => {
+                self.line.forget();
+                self.state = State::Idle;
+                self.due = None;
+            }
+            In::Bytes(bytes) => {
+                for heard in self.line.hear(now, bytes, out) {
+                    if out.failed.is_none() {
+                        self.heard(now, heard, out);
+                    }
+                }
+            }
+            In::Command(DeviceCommand::Terminal(command)) => self.command(now, command, out),
+            In::Command(
+                DeviceCommand::Beep(_)
+                | DeviceCommand::Trigger(_)
+                | DeviceCommand::Show(_)
+                | DeviceCommand::Light(_)
+                | DeviceCommand::ReadWeight { .. }
+                | DeviceCommand::Print(_)
+                | DeviceCommand::Recognise { .. }
+                | DeviceCommand::CancelRecognise { .. },
+            ) => {}
+            In::Timeout => {
+                if let Some(heard) = self.line.due(now, out) {
+                    self.heard(now, heard, out);
+                }
+                if out.failed.is_none() && self.due.take_if(|due| now >= *due).is_some() {
+                    self.silent(out);
+                }
+            }
+        }
+        if let Some(at) = [self.line.next(), self.due].into_iter().flatten().min() {
+            out.wake_at(at);
+        }
+    }
+}
