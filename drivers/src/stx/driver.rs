@@ -1,7 +1,7 @@
 //! The till's side of POS integrado: a poll before money is asked for, one exchange at a time, the answer durable before its ACK.
 
 use super::frame;
-use super::line::{Heard, Line};
+use super::line::{self, Heard, Line};
 use super::message::{self, INTERMEDIATE, Message};
 use crate::terminal::{alias, answered, finished, last, printed, progress, refused, serviced};
 use crate::{Driver, In, Out};
@@ -188,7 +188,7 @@ impl Terminal {
     }
 
     fn acknowledge(&mut self, frame: Vec<u8>, out: &mut Out) {
-        self.line.acknowledge(out);
+        line::acknowledge(out);
         self.known = Some(frame);
     }
 
@@ -230,7 +230,7 @@ impl Terminal {
         let text = frame::text(&frame);
         let message = Message::of(&text);
         if message.kind() == INTERMEDIATE {
-            self.line.acknowledge(out);
+            line::acknowledge(out);
             if let State::Working(job) = &self.state {
                 self.due = Some(now.plus_ms(job.patience()));
                 progress(&job.tender, message::progress(message.code()), out);
@@ -238,7 +238,7 @@ impl Terminal {
             return;
         }
         if self.known.as_ref() == Some(&frame) {
-            return self.line.acknowledge(out);
+            return line::acknowledge(out);
         }
         // What was not asked for is not acknowledged: the terminal gives up by itself.
         let State::Working(job) = &self.state else { return };

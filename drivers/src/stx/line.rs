@@ -39,6 +39,10 @@ pub(super) enum Heard {
     Text(Vec<u8>),
 }
 
+pub(super) fn acknowledge(out: &mut Out) {
+    out.send(&[frame::ACK]);
+}
+
 impl Line {
     pub(super) const fn new(check: Check) -> Self {
         Self { check, inbox: Vec::new(), frame_due: None, sent: None }
@@ -54,11 +58,6 @@ impl Line {
         let frame = frame::wrap(text, self.check);
         out.send(&frame);
         self.sent = Some(Sent { frame, repeats: 0, due: now.plus_ms(ANSWER_MS), harmless });
-    }
-
-    #[allow(clippy::unused_self, reason = "acknowledging is what a line does")]
-    pub(super) fn acknowledge(&self, out: &mut Out) {
-        out.send(&[frame::ACK]);
     }
 
     pub(super) fn hear(&mut self, now: Mono, bytes: &[u8], out: &mut Out) -> Vec<Heard> {
