@@ -94,7 +94,8 @@ pub fn extended(unit_price: Money, quantity: u32, weight_g: Option<u32>) -> Mone
 pub fn price(lines: &[&Line], terms: &Terms, at: LocalMinute, rules: &PriceRules, book: &PromotionBook) -> Priced {
     let rows = board::rows(lines, at);
     let own = deal::own(&rows, terms);
-    let deals = deal::deals(&rows, &own, book, terms);
+    let found = deal::Found::new(&rows, &own, book, terms);
+    let deals = found.deals();
     let table = rules::Table { rows, deals, rounding: rules.discount_rounding };
     let best = table.best();
     let (savings, uses) = (table.savings(&best), table.uses(&best));
@@ -147,7 +148,8 @@ pub fn alike(old: &Line, new: &Line, book: &PromotionBook) -> bool {
         && prices(old) == prices(new)
         && (&old.levels, &old.breaks, &old.offer) == (&new.levels, &new.breaks, &new.offer)
         && (&old.group, &old.price_book) == (&new.group, &new.price_book);
-    let mut concerned = book.naming(&new.key, &new.group).chain(book.of_all()).filter_map(|index| book.get(index));
+    let naming = book.naming(&new.key, &new.group).chain(book.of_all());
+    let mut concerned = naming.filter_map(|selected| book.get(selected.promotion));
     same && concerned.all(|promotion| promotion.when.holds(before) == promotion.when.holds(after))
 }
 

@@ -11,9 +11,16 @@ use alloc::vec::Vec;
 pub struct PromotionBook {
     /// By id, so that nothing depends on the order of rows.
     promotions: Vec<Promotion>,
-    by_key: BTreeMap<ItemKey, Vec<u32>>,
-    by_group: BTreeMap<String, Vec<u32>>,
-    of_all: Vec<u32>,
+    by_key: BTreeMap<ItemKey, Vec<Selected>>,
+    by_group: BTreeMap<String, Vec<Selected>>,
+    of_all: Vec<Selected>,
+}
+
+/// Goods are named by this part of this promotion, see [`Promotion::selectors`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Selected {
+    pub promotion: u32,
+    pub part: u8,
 }
 
 /// A book without promotions.
@@ -27,15 +34,16 @@ impl PromotionBook {
         let by_id: BTreeMap<String, Promotion> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         let mut book = Self { promotions: by_id.into_values().collect(), ..Self::default() };
         for (index, promotion) in (0_u32..).zip(&book.promotions) {
-            for goods in promotion.selectors() {
+            for (part, goods) in (0_u8..).zip(promotion.selectors()) {
+                let selected = Selected { promotion: index, part };
                 if goods.all {
-                    note(&mut book.of_all, index);
+                    note(&mut book.of_all, selected);
                 }
                 for key in &goods.keys {
-                    note(book.by_key.entry(key.clone()).or_default(), index);
+                    note(book.by_key.entry(key.clone()).or_default(), selected);
                 }
                 for group in &goods.groups {
-                    note(book.by_group.entry(group.clone()).or_default(), index);
+                    note(book.by_group.entry(group.clone()).or_default(), selected);
                 }
             }
         }
@@ -63,20 +71,21 @@ impl PromotionBook {
         self.promotions.is_empty()
     }
 
-    /// Promotions that name the key or a group above it; those of all goods are in [`Self::of_all`].
-    pub fn naming<'a>(&'a self, key: &ItemKey, group: &'a str) -> impl Iterator<Item = u32> + 'a {
+    /// Who names the key or a group above it; who names all goods is in [`Self::of_all`]. One may come more than once, and says
+    /// nothing yet of exceptions and prices ([`super::Goods::keeps`]).
+    pub fn naming<'a>(&'a self, key: &ItemKey, group: &'a str) -> impl Iterator<Item = Selected> + 'a {
         let ends = group.match_indices('/').map(|(end, _)| end).chain((!group.is_empty()).then_some(group.len()));
         let groups = ends.filter_map(|end| self.by_group.get(group.get(..end)?));
         self.by_key.get(key).into_iter().chain(groups).flatten().copied()
     }
 
-    pub fn of_all(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn of_all(&self) -> impl Iterator<Item = Selected> + '_ {
         self.of_all.iter().copied()
     }
 }
 
-fn note(list: &mut Vec<u32>, index: u32) {
-    if list.last() != Some(&index) {
-        list.push(index);
+fn note(list: &mut Vec<Selected>, selected: Selected) {
+    if list.last() != Some(&selected) {
+        list.push(selected);
     }
 }

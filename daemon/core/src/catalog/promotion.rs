@@ -269,10 +269,15 @@ impl Goods {
     #[must_use]
     pub fn takes(&self, key: &ItemKey, group: &str, unit_price: Money) -> bool {
         let named = || self.all || self.keys.contains(key) || self.groups.iter().any(|wanted| under(group, wanted));
+        self.keeps(key, group, unit_price) && named()
+    }
+
+    /// Whether goods that are named (by key, group or all) are still meant by their price and the exceptions.
+    #[must_use]
+    pub fn keeps(&self, key: &ItemKey, group: &str, unit_price: Money) -> bool {
         // Numbers are compared faster than texts, and this is asked of every promotion that names anything in the basket.
         self.price_from.is_none_or(|from| unit_price >= from)
             && self.price_to.is_none_or(|to| unit_price <= to)
-            && named()
             && !self.except_keys.contains(key)
             && !self.except_groups.iter().any(|wanted| under(group, wanted))
     }

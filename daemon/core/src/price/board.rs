@@ -138,6 +138,10 @@ pub(super) fn spread(rows: &[Row<'_>], shares: &mut [Share], off: i64) {
     let bases = |shares: &[Share]| shares.iter().map(|share| share.base).fold(0, i64::saturating_add);
     let weights: Vec<i64> = shares.chunk_by(same).map(bases).collect();
     for (pooled, off) in shares.chunk_by_mut(same).zip(share(off, &weights)) {
+        if let [alone] = pooled {
+            alone.off = off;
+            continue;
+        }
         let inside: Vec<i64> = pooled.iter().map(|share| share.base).collect();
         for (share, part) in pooled.iter_mut().zip(share(off, &inside)) {
             share.off = part;

@@ -68,7 +68,7 @@ impl Table<'_> {
                 self.guess_sets(deal, &wants, *give)
             }
             PromotionRule::BuyGet { buy, get, off_bp, of } => {
-                let got = deal.parts.get(usize::from(of.is_some())).map_or(&[][..], Vec::as_slice);
+                let got = deal.parts.get(usize::from(of.is_some()));
                 let group = if of.is_some() { [*buy, *get] } else { [0, buy.saturating_add(*get)] };
                 let sets = self.most(deal, if of.is_some() { &group } else { &group[1..] });
                 // Without goods of its own, what is got is the cheapest: the guess is from the other end.
@@ -102,8 +102,7 @@ impl Table<'_> {
     /// One set, or as many as there are, whichever gives more.
     fn guess_sets(&self, deal: &Deal<'_>, wants: &[u32], give: Give) -> (i64, i64) {
         let of = |sets: u32| {
-            let part =
-                |(rows, want): (&Vec<usize>, &u32)| self.dearest(rows.iter().copied(), want.saturating_mul(sets));
+            let part = |(rows, want): (&[usize], &u32)| self.dearest(rows.iter().copied(), want.saturating_mul(sets));
             let base = deal.parts.iter().zip(wants).map(part).fold(0, i64::saturating_add);
             let off = match give {
                 Give::Price(price) => base.saturating_sub(price.times(sets.into()).0),
@@ -119,7 +118,7 @@ impl Table<'_> {
 
     /// Sets that the pieces of each part are enough for.
     fn most(&self, deal: &Deal<'_>, wants: &[u32]) -> u32 {
-        let pieces = |rows: &Vec<usize>| {
+        let pieces = |rows: &[usize]| {
             let counted = rows.iter().filter_map(|row| self.rows.get(*row)).filter(|row| !row.weighed());
             counted.map(|row| row.pieces).fold(0, u32::saturating_add)
         };

@@ -2,27 +2,45 @@
 
 use super::board::Row;
 use super::{MemberTerms, Terms};
-use crate::catalog::{Goods, Offer, OfferRule, Offline, Promotion, PromotionBook, PromotionRule, Stacking};
+use crate::catalog::{Goods, Offer, OfferRule, Offline, Promotion, PromotionBook, PromotionRule, Selected, Stacking};
 use crate::words::{ItemKey, Money, Name};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 pub(super) struct Deal<'a> {
     pub(super) promotion: &'a Promotion,
     pub(super) stacking: Stacking,
-    /// Rows of the goods and, for rules that want more than one kind, of each further part.
-    pub(super) parts: Vec<Vec<usize>>,
+    pub(super) parts: Parts<'a>,
     pub(super) times: u32,
+}
+
+/// Rows of the goods and, for rules that want more than one kind, of each further part.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    rows: &'a [usize],
+    ends: &'a [usize],
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn iter(self) -> impl Iterator<Item = &'a [usize]> {
+        let begins = core::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(self.ends).map(move |(begin, end)| self.rows.get(begin..*end).unwrap_or(&[]))
+    }
+
+    pub(super) fn get(self, part: usize) -> &'a [usize] {
+        self.iter().nth(part).unwrap_or(&[])
+    }
 }
 
 impl Deal<'_> {
     pub(super) fn rows(&self) -> impl Iterator<Item = usize> + '_ {
-        self.parts.iter().flatten().copied()
+        self.parts.rows.iter().copied()
     }
 
     pub(super) fn goods(&self) -> &[usize] {
-        self.parts.first().map_or(&[], Vec::as_slice)
+        self.parts.get(0)
     }
 
     pub(super) fn word(&self) -> Option<&str> {
@@ -109,40 +127,113 @@ fn plain(id: String, name: Name, rule: PromotionRule) -> Promotion {
     }
 }
 
-/// Everything that may touch this basket, in an order that depends on ids alone.
-pub(super) fn deals<'a>(rows: &[Row<'_>], own: &'a [Own], book: &'a PromotionBook, terms: &Terms) -> Vec<Deal<'a>> {
-    let own = own.iter().map(|own| Deal {
-        promotion: &own.promotion,
-        stacking: Stacking::Alone,
-        parts: alloc::vec![own.rows.clone()],
-        times: u32::MAX,
-    });
-    let everywhere = book.of_all().flat_map(|promotion| (0..rows.len()).map(move |row| (promotion, row)));
-    let named = rows
-        .iter()
-        .enumerate()
-        .flat_map(|(index, row)| book.naming(&row.line.key, &row.line.group).map(move |promotion| (promotion, index)));
-    let mut found: Vec<(u32, usize)> = named.chain(everywhere).collect();
-    found.sort_unstable();
-    found.dedup();
-    let from_book = found.chunk_by(|a, b| a.0 == b.0).filter_map(|found| {
-        let promotion = book.get(found.first()?.0)?;
-        let times = times(promotion, terms)?;
-        let parts: Vec<Vec<usize>> = promotion.selectors().map(|goods| taken(rows, found, promotion, goods)).collect();
-        let whole = parts.iter().all(|part| !part.is_empty());
-        whole.then(|| Deal { promotion, stacking: promotion.stacking(), parts, times })
-    });
-    own.chain(from_book).collect()
+/// Rows of all parts of all deals, one after the other: thousands of deals in a few allocations.
+#[derive(Default)]
+pub(super) struct Found<'a> {
+    rows: Vec<usize>,
+    /// Of each part where its rows end, from the first row of its deal on.
+    ends: Vec<usize>,
+    deals: Vec<Candidate<'a>>,
 }
 
-/// Of the rows where the book found the promotion those that `goods` takes.
-fn taken(rows: &[Row<'_>], found: &[(u32, usize)], promotion: &Promotion, goods: &Goods) -> Vec<usize> {
-    let takes = |index: &usize| {
-        rows.get(*index).is_some_and(|row| {
-            goods.takes(&row.line.key, &row.line.group, row.line.unit_price) && promotion.when.holds(row.at)
-        })
-    };
-    found.iter().map(|(_, index)| *index).filter(takes).collect()
+struct Candidate<'a> {
+    promotion: &'a Promotion,
+    stacking: Stacking,
+    times: u32,
+    rows: Range<usize>,
+    ends: Range<usize>,
+}
+
+impl<'a> Found<'a> {
+    /// Everything that may touch this basket, in an order that depends on ids alone.
+    pub(super) fn new(rows: &[Row<'_>], own: &'a [Own], book: &'a PromotionBook, terms: &Terms) -> Self {
+        let mut found = Self::default();
+        for own in own {
+            found.rows.extend(&own.rows);
+            found.ends.push(own.rows.len());
+            found.close(&own.promotion, Stacking::Alone, u32::MAX);
+        }
+        let mut named: Vec<Named> = Vec::new();
+        for (index, row) in (0..Named::ROWS).zip(rows) {
+            let naming = book.naming(&row.line.key, &row.line.group).chain(book.of_all());
+            named.extend(naming.map(|selected| Named::new(selected, index)));
+        }
+        named.sort_unstable();
+        named.dedup();
+        found.rows.reserve(named.len());
+        for named in named.chunk_by(|a, b| a.promotion() == b.promotion()) {
+            let promotion = named.first().and_then(|first| book.get(first.promotion()));
+            if let Some((promotion, times)) = promotion.and_then(|one| Some((one, times(one, terms)?))) {
+                found.gather(rows, named, promotion, times);
+            }
+        }
+        found
+    }
+
+    /// Of the rows that the parts of `promotion` name those that they keep; nothing where a part has none.
+    fn gather(&mut self, rows: &[Row<'_>], named: &[Named], promotion: &'a Promotion, times: u32) {
+        let (first_row, first_end) = self.next();
+        for (part, goods) in (0_u8..).zip(promotion.selectors()) {
+            let before = self.rows.len();
+            let here = named.iter().filter(|named| named.part() == part).map(|named| named.row());
+            self.rows.extend(here.filter(|index| {
+                rows.get(*index).is_some_and(|row| {
+                    goods.keeps(&row.line.key, &row.line.group, row.line.unit_price) && promotion.when.holds(row.at)
+                })
+            }));
+            if self.rows.len() == before {
+                self.rows.truncate(first_row);
+                self.ends.truncate(first_end);
+                return;
+            }
+            self.ends.push(self.rows.len().saturating_sub(first_row));
+        }
+        self.close(promotion, promotion.stacking(), times);
+    }
+
+    /// Where rows and ends of the next deal begin.
+    fn next(&self) -> (usize, usize) {
+        self.deals.last().map_or((0, 0), |deal| (deal.rows.end, deal.ends.end))
+    }
+
+    fn close(&mut self, promotion: &'a Promotion, stacking: Stacking, times: u32) {
+        let (row, end) = self.next();
+        let (rows, ends) = (row..self.rows.len(), end..self.ends.len());
+        self.deals.push(Candidate { promotion, stacking, times, rows, ends });
+    }
+
+    pub(super) fn deals(&self) -> Vec<Deal<'_>> {
+        let deal = |one: &Candidate<'a>| {
+            let parts = Parts { rows: self.rows.get(one.rows.clone())?, ends: self.ends.get(one.ends.clone())? };
+            Some(Deal { promotion: one.promotion, stacking: one.stacking, parts, times: one.times })
+        };
+        self.deals.iter().filter_map(deal).collect()
+    }
+}
+
+/// That a part of a promotion names the goods of a row: promotion, part and row in one number, since thousands are sorted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Named(u64);
+
+impl Named {
+    /// No basket has as many.
+    const ROWS: u32 = 1 << 24;
+
+    fn new(selected: Selected, row: u32) -> Self {
+        Self(u64::from(selected.promotion) << 32 | u64::from(selected.part) << 24 | u64::from(row))
+    }
+
+    fn promotion(self) -> u32 {
+        u32::try_from(self.0 >> 32).unwrap_or(u32::MAX)
+    }
+
+    fn part(self) -> u8 {
+        u8::try_from(self.0 >> 24 & 0xFF).unwrap_or(u8::MAX)
+    }
+
+    fn row(self) -> usize {
+        usize::try_from(self.0 & 0xFF_FFFF).unwrap_or(usize::MAX)
+    }
 }
 
 /// How often this shopper may have it in this basket; `None`: not at all.

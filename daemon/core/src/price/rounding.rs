@@ -46,9 +46,7 @@ pub(super) fn share(amount: i64, weights: &[i64]) -> Vec<i64> {
         return weights.iter().map(|_| 0).collect();
     }
     // Each is less than one unit short, so what is over is less than the number of parts.
-    let exact = |weight: i64| i128::from(amount).saturating_mul(i128::from(weight));
-    let split = |weight: &i64| (narrow(exact(*weight).div_euclid(sum)).0, exact(*weight).rem_euclid(sum));
-    let (mut parts, rests): (Vec<i64>, Vec<i128>) = weights.iter().map(split).unzip();
+    let (mut parts, rests): (Vec<i64>, Vec<i128>) = weights.iter().map(|weight| split(amount, *weight, sum)).unzip();
     let over = usize::try_from(amount.saturating_sub(parts.iter().sum())).unwrap_or(0).min(parts.len());
     let mut order: Vec<usize> = (0..parts.len()).collect();
     let first = |a: &usize, b: &usize| rests.get(*b).cmp(&rests.get(*a)).then(a.cmp(b));
@@ -61,6 +59,18 @@ pub(super) fn share(amount: i64, weights: &[i64]) -> Vec<i64> {
         }
     }
     parts
+}
+
+/// `amount · weight / sum` rounded down, and what that leaves, in parts of `sum`. Sums of a shop fit 64 bits, where a division
+/// takes a fraction of the time.
+fn split(amount: i64, weight: i64, sum: i128) -> (i64, i128) {
+    if let (Some(exact), Ok(sum)) = (amount.checked_mul(weight), i64::try_from(sum)) {
+        let (whole, rest) = (exact.checked_div_euclid(sum), exact.checked_rem_euclid(sum));
+        return (whole.unwrap_or(0), rest.unwrap_or(0).into());
+    }
+    let exact = i128::from(amount).saturating_mul(i128::from(weight));
+    let (whole, rest) = (exact.checked_div_euclid(sum), exact.checked_rem_euclid(sum));
+    (narrow(whole.unwrap_or(0)).0, rest.unwrap_or(0))
 }
 
 #[cfg(test)]

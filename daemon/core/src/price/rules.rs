@@ -32,6 +32,16 @@ impl Table<'_> {
         (off > 0).then_some(Applied { deal, times, off, shares })
     }
 
+    /// What [`Self::apply`] takes off, 0 for nothing; without sharing it out where that is not needed to know.
+    pub(super) fn worth(&self, deal: usize, state: &State) -> i64 {
+        match self.deals.get(deal).map(|at| (at, &at.promotion.rule)) {
+            Some((at, PromotionRule::Basket { steps, every })) => {
+                self.reached(at, state, steps, *every).map_or(0, |(off, ..)| off)
+            }
+            _ => self.apply(deal, state).map_or(0, |applied| applied.off),
+        }
+    }
+
     fn row(&self, index: usize) -> Option<&Row<'_>> {
         self.rows.get(index)
     }
@@ -115,7 +125,7 @@ impl Table<'_> {
     /// As many sets as save something: the dearest goods first, so that each further set saves no more than the one before.
     fn set(&self, deal: &Deal<'_>, state: &State, n: u32, with: &[Part], give: Give) -> (u32, Vec<Share>) {
         let wants: Vec<u32> = core::iter::once(n).chain(with.iter().map(|part| part.n)).collect();
-        let there = |(part, want): (&Vec<usize>, &u32)| {
+        let there = |(part, want): (&[usize], &u32)| {
             let free = part.iter().filter(|row| self.pieces(**row)).map(|row| state.free(*row));
             free.fold(0, u32::saturating_add).checked_div(*want).unwrap_or(0)
         };
@@ -203,7 +213,7 @@ impl Table<'_> {
 
     /// What is got is of other goods: first those that only can be got, the dearest first; bought are the cheapest that remain.
     fn buy_other(&self, deal: &Deal<'_>, state: &State, [buy, get]: [u32; 2], off_bp: u32) -> (u32, Vec<Share>) {
-        let [bought, got] = deal.parts.as_slice() else { return (0, Vec::new()) };
+        let (bought, got) = (deal.parts.get(0), deal.parts.get(1));
         let only = |rows: &[usize], other: &[usize]| -> Vec<usize> {
             rows.iter().copied().filter(|row| self.pieces(*row) && !other.contains(row)).collect()
         };
@@ -239,6 +249,19 @@ impl Table<'_> {
     }
 
     fn basket(&self, deal: &Deal<'_>, state: &State, steps: &[Threshold], every: bool) -> (u32, Vec<Share>) {
+        let Some((off, times, mut shares)) = self.reached(deal, state, steps, every) else { return (0, Vec::new()) };
+        spread(&self.rows, &mut shares, off);
+        (times, shares)
+    }
+
+    /// The best step reached: what comes off, how often, and the rows it will come off of.
+    fn reached(
+        &self,
+        deal: &Deal<'_>,
+        state: &State,
+        steps: &[Threshold],
+        every: bool,
+    ) -> Option<(i64, u32, Vec<Share>)> {
         let adds = deal.stacking == Stacking::Adds;
         let share = |index: &usize| {
             let row = self.row(*index)?;
@@ -251,9 +274,13 @@ impl Table<'_> {
             (pieces > 0)
                 .then_some((pieces, Share { row: *index, claimed: if adds { 0 } else { pieces }, base, off: 0 }))
         };
-        let counted: Vec<(u32, Share)> = deal.goods().iter().filter_map(share).collect();
-        let base = counted.iter().map(|(_, share)| share.base).fold(0, i64::saturating_add);
-        let pieces = counted.iter().map(|(pieces, _)| *pieces).fold(0, u32::saturating_add);
+        let mut pieces = 0_u32;
+        let counted = deal.goods().iter().filter_map(share).map(|(of_row, share)| {
+            pieces = pieces.saturating_add(of_row);
+            share
+        });
+        let shares: Vec<Share> = counted.collect();
+        let base = shares.iter().map(|share| share.base).fold(0, i64::saturating_add);
         let given = |step: &Threshold| {
             let reached = base >= step.spend.0 && pieces >= step.pieces;
             let by_spend = base.checked_div(step.spend.0).unwrap_or(i64::MAX);
@@ -267,9 +294,6 @@ impl Table<'_> {
             let off = step.at_most.map_or(off, |most| off.min(most.0));
             (reached && off > 0).then_some((off, u32::try_from(often).unwrap_or(u32::MAX)))
         };
-        let Some((off, times)) = steps.iter().filter_map(given).max() else { return (0, Vec::new()) };
-        let mut shares: Vec<Share> = counted.into_iter().map(|(_, share)| share).collect();
-        spread(&self.rows, &mut shares, off);
-        (times, shares)
+        steps.iter().filter_map(given).max().map(|(off, times)| (off, times, shares))
     }
 }

@@ -95,7 +95,7 @@ impl Table<'_> {
             })
         } else {
             let state = State::new(&self.rows);
-            let worth = |deal: &usize| self.apply(*deal, &state).map_or(0, |applied| applied.off);
+            let worth = |deal: &usize| self.worth(*deal, &state);
             let best = |bound: &Vec<usize>| bound.iter().copied().rev().max_by_key(worth);
             let with = |deal: &usize| {
                 let others = words.values().filter(|bound| !bound.contains(deal)).filter_map(best);
@@ -236,7 +236,7 @@ impl Table<'_> {
     fn order(&self, deals: &[usize], state: &mut State, effort: Effort) -> Outcome {
         // What a deal gives on untouched goods is the most it can give after others.
         let mut ranked: Vec<(i64, usize)> =
-            deals.iter().filter_map(|deal| self.apply(*deal, state).map(|applied| (applied.off, *deal))).collect();
+            deals.iter().map(|deal| (self.worth(*deal, state), *deal)).filter(|(off, _)| *off > 0).collect();
         ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         let mut walk = Walk::new(self, &ranked, effort.tries);
         let most = walk.rest();
