@@ -12,6 +12,7 @@ pub(crate) use claim::Claim;
 pub use issue::Issued;
 
 use crate::basket::{BasketEvent, Transaction};
+use crate::catalog::PromotionBook;
 use crate::device::Beep;
 use crate::event::Event;
 use crate::page::Refused;
@@ -19,7 +20,7 @@ use crate::recent::Recent;
 use crate::refusal::LineRefusal;
 use crate::scan::{CouponCode, CouponScheme};
 use crate::turn::Turn;
-use crate::words::{LaneId, Name};
+use crate::words::{LaneId, LocalMinute, Name};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -45,6 +46,9 @@ pub struct Coupon {
     /// Each serial counts once.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub single_use: bool,
+    /// The minute of the store's clock that found it valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_at: Option<LocalMinute>,
 }
 
 /// What this store has redeemed; a fold of its sales.
@@ -103,6 +107,15 @@ impl Transaction {
             }
         }
     }
+
+    /// The coupons that saved something: those of campaigns whose promotion touched a line. The others stay the shopper's.
+    #[must_use]
+    pub fn redeemed(&self, book: &PromotionBook) -> Vec<Coupon> {
+        let offers = self.live_lines().flat_map(|line| &line.savings).map(|saving| saving.offer.as_str());
+        let promotions = offers.filter_map(|offer| book.by_id(offer));
+        let campaigns: BTreeSet<&str> = promotions.filter_map(|promotion| promotion.coupon.as_deref()).collect();
+        self.coupons.iter().filter(|coupon| campaigns.contains(coupon.campaign.as_str())).cloned().collect()
+    }
 }
 
 impl Turn<'_> {
@@ -151,6 +164,7 @@ impl Turn<'_> {
             name: campaign.name.clone(),
             lease: (!self.live.online).then_some(campaign.lease_no),
             single_use: campaign.single_use,
+            shown_at: Some(now),
         })
     }
 
@@ -187,13 +201,5 @@ impl Turn<'_> {
         self.record(Some(lane), Event::Basket(BasketEvent::Coupon(CouponEvent::Removed { campaign, serial })));
         self.basket_changed(lane);
         Ok(())
-    }
-
-    /// The coupons that saved something: those of campaigns whose promotion touched a line. The others stay the shopper's.
-    pub(crate) fn redeemed(&self, open: &Transaction) -> Vec<Coupon> {
-        let offers = open.live_lines().flat_map(|line| &line.savings).map(|saving| saving.offer.as_str());
-        let promotions = offers.filter_map(|offer| self.catalog.promotions().by_id(offer));
-        let campaigns: BTreeSet<&str> = promotions.filter_map(|promotion| promotion.coupon.as_deref()).collect();
-        open.coupons.iter().filter(|coupon| campaigns.contains(coupon.campaign.as_str())).cloned().collect()
     }
 }

@@ -14,6 +14,7 @@ use crate::points::PointsMoved;
 use crate::recent::Recent;
 use crate::rescan::{Looks, RescanEvent};
 use crate::returns::{RETURN_MAX_MS, Returned};
+use crate::rules::PointRules;
 use crate::sale::Sale;
 use crate::shift::Shifts;
 use crate::store::{DayReport, StoreEvent};
@@ -57,6 +58,9 @@ pub struct Facts {
     /// What the store prices by; none in journals that do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_rules: Option<PriceRules>,
+    /// What points it gives and takes; none where it never said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_rules: Option<PointRules>,
     /// Datasets in force, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub datasets: BTreeMap<String, InForce>,
@@ -167,6 +171,7 @@ impl Facts {
             }
             StoreEvent::CouponConflict { campaign, serial, .. } => self.coupons.used_elsewhere(campaign, serial),
             StoreEvent::PriceRulesSet { rules } => self.price_rules = Some(*rules),
+            StoreEvent::PointRulesSet { rules } => self.point_rules = Some(rules.clone()),
             StoreEvent::DatasetActivated { dataset, version, name } => {
                 let in_force = InForce { version: *version, name: name.clone() };
                 // A new version says what everybody's points are now.

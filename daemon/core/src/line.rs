@@ -299,7 +299,9 @@ impl Turn<'_> {
     }
 }
 
-pub(crate) fn serial_id(key: &crate::words::ItemKey, serial: &str) -> String {
+/// What a numbered piece is remembered by.
+#[must_use]
+pub fn serial_id(key: &crate::words::ItemKey, serial: &str) -> String {
     alloc::format!("{key}/{serial}")
 }
 

@@ -15,7 +15,6 @@ use crate::returns::{SaleRef, Sold};
 use crate::rules::{PointRules, PointTimes};
 use crate::sale::Sale;
 use crate::tender::{Tender, TenderState};
-use crate::turn::Turn;
 use crate::view::TenderKind;
 use crate::words::{MemberId, Money, TransactionId};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -134,7 +133,8 @@ impl PointRules {
         u64::try_from(amount.0.checked_div(self.worth.0).unwrap_or(0)).unwrap_or(0)
     }
 
-    pub(crate) fn worth_of(&self, points: u64) -> Money {
+    #[must_use]
+    pub fn worth_of(&self, points: u64) -> Money {
         self.worth.times(i64::try_from(points).unwrap_or(i64::MAX))
     }
 }
@@ -148,7 +148,8 @@ impl PointTimes {
 impl Transaction {
     /// What the sale earns and burns. One rounding for the whole sale, downwards; goods only. Goods that come back without their
     /// receipt are taken off here, those of a sale from what that sale earned.
-    pub(crate) fn points(&self, rules: &PointRules) -> Option<Points> {
+    #[must_use]
+    pub fn points(&self, rules: &PointRules) -> Option<Points> {
         let burnt = self.burnt();
         if self.member.is_none() || (rules.per <= Money::ZERO && burnt == 0) {
             return None;
@@ -196,13 +197,14 @@ pub fn share(points: u64, part: Money, whole: Money) -> u64 {
     u64::try_from(all.ratio(part.0.max(0), whole.0).0).unwrap_or(0).min(points)
 }
 
-impl Turn<'_> {
+impl Facts {
     /// Of every sale something comes back of: points it earned are taken back, and those it burnt were given back.
-    pub(crate) fn points_back(&self, open: &Transaction) -> Vec<PointsBack> {
+    #[must_use]
+    pub fn points_back(&self, open: &Transaction, sold: impl Fn(&SaleRef) -> Option<Sold>) -> Vec<PointsBack> {
         let bought = open.live_lines().filter_map(|line| line.returned.as_ref()?.bought.as_ref());
         let sales: BTreeSet<&TransactionId> = bought.map(|bought| &bought.transaction).collect();
         let back = |transaction: &TransactionId| {
-            let sold = self.catalog.sale(&SaleRef::Transaction(transaction.clone()))?;
+            let sold = sold(&SaleRef::Transaction(transaction.clone()))?;
             let member = sold.sale.member.clone()?;
             let of = |tender: &&Tender| tender.of.as_ref().is_some_and(|of| of.transaction() == *transaction);
             let given = sum(open.points_tenders().filter(of));
@@ -216,7 +218,7 @@ impl Turn<'_> {
         let earned = sold.sale.points.unwrap_or_default().earned;
         let goods = || sold.sale.lines.iter().filter(|line| line.kind.is_goods());
         let all: Money = goods().map(|line| line.total).sum();
-        let done = self.facts.returned.get(&sold.sale.transaction);
+        let done = self.returned.get(&sold.sale.transaction);
         let before: Money = done.map_or(Money::ZERO, |done| {
             goods().filter_map(|line| done.lines.get(&line.no)).map(|back| back.amount).sum()
         });

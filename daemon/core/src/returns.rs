@@ -81,7 +81,9 @@ impl Back {
 }
 
 impl Returned {
-    pub(crate) fn refunded(&self, tender: &TenderId) -> Money {
+    /// Of one payment.
+    #[must_use]
+    pub fn refunded(&self, tender: &TenderId) -> Money {
         self.tenders.get(tender).copied().unwrap_or_default()
     }
 
@@ -186,7 +188,8 @@ impl Turn<'_> {
         else {
             return Err(Refused::NoSuchGoods);
         };
-        let item = self.catalog.item(&key).ok_or(Refused::NoSuchGoods)?;
+        let now = self.now.local();
+        let item = self.catalog.item(&key).ok_or(Refused::NoSuchGoods)?.priced(now);
         let weight_g = weight_g.or(labelled).filter(|grams| *grams > 0 && item.by_weight && price.is_none());
         let quantity = if item.by_weight { 1 } else { quantity };
         if quantity == 0 || quantity > QUANTITY_MAX || (item.by_weight && weight_g.is_none() && price.is_none()) {
@@ -195,7 +198,8 @@ impl Turn<'_> {
         let amount = price::extended(price.unwrap_or(item.price), quantity, weight_g);
         let of = ReturnOf { bought: None, amount, staff, reason };
         let unit_price = price.unwrap_or(item.price);
-        let goods = Line { weight_g, ..self.plain(lane, &item.key, &item.name, unit_price, item.tax_bp) };
+        let plain = self.plain(lane, &item.key, &item.name, unit_price, item.tax_bp);
+        let goods = Line { weight_g, priced_at: Some(now), labelled: price.is_some(), ..plain };
         self.add_returned(lane, goods, quantity, of)
     }
 
@@ -221,8 +225,9 @@ impl Turn<'_> {
 }
 
 impl crate::facts::Facts {
-    /// What came back of a line, sold again in a return that is done or still open.
-    pub(crate) fn back(&self, transaction: &TransactionId, line: LineNo) -> Back {
+    /// What came back of a line, in a return that is done or still open.
+    #[must_use]
+    pub fn back(&self, transaction: &TransactionId, line: LineNo) -> Back {
         let done = self.returned.get(transaction).and_then(|sale| sale.lines.get(&line)).copied().unwrap_or_default();
         let pending: Vec<(u32, Money)> = self
             .baskets()

@@ -5,6 +5,7 @@ use crate::device::Document;
 use crate::event::Event;
 use crate::page::Refused;
 use crate::receipt::{Slip, SlipRow};
+use crate::rules::PointRules;
 use crate::totals::Totals;
 use crate::turn::Turn;
 use crate::words::{DeviceId, LaneId, Money, Name, Utc};
@@ -38,6 +39,10 @@ pub enum StoreEvent {
     /// What tax and rounding the store prices by, told when it changed: headquarters works sales out again by it.
     PriceRulesSet {
         rules: PriceRules,
+    },
+    /// What points the store gives and takes, told when it changed and for the same reason.
+    PointRulesSet {
+        rules: PointRules,
     },
     /// A coupon taken here was used at that box, too, as headquarters says.
     CouponConflict {
@@ -109,6 +114,10 @@ impl Turn<'_> {
         let rules = self.config.price;
         if self.facts.price_rules != Some(rules) {
             self.record(None, Event::Store(StoreEvent::PriceRulesSet { rules }));
+        }
+        let rules = self.config.floor.points.clone();
+        if self.facts.point_rules.clone().unwrap_or_default() != rules {
+            self.record(None, Event::Store(StoreEvent::PointRulesSet { rules }));
         }
         for lane in self.facts.lane_ids() {
             self.doubt_tender_in_flight(lane, "restart");
