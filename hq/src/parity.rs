@@ -1,25 +1,30 @@
-//! Every sale priced again: headquarters folds each box's journal with the box's own code, and prices each basket from the
-//! price book and promotions it names. What differs is listed; there must be nothing.
+//! Every sale worked out again: headquarters folds each box's journal with the box's own code, and holds each sale against the
+//! price book, promotions, members and campaigns that were in force, and against the sales its returned goods were bought in.
+//! What differs is listed; there must be nothing.
 //!
 //! It reads what is committed and writes short transactions of its own, so an acknowledgement never waits for it. Where it
 //! stands is kept per journal; running it again, or twice at once, changes nothing.
 
 mod books;
 mod check;
+mod replay;
+mod sales;
+pub mod words;
 
 use crate::store::{Store, int};
 use anyhow::{Context as _, Result};
-use books::Books;
+use books::{Books, Wanted};
 use check::Case;
 use checkout::basket::BasketEvent;
 use checkout::event::{Event, Record};
-use checkout::facts::{FOLD, Facts};
+use checkout::facts::FOLD;
 use checkout::sale::Sale;
-use checkout::words::{LocalMinute, TransactionId};
+use checkout::words::{LocalMinute, Name, PriceBook};
+use replay::{Priced, Replay};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::time::Duration;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Rows folded between two writes.
@@ -29,6 +34,8 @@ const KEEP_EVERY: i64 = 10_000;
 /// Folds held in memory; more boxes than this are read again when their turn comes.
 const HELD_MAX: usize = 64;
 const IDLE: Duration = Duration::from_millis(500);
+/// Files of versions nobody names any more are looked for this often.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// One thing that is not as headquarters works it out. Amounts are minor units.
@@ -51,6 +58,10 @@ pub struct Row {
     pub place: String,
     pub expected: String,
     pub found: String,
+    /// Of its amounts; empty where there are none.
+    pub currency: String,
+    /// For whoever reads it: one sentence.
+    pub words: Name,
 }
 
 #[derive(Debug)]
@@ -60,19 +71,7 @@ pub struct Parity {
     held: BTreeMap<(String, i64), Replay>,
 }
 
-/// One journal folded up to a row.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Replay {
-    seq: i64,
-    checked: i64,
-    /// Row of the last fold kept on disk.
-    kept: i64,
-    facts: Facts,
-    /// Promotions in force when each open basket last changed.
-    promotions: BTreeMap<String, u64>,
-}
-
-/// A completed sale that was not as it should be.
+/// A completed sale or a report that was not as it should be.
 struct Wrong {
     seq: i64,
     at: i64,
@@ -92,8 +91,16 @@ impl Parity {
 
     /// Goes on until nobody changes anything any more.
     pub(crate) fn run(mut self, changes: &watch::Receiver<u64>) {
+        let mut pruned: Option<Instant> = None;
         while changes.has_changed().is_ok() {
-            let pause = match self.step() {
+            let stepped = self.step().and_then(|more| {
+                if !more && pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) {
+                    pruned = Some(Instant::now());
+                    self.prune()?;
+                }
+                Ok(more)
+            });
+            let pause = match stepped {
                 Ok(true) => continue,
                 Ok(false) => IDLE,
                 Err(error) => {
@@ -154,7 +161,7 @@ impl Parity {
             let last = *last;
             for (_, body) in rows {
                 if let Ok(record) = serde_json::from_str::<Record>(&body) {
-                    replay.fold(&record);
+                    replay.fold(&record, &self.db)?;
                 }
             }
             replay.seq = last;
@@ -179,7 +186,7 @@ impl Parity {
         let mut wrong = Vec::new();
         for (seq, body) in &rows {
             match serde_json::from_str::<Record>(body) {
-                Ok(record) => wrong.extend(self.record(*seq, &record, replay)?),
+                Ok(record) => wrong.extend(self.record(&journal.0, *seq, &record, replay)?),
                 Err(_) => wrong.push(unreadable(journal, *seq)),
             }
             replay.seq = *seq;
@@ -191,32 +198,90 @@ impl Parity {
         self.keep(journal, before, replay, &wrong)
     }
 
-    fn record(&mut self, seq: i64, record: &Record, replay: &mut Replay) -> Result<Option<Wrong>> {
-        let mut wrong = None;
-        if let Event::Basket(BasketEvent::Completed(sale)) = &record.event {
+    fn record(&mut self, box_id: &str, seq: i64, record: &Record, replay: &mut Replay) -> Result<Option<Wrong>> {
+        let (transaction, differences) = if let Event::Basket(BasketEvent::Completed(sale)) = &record.event {
             replay.checked += 1;
-            let differences = self.sale(record, sale, replay)?;
-            let transaction = sale.transaction.0.clone();
-            wrong = (!differences.is_empty()).then_some(Wrong { seq, at: record.utc.0, transaction, differences });
-        }
-        replay.fold(record);
-        Ok(wrong)
+            (sale.transaction.0.clone(), self.sale(box_id, record, sale, replay)?)
+        } else {
+            check::report(box_id, record, &replay.facts)
+        };
+        replay.fold(record, &self.db)?;
+        Ok((!differences.is_empty()).then_some(Wrong { seq, at: record.utc.0, transaction, differences }))
     }
 
-    fn sale(&mut self, record: &Record, sale: &Sale, replay: &Replay) -> Result<Vec<Difference>> {
-        let lane = record.lane.and_then(|lane| replay.facts.lanes.get(&lane));
-        let Some(transaction) = lane.and_then(|lane| lane.open.as_ref()) else {
+    fn sale(&mut self, box_id: &str, record: &Record, sale: &Sale, replay: &Replay) -> Result<Vec<Difference>> {
+        let open = record.lane.and_then(|lane| Some((lane, replay.facts.lanes.get(&lane)?.open.as_ref()?)));
+        let Some((lane, transaction)) = open else {
             let (expected, found) = ("a basket that was begun".into(), "none".into());
             return Ok(vec![Difference { what: "transaction", place: "sale".into(), expected, found }]);
         };
+        let nothing = Priced::default();
         let case = Case {
+            box_id,
+            lane,
             transaction,
             sale,
+            priced: replay.open.get(&transaction.id.0).unwrap_or(&nothing),
+            facts: &replay.facts,
             rules: replay.facts.price_rules.unwrap_or_default(),
-            promotions: replay.promotions.get(&transaction.id.0).copied().unwrap_or(0),
             at: LocalMinute(record.utc.0.div_euclid(60_000)),
         };
         check::check(&case, &mut self.books, &self.db).with_context(|| format!("transaction {}", sale.transaction))
+    }
+
+    /// Takes away the files of price books and members that no row still to be judged, no open basket, no box and no listed
+    /// sale names; says how many.
+    ///
+    /// # Errors
+    /// When the database or the folder cannot be read or written.
+    pub fn prune(&mut self) -> Result<usize> {
+        let mut wanted = Wanted { goods: self.named_goods()?, members: self.named_members()? };
+        let journals: Vec<(String, i64)> = self
+            .db
+            .prepare_cached("SELECT id, epoch FROM box")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for journal in journals {
+            let loaded = if self.held.contains_key(&journal) { None } else { Some(self.load(&journal)?) };
+            let Some(replay) = loaded.as_ref().or_else(|| self.held.get(&journal)) else { continue };
+            wanted.goods.extend(replay.facts.datasets.get("catalogue").map(|book| PriceBook(book.name.clone())));
+            wanted.members.insert(replay.version("members"));
+            wanted.members.extend(replay.open.values().map(|priced| priced.members));
+            let at_lanes = replay.facts.lanes.values().filter_map(|lane| lane.open.as_ref());
+            let baskets = at_lanes.chain(replay.facts.suspended.values().map(|waiting| &waiting.basket));
+            wanted.goods.extend(baskets.flat_map(|basket| &basket.lines).map(|line| line.price_book.clone()));
+        }
+        let gone = self.books.prune(&self.db, &wanted)?;
+        if gone > 0 {
+            tracing::info!(files = gone, "price books nobody names any more are gone");
+        }
+        Ok(gone)
+    }
+
+    fn named_goods(&self) -> Result<BTreeSet<PriceBook>> {
+        let sql = "SELECT price_book FROM box
+                   UNION SELECT name FROM dataset WHERE dataset = 'catalogue'
+                     AND version = (SELECT max(version) FROM dataset WHERE dataset = 'catalogue')
+                   UNION SELECT l.price_book FROM parity AS p JOIN sale_line AS l ON l.transaction_id = p.transaction_id
+                   UNION SELECT json_extract(e.body, '$.event.basket.line_added.price_book') FROM box AS b
+                     LEFT JOIN parity_cursor AS c ON c.box = b.id AND c.epoch = b.epoch
+                     JOIN journal_event AS e ON e.box = b.id AND e.epoch = b.epoch AND e.seq > ifnull(c.seq, 0)
+                     WHERE e.kind = 'basket.line_added'";
+        let mut names = self.db.prepare_cached(sql)?;
+        let names = names.query_map([], |row| row.get::<_, Option<String>>(0))?;
+        Ok(names.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().map(PriceBook).collect())
+    }
+
+    fn named_members(&self) -> Result<BTreeSet<u64>> {
+        let sql = "SELECT max(version) FROM dataset WHERE dataset = 'members'
+                   UNION SELECT json_extract(e.body, '$.event.store.dataset_activated.version') FROM box AS b
+                     LEFT JOIN parity_cursor AS c ON c.box = b.id AND c.epoch = b.epoch
+                     JOIN journal_event AS e ON e.box = b.id AND e.epoch = b.epoch AND e.seq > ifnull(c.seq, 0)
+                     WHERE e.kind = 'store.dataset_activated'
+                       AND json_extract(e.body, '$.event.store.dataset_activated.dataset') = 'members'";
+        let mut versions = self.db.prepare_cached(sql)?;
+        let versions = versions.query_map([], |row| row.get::<_, Option<i64>>(0))?;
+        Ok(versions.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().map(i64::unsigned_abs).collect())
     }
 
     fn keep(&mut self, journal: &(String, i64), before: i64, replay: &mut Replay, wrong: &[Wrong]) -> Result<bool> {
@@ -268,28 +333,6 @@ impl Parity {
     }
 }
 
-impl Replay {
-    fn fold(&mut self, record: &Record) {
-        self.facts.apply(record);
-        let Some(lane) = record.lane else { return };
-        match &record.event {
-            Event::Basket(BasketEvent::Completed(sale)) => self.ended(&sale.transaction),
-            Event::Basket(BasketEvent::Voided { transaction, .. }) => self.ended(transaction),
-            Event::Basket(_) | Event::Member(_) => {
-                let version = self.facts.datasets.get("promotions").map_or(0, |in_force| in_force.version);
-                if let Some(open) = self.facts.lanes.get(&lane).and_then(|lane| lane.open.as_ref()) {
-                    self.promotions.insert(open.id.0.clone(), version);
-                }
-            }
-            Event::Store(_) | Event::Lane(_) | Event::Tender(_) | Event::Shift(_) => {}
-        }
-    }
-
-    fn ended(&mut self, transaction: &TransactionId) {
-        self.promotions.remove(&transaction.0);
-    }
-}
-
 fn unreadable(journal: &(String, i64), seq: i64) -> Wrong {
     let (expected, found) = ("an event this version knows".into(), "one that it cannot read".into());
     let differences = vec![Difference { what: "event", place: format!("row {seq}"), expected, found }];
@@ -311,19 +354,16 @@ pub fn checked(db: &Connection) -> Result<i64> {
 /// # Errors
 /// When the database cannot be read.
 pub fn list(db: &Connection, since: i64, most: u32) -> Result<Vec<Row>> {
-    let sql = "SELECT box, transaction_id, at, what, place, expected, found FROM parity WHERE at >= ?1
-               ORDER BY at DESC, transaction_id, what, place LIMIT ?2";
+    let sql = "SELECT p.box, p.transaction_id, p.at, p.what, p.place, p.expected, p.found, ifnull(s.currency, '')
+               FROM parity AS p LEFT JOIN sale AS s ON s.transaction_id = p.transaction_id WHERE p.at >= ?1
+               ORDER BY p.at DESC, p.transaction_id, p.what, p.place LIMIT ?2";
     let mut rows = db.prepare_cached(sql)?;
     let rows = rows.query_map(params![since, most], |row| {
-        Ok(Row {
-            box_id: row.get(0)?,
-            transaction: row.get(1)?,
-            at: row.get(2)?,
-            what: row.get(3)?,
-            place: row.get(4)?,
-            expected: row.get(5)?,
-            found: row.get(6)?,
-        })
+        let (what, place): (String, String) = (row.get(3)?, row.get(4)?);
+        let (expected, found, currency): (String, String, String) = (row.get(5)?, row.get(6)?, row.get(7)?);
+        let words = words::sentence(&what, &place, (&expected, &found), &currency);
+        let (box_id, transaction, at) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Row { box_id, transaction, at, what, place, expected, found, currency, words })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -3,6 +3,7 @@
 mod chart;
 mod coupons;
 mod pages;
+mod parity;
 mod read;
 mod words;
 
@@ -187,7 +188,7 @@ async fn parity_page(
 ) -> Result<Response, Failed> {
     let language = Language::of(query.lang.as_deref(), &headers);
     let up = *console.up.borrow();
-    let page = reading(&console, move |db| Ok(pages::parity(&read::parity(db)?, up, language))).await?;
+    let page = reading(&console, move |db| Ok(parity::page(&read::parity(db)?, up, language))).await?;
     Ok(in_language(page, language))
 }
 

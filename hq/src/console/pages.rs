@@ -1,7 +1,7 @@
 //! Pages as text. Every value that comes from a box passes through `escape`.
 
 use super::chart;
-use super::read::{AlarmRow, BoxRow, DeadLetterRow, EventRow, OneBox, Overview, Parity, SaleRow, Today};
+use super::read::{AlarmRow, BoxRow, DeadLetterRow, EventRow, OneBox, Overview, SaleRow, Today};
 use super::words::{Language, ago, escape, money, tender, thousands};
 use std::fmt::Write as _;
 
@@ -56,44 +56,6 @@ pub(super) fn one_box(seen: &OneBox, up: bool, language: Language) -> String {
     main.push_str("</div></div>");
     let path = format!("/box/{}", escape(&row.id));
     shell(&escape(&row.id), &path, &main, up, language)
-}
-
-pub(super) fn parity(seen: &Parity, up: bool, language: Language) -> String {
-    let title = language.pick("总部核价", "Sales priced again");
-    let checked = thousands(seen.checked.unsigned_abs());
-    let note = match language {
-        Language::Zh => format!("总部用同样的程序按同一价格本重新计算了 {checked} 笔销售"),
-        Language::En => format!("headquarters worked out {checked} sales again, with the same code and price books"),
-    };
-    let body = if seen.differences.is_empty() {
-        format!(r#"<p class="empty">{}</p>"#, language.pick("没有差异", "No difference"))
-    } else {
-        differences(&seen.differences, language)
-    };
-    let back = format!(r#"<p class="back"><a href="/">← {}</a></p>"#, language.pick("总览", "Overview"));
-    shell(title, "/parity", &(back + &panel(title, &note, &body)), up, language)
-}
-
-fn differences(rows: &[crate::parity::Row], language: Language) -> String {
-    let headers = [
-        (language.pick("交易", "Transaction"), ""),
-        (language.pick("门店盒", "Box"), ""),
-        (language.pick("项目", "What"), ""),
-        (language.pick("位置", "Where"), ""),
-        (language.pick("应为", "Expected"), "num"),
-        (language.pick("实为", "Found"), "num"),
-    ];
-    let rows = rows.iter().map(|row| {
-        vec![
-            escape(&row.transaction),
-            format!(r#"<a href="/box/{id}">{id}</a>"#, id = escape(&row.box_id)),
-            escape(&row.what),
-            escape(&row.place),
-            escape(&row.expected),
-            format!(r#"<b class="bad">{}</b>"#, escape(&row.found)),
-        ]
-    });
-    table(&headers, rows.collect())
 }
 
 pub(super) fn shell(title: &str, path: &str, main: &str, up: bool, language: Language) -> String {

@@ -133,9 +133,10 @@ pub(super) struct OneBox {
     pub(super) dead_letters: Vec<DeadLetterRow>,
 }
 
-/// Sales priced again.
+/// Sales worked out again.
 #[derive(Debug, Serialize)]
 pub(super) struct Parity {
+    pub(super) now: i64,
     pub(super) checked: i64,
     pub(super) differences: Vec<parity::Row>,
 }
@@ -157,7 +158,7 @@ pub(super) fn overview(db: &Connection) -> anyhow::Result<Overview> {
 }
 
 pub(super) fn parity(db: &Connection) -> anyhow::Result<Parity> {
-    Ok(Parity { checked: parity::checked(db)?, differences: parity::list(db, 0, 500)? })
+    Ok(Parity { now: now_ms(), checked: parity::checked(db)?, differences: parity::list(db, 0, 500)? })
 }
 
 pub(super) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox>> {

@@ -1,4 +1,4 @@
-use crate::support::{Journal, TestBox, config, hq, sale_at, state};
+use crate::support::{Journal, TestBox, config, db, hq, sale_at, state};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::tempdir;
@@ -76,4 +76,34 @@ async fn a_page_hears_of_a_sale() {
         }
     };
     timeout(Duration::from_secs(10), told).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_reads_differences_in_words_and_amounts_in_either_language() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let own = hq.http.to_string();
+    let page = get(hq.http, "/parity?lang=en", &own).await;
+    assert!(page.contains("No difference") && page.contains("the sale that returned goods were bought in"), "{page}");
+    let row = "INSERT INTO parity VALUES ('box-1', 1, 7, 't-1', 1, ?1, ?2, ?3, ?4)";
+    for (what, place, expected, found) in [
+        ("unit_price", "line 3", "350", "349"),
+        ("member_level", "sale", "", "<gold>"),
+        ("saving", "line 2 by 3for2", "100", "99"),
+        ("tax_rate", "line 3", "900", "1300"),
+    ] {
+        db(&dir).execute(row, [what, place, expected, found]).unwrap();
+    }
+    let page = get(hq.http, "/parity?lang=en", &own).await;
+    for wanted in ["Unit price", "3.50", "3.49", "Member&#39;s level", "the whole sale", "—", "&lt;gold&gt;", "13 %"]
+    {
+        assert!(page.contains(wanted), "{wanted}: {page}");
+    }
+    let page = get(hq.http, "/parity?lang=zh", &own).await;
+    for wanted in ["单价", "第 3 行", "第 2 行，促销 3for2", "会员等级", "整单", "总部算得", "退货对应的原交易"]
+    {
+        assert!(page.contains(wanted), "{wanted}: {page}");
+    }
+    let json = get(hq.http, "/api/parity", &own).await;
+    assert!(json.contains("Unit price, line 3: headquarters works out 3.50, the box recorded 3.49"), "{json}");
 }

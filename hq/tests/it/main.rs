@@ -4,6 +4,7 @@ mod broker;
 mod console;
 mod coupons;
 mod datasets;
+mod day;
 mod hostile;
 mod ingest;
 mod kill;

@@ -29,6 +29,8 @@ const PROMOTIONS: [&str; 2] = [
 "#,
 ];
 const MEMBER: &str = "M1234567897";
+const MEMBERS: &str = r#"{"id":"m-1","code":"M1234567897","name":"王","level":"gold"}
+"#;
 /// 2026-09-22 11:58 in China: two minutes before a price changes.
 const MORNING: i64 = 1_790_049_480_000;
 
@@ -84,6 +86,8 @@ impl Shop {
             Shelf { items: items.map(|item| (item.key.clone(), item)).collect(), promotions: PromotionBook::default() };
         let mut shop = Self { store: Store::new(store(country)), shelf, bodies: Vec::new(), utc: MORNING };
         shop.take(Input::Boot { version: "test".into(), nonce: 7 });
+        let (dataset, name) = ("members".into(), "members-1".into());
+        shop.take(Input::Hq(HqInput::Dataset { dataset, version: 1, name }));
         shop.publish(1);
         shop
     }
@@ -177,6 +181,7 @@ async fn differences(bodies: &[String]) -> (i64, Vec<parity::Row>, TempDir) {
     let hq = hq(&config(&dir)).await;
     let store = HqStore::open(dir.path()).unwrap();
     dataset::import(&store, Kind::Catalogue, GOODS, Some("pb-1"), OnBad::Refuse).unwrap().unwrap();
+    dataset::import(&store, Kind::Members, MEMBERS, None, OnBad::Refuse).unwrap().unwrap();
     for rows in PROMOTIONS {
         dataset::import(&store, Kind::Promotions, rows, None, OnBad::Refuse).unwrap().unwrap();
     }
