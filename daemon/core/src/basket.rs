@@ -74,6 +74,9 @@ pub enum BasketEvent {
         /// Tax that comes on top of the prices.
         #[serde(default, skip_serializing_if = "Money::is_zero")]
         added_tax: Money,
+        /// Campaigns whose coupons saved something.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        redeems: Vec<String>,
     },
     Voided {
         transaction: TransactionId,
@@ -130,6 +133,9 @@ pub struct Transaction {
     pub uses: Vec<PromotionUse>,
     #[serde(default, skip_serializing_if = "Money::is_zero")]
     pub added_tax: Money,
+    /// Campaigns whose coupons saved something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redeems: Vec<String>,
     pub member: Option<Identified>,
     pub tenders: Vec<Tender>,
     pub interventions: Vec<Intervention>,
@@ -155,6 +161,7 @@ impl Transaction {
             terms: Terms::default(),
             uses: Vec::new(),
             added_tax: Money::ZERO,
+            redeems: Vec::new(),
             member: None,
             tenders: Vec::new(),
             interventions: Vec::new(),
@@ -229,11 +236,12 @@ impl Transaction {
                 }
             }
             BasketEvent::Noted { line: None, text, .. } => self.note.clone_from(text),
-            BasketEvent::SavingsSet { savings, uses, terms, added_tax } => {
+            BasketEvent::SavingsSet { savings, uses, terms, added_tax, redeems } => {
                 for line in &mut self.lines {
                     line.savings = savings.iter().filter(|saving| saving.line == line.no).cloned().collect();
                 }
                 self.uses.clone_from(uses);
+                self.redeems.clone_from(redeems);
                 self.terms = terms.clone();
                 self.added_tax = *added_tax;
             }

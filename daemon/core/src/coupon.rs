@@ -12,7 +12,6 @@ pub(crate) use claim::Claim;
 pub use issue::Issued;
 
 use crate::basket::{BasketEvent, Transaction};
-use crate::catalog::PromotionBook;
 use crate::device::Beep;
 use crate::event::Event;
 use crate::page::Refused;
@@ -21,7 +20,7 @@ use crate::refusal::LineRefusal;
 use crate::scan::{CouponCode, CouponScheme};
 use crate::turn::Turn;
 use crate::words::{LaneId, LocalMinute, Name};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use code::Body;
@@ -110,11 +109,8 @@ impl Transaction {
 
     /// The coupons that saved something: those of campaigns whose promotion touched a line. The others stay the shopper's.
     #[must_use]
-    pub fn redeemed(&self, book: &PromotionBook) -> Vec<Coupon> {
-        let offers = self.live_lines().flat_map(|line| &line.savings).map(|saving| saving.offer.as_str());
-        let promotions = offers.filter_map(|offer| book.by_id(offer));
-        let campaigns: BTreeSet<&str> = promotions.filter_map(|promotion| promotion.coupon.as_deref()).collect();
-        self.coupons.iter().filter(|coupon| campaigns.contains(coupon.campaign.as_str())).cloned().collect()
+    pub fn redeemed(&self) -> Vec<Coupon> {
+        self.coupons.iter().filter(|coupon| self.redeems.contains(&coupon.campaign)).cloned().collect()
     }
 }
 

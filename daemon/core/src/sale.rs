@@ -187,7 +187,7 @@ impl Turn<'_> {
             return;
         }
         let receipt = ReceiptNo(self.facts.lanes.get(&lane).map_or(0, |facts| facts.receipts).saturating_add(1));
-        let coupons = open.redeemed(self.catalog.promotions());
+        let coupons = open.redeemed();
         let points_back = self.facts.points_back(open, |asked| self.catalog.sale(asked));
         let sale = Sale { coupons, issued: self.issued(open), points_back, ..open.sale(receipt, self.config) };
         let cash = sale.tenders.iter().any(|tender| tender.kind == TenderKind::Cash);

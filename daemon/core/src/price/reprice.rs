@@ -6,6 +6,8 @@ use crate::event::Event;
 use crate::line::{Line, LineSaving};
 use crate::turn::Turn;
 use crate::words::LaneId;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Turn<'_> {
@@ -16,13 +18,22 @@ impl Turn<'_> {
         let lines: Vec<&Line> = open.live_lines().collect();
         let priced = price(&lines, &terms, self.now.local(), &self.config.price, self.catalog.promotions());
         let current: Vec<&LineSaving> = open.live_lines().flat_map(|line| &line.savings).collect();
-        let same = priced.savings.iter().eq(current) && priced.uses == open.uses && priced.added_tax == open.added_tax;
+        let redeems = self.redeems(&priced.savings);
+        let same = priced.savings.iter().eq(current)
+            && (&priced.uses, priced.added_tax, &redeems) == (&open.uses, open.added_tax, &open.redeems);
         let nobody = priced.savings.is_empty() && terms.is_plain() && open.terms.is_plain();
         if same && (nobody || terms == open.terms) {
             return;
         }
         let (savings, uses, added_tax) = (priced.savings, priced.uses, priced.added_tax);
-        self.record(Some(lane), Event::Basket(BasketEvent::SavingsSet { savings, uses, terms, added_tax }));
+        self.record(Some(lane), Event::Basket(BasketEvent::SavingsSet { savings, uses, terms, added_tax, redeems }));
+    }
+
+    /// Said with the savings: promotions may be others by the time a basket that waited is paid.
+    fn redeems(&self, savings: &[LineSaving]) -> Vec<String> {
+        let promotions = savings.iter().filter_map(|saving| self.catalog.promotions().by_id(&saving.offer));
+        let campaigns: BTreeSet<&String> = promotions.filter_map(|promotion| promotion.coupon.as_ref()).collect();
+        campaigns.into_iter().cloned().collect()
     }
 
     fn terms(&self, open: &Transaction) -> Terms {

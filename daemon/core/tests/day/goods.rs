@@ -66,7 +66,11 @@ pub fn goods(version: usize) -> String {
 }
 
 pub fn promotions(version: usize) -> String {
-    format!("{}{PROMOTIONS}", if version == 1 { TEA_MORNING } else { TEA_EVENING })
+    match version {
+        1 => format!("{TEA_MORNING}{PROMOTIONS}"),
+        // Baskets that wait while these come redeem their coupons all the same.
+        _ => format!("{TEA_EVENING}{}", PROMOTIONS.replace("cola-off", "cola-evening")),
+    }
 }
 
 fn rows<T: DeserializeOwned>(text: &str) -> impl Iterator<Item = T> {

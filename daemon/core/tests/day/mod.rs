@@ -242,6 +242,7 @@ impl Day {
         self.known(TILLS[0], 0);
         (0..2).for_each(|_| self.pick(TILLS[0], TEA));
         self.pick(TILLS[0], COLA);
+        self.cola_coupon(TILLS[0]);
         let code = self.put_by(TILLS[0]);
         change(self);
         self.press(KIOSK, PageRequest::Key { code });

@@ -274,7 +274,7 @@ impl Day {
         }
     }
 
-    fn cola_coupon(&mut self, lane: u16) {
+    pub fn cola_coupon(&mut self, lane: u16) {
         let again = self.random.one_in(10).then(|| self.used_colas.last().cloned()).flatten();
         let used_before = again.is_some();
         let Some(serial) = again.or_else(|| self.free_colas.pop()) else { return };

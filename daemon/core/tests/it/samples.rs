@@ -61,6 +61,7 @@ const VARIANTS: &[&str] = &[
     "noted",
     "coupon\":{\"shown",
     "shown_at",
+    "redeems",
     "coupon_conflict",
     "issued\":[",
     "coupon\":{\"removed",

@@ -32,7 +32,10 @@ pub(super) fn basket(case: &Case<'_>, book: &PromotionBook, found: &mut Differen
     let names = |coupons: &[checkout::coupon::Coupon]| {
         coupons.iter().map(crate::parity::replay::coupon_id).collect::<Vec<_>>().join(" ")
     };
-    found.compare("redeemed", "sale", names(&case.transaction.redeemed(book)), names(&case.sale.coupons));
+    let saved = priced.savings.iter().filter_map(|saving| book.by_id(&saving.offer)?.coupon.as_deref());
+    let saved: BTreeSet<&str> = saved.collect();
+    let redeemed = case.transaction.coupons.iter().filter(|coupon| saved.contains(coupon.campaign.as_str()));
+    found.compare("redeemed", "sale", names(&redeemed.cloned().collect::<Vec<_>>()), names(&case.sale.coupons));
 }
 
 fn uses(uses: &[PromotionUse]) -> String {
