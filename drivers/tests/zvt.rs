@@ -192,6 +192,65 @@ fn an_answer_that_is_never_made_durable_is_taken_back() {
 }
 
 #[test]
+fn a_slow_disk_asks_for_patience_and_the_answer_is_acknowledged_when_it_is_said_again() {
+    for spec in [&zvt::SPEC, &zvt::SERIAL] {
+        let mut table = Table::of(spec, &Value::Null);
+        table.acknowledge = false;
+        table.authorise(1250);
+        table.run(4_500);
+        approved(table.outcome());
+        assert_eq!(table.sim.state()["patience"], 1, "{}", spec.name);
+        table.acknowledge = true;
+        // Durable between the two: what is acknowledged is the second saying.
+        table.tell(TerminalCommand::Acknowledge { tender: tender() });
+        assert_eq!(table.charges(), [(1250, "pending".into())]);
+        table.run(10_000);
+        assert_eq!(table.charges(), [(1250, "captured".into())], "{}", spec.name);
+        assert!(table.ended() && table.failed.is_none(), "{:?}", table.failed);
+        let answers = table.events.iter().filter(|event| matches!(event, TerminalEvent::Answered { .. }));
+        assert_eq!(answers.count(), 1);
+        // Durable after the second saying.
+        let mut table = Table::of(spec, &Value::Null);
+        table.acknowledge = false;
+        table.authorise(1250);
+        table.run(7_000);
+        table.tell(TerminalCommand::Acknowledge { tender: tender() });
+        table.run(10_000);
+        assert_eq!(table.charges(), [(1250, "captured".into())], "{}", spec.name);
+        assert!(table.ended());
+    }
+}
+
+#[test]
+fn more_lines_than_a_receipt_holds_are_left_to_the_terminal() {
+    let mut driver = table::driver(&zvt::SPEC);
+    let mut send = |bytes: &[u8]| {
+        let mut out = drivers::Out::default();
+        driver.handle(checkout::words::Mono(0), drivers::In::Bytes(bytes), &mut out);
+        out.bytes
+    };
+    for _ in 0..200 {
+        assert_eq!(send(b"\x06\xd1\x02\x40A"), b"\x80\x00\x00");
+    }
+    assert_eq!(send(b"\x06\xd1\x02\x40A"), b"\x84\xcc\x00");
+}
+
+#[test]
+fn refusals_of_either_side_are_told_in_words() {
+    for (hex, code, text) in [
+        ("846600", "66", "goods not issued"),
+        ("849c00", "9C", "please wait and ask again"),
+        ("849d07040000000012504900", "9D", "part of the goods issued"),
+        ("84cc00", "CC", "printer not ready"),
+        ("848300", "83", "command not supported"),
+    ] {
+        let told = drivers::decode::decoder("zvt").expect("a decoder")(&bytes(hex), None);
+        assert_eq!((&told["result_code"], &told["text"]), (&json!(code), &json!(text)), "{told}");
+        assert!(code != "9D" || told["amount_minor"] == 1250, "{told}");
+    }
+}
+
+#[test]
 fn a_refused_card_is_declined_with_its_code() {
     let mut table = Table::of(&zvt::SPEC, &Value::Null);
     table.control(json!({"decline": 0x6C}));

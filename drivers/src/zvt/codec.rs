@@ -52,7 +52,7 @@ pub enum Head {
     },
     /// 06 C0; seconds to wait for a card.
     Wait(u8),
-    /// 80 xx and 84 xx.
+    /// 80 xx and 84 xx; amounts may follow 84 9D.
     Acknowledged,
 }
 

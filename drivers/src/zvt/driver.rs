@@ -12,6 +12,10 @@ use serde::Deserialize;
 
 /// T3: the other side answers a message within this.
 const ANSWER_MS: u64 = 5_000;
+/// How long an approval waits before the terminal is asked for patience; shorter than T3, after which it takes the money back.
+const HOLD_MS: u64 = 3_500;
+/// How often it is asked for patience; it asks again two seconds later each time.
+const STALLS_MAX: u32 = 4;
 /// How long a refusal waits for the core; shorter than T3, so that the terminal need not ask again.
 const NOTE_MS: u64 = 3_000;
 /// A registration or a question without a card in it is answered within this.
@@ -21,6 +25,10 @@ const CARD_MS: u64 = 180_000;
 const LINES_MAX: usize = 200;
 
 const ACK: [u8; 3] = [0x80, 0x00, 0x00];
+/// "Please wait": the terminal says its result once more (PA00P015 2.2).
+const PATIENCE: [u8; 3] = [0x84, 0x9C, 0x00];
+/// What more is printed is lost: the terminal may keep it for itself.
+const NO_PRINTER: [u8; 3] = [0x84, 0xCC, 0x00];
 /// Print lines and blocks come to the till; intermediate statuses are sent; no payment starts at the terminal.
 const CONFIG_DEFAULT: &str = "BE";
 
@@ -76,6 +84,15 @@ struct Charge {
     step: Step,
     /// What a silent answer means; a payment must say its amount.
     asked: Option<Money>,
+    /// Amount and trace number of the approval that is held: said again, it must be the same.
+    held: Option<(Money, u32)>,
+    stalls: u32,
+}
+
+impl Charge {
+    const fn new(tender: TenderId, step: Step, asked: Option<Money>) -> Self {
+        Self { tender, step, asked, held: None, stalls: 0 }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +103,10 @@ enum Step {
     Accepted,
     /// Approved, but its Status-Information is not acknowledged: the core makes it durable first.
     Held,
+    /// As before, and the terminal was asked to say it once more: only then can it be acknowledged.
+    Stalled {
+        durable: bool,
+    },
     Acknowledged,
     /// Refused, and the core has yet to take note; nothing is lost if it does not.
     DeclineHeld,
@@ -151,6 +172,10 @@ impl Terminal {
         let State::Charging(charge) = &mut self.state else { return };
         charge.step = match charge.step {
             Step::Held => Step::Acknowledged,
+            Step::Stalled { .. } => {
+                charge.step = Step::Stalled { durable: true };
+                return;
+            }
             Step::DeclineHeld => Step::Declined,
             Step::Over(farewell) => {
                 out.send(farewell);
@@ -166,7 +191,7 @@ impl Terminal {
     /// Nothing was charged. The line stays open until the core has taken note, so that its note needs no new one.
     fn over(&mut self, now: Mono, tender: TenderId, code: u8, farewell: &'static [u8], out: &mut Out) {
         answered(&tender, CardOutcome::Declined { code }, out);
-        self.state = State::Charging(Charge { tender, step: Step::Over(farewell), asked: None });
+        self.state = State::Charging(Charge::new(tender, Step::Over(farewell), None));
         out.wake_at(now.plus_ms(NOTE_MS));
     }
 
@@ -195,10 +220,8 @@ impl Terminal {
         out.send(&request);
         let (tender, step) = (job.tender, Step::Sent);
         self.state = match job.task {
-            Task::Authorise(_) => State::Charging(Charge { tender, step, asked: None }),
-            Task::Refund(asked) | Task::Reverse(_, asked) => {
-                State::Charging(Charge { tender, step, asked: Some(asked) })
-            }
+            Task::Authorise(_) => State::Charging(Charge::new(tender, step, None)),
+            Task::Refund(asked) | Task::Reverse(_, asked) => State::Charging(Charge::new(tender, step, Some(asked))),
             Task::Query => State::Asking { tender, last: None },
             Task::Service(service) => State::Serving { tender, service },
         };
@@ -223,8 +246,8 @@ impl Terminal {
             }
             [0x06, 0x1E] => self.aborted(now, message, out),
             [0x06, 0xD1..=0xD3] => {
-                self.print(message, out);
-                out.send(&ACK);
+                let kept = self.print(message, out);
+                out.send(if kept { &ACK } else { &NO_PRINTER });
                 out.wake_at(now.plus_ms(CARD_MS));
             }
             [0x04..=0x06 | 0x08 | 0x0F, _] => out.send(&[0x84, 0x83, 0x00]),
@@ -281,7 +304,7 @@ impl Terminal {
                 Step::Sent | Step::Accepted => charge.step = Step::Accepted,
                 Step::Acknowledged | Step::Declined => {}
                 // What waits for the core does not wait longer because the terminal talks.
-                Step::Held | Step::DeclineHeld | Step::Over(_) => return,
+                Step::Held | Step::Stalled { .. } | Step::DeclineHeld | Step::Over(_) => return,
             }
             out.event(DeviceEvent::Terminal(TerminalEvent::Progress {
                 tender: charge.tender.clone(),
@@ -297,8 +320,9 @@ impl Terminal {
                 Step::Sent | Step::Accepted => match outcome(fields, &self.lines, charge.asked) {
                     Some(CardOutcome::Approved(slip)) => {
                         charge.step = Step::Held;
+                        charge.held = Some((slip.amount, slip.trace));
                         answered(&charge.tender, CardOutcome::Approved(slip), out);
-                        out.wake_at(now.plus_ms(ANSWER_MS));
+                        out.wake_at(now.plus_ms(HOLD_MS));
                     }
                     Some(CardOutcome::Declined { code }) => {
                         charge.step = Step::DeclineHeld;
@@ -308,6 +332,20 @@ impl Terminal {
                     None => out.fail("the terminal's answer cannot be read: ask it for its last payment"),
                 },
                 Step::Held | Step::DeclineHeld => {}
+                Step::Stalled { durable } => {
+                    let said = match outcome(fields, &[], charge.asked) {
+                        Some(CardOutcome::Approved(slip)) => Some((slip.amount, slip.trace)),
+                        Some(CardOutcome::Declined { .. }) | None => None,
+                    };
+                    if said != charge.held {
+                        return out.fail("the terminal says something else than before: ask it for its last payment");
+                    }
+                    charge.step = if durable { Step::Acknowledged } else { Step::Held };
+                    if durable {
+                        out.send(&ACK);
+                    }
+                    out.wake_at(now.plus_ms(if durable { CARD_MS } else { HOLD_MS }));
+                }
                 Step::Acknowledged | Step::Declined | Step::Over(_) => out.send(&ACK),
             },
             State::Asking { last, .. } => {
@@ -332,7 +370,7 @@ impl Terminal {
                     self.rest(out);
                 }
                 // Some terminals approve without any Status-Information.
-                Step::Sent | Step::Accepted | Step::Held => {
+                Step::Sent | Step::Accepted | Step::Held | Step::Stalled { .. } => {
                     out.fail("the terminal ended the payment without a result we could keep");
                 }
             },
@@ -363,7 +401,7 @@ impl Terminal {
                         finished(&charge.tender, out);
                         self.rest(out);
                     }
-                    Step::Sent | Step::Accepted | Step::Held | Step::Acknowledged => {
+                    Step::Sent | Step::Accepted | Step::Held | Step::Stalled { .. } | Step::Acknowledged => {
                         out.fail("the terminal aborted what it had approved");
                     }
                 }
@@ -388,13 +426,16 @@ impl Terminal {
     }
 
     /// What is printed before the result belongs to it; what comes later is told by itself.
-    fn print(&mut self, message: &Message, out: &mut Out) {
+    /// Whether there was room for all of it.
+    fn print(&mut self, message: &Message, out: &mut Out) -> bool {
         let mut lines = if let Head::Line { text, .. } = &message.head {
             vec![text.clone()]
         } else {
             codec::block_lines(&message.fields)
         };
-        lines.truncate(LINES_MAX.saturating_sub(self.told));
+        let room = LINES_MAX.saturating_sub(self.told);
+        let kept = lines.len() <= room;
+        lines.truncate(room);
         self.told += lines.len();
         match &self.state {
             _ if lines.is_empty() => {}
@@ -403,11 +444,18 @@ impl Terminal {
             }
             State::Idle | State::Registering(_) | State::Asking { .. } | State::Charging(_) => self.lines.extend(lines),
         }
+        kept
     }
 
     fn silent(&mut self, now: Mono, out: &mut Out) {
-        match &self.state {
+        match &mut self.state {
             State::Idle => {}
+            State::Charging(Charge { step: step @ Step::Held, stalls, .. }) if *stalls < STALLS_MAX => {
+                *stalls += 1;
+                *step = Step::Stalled { durable: false };
+                out.send(&PATIENCE);
+                out.wake_at(now.plus_ms(ANSWER_MS));
+            }
             State::Charging(Charge { step: Step::Held, .. }) => {
                 out.fail("the answer was not made durable in time: the terminal takes the money back");
             }

@@ -82,7 +82,16 @@ fn result(code: u8) -> Value {
 fn head(message: &Message, told: &mut Map<String, Value>) {
     let mut tell = |name: &str, value: Value| told.insert(name.into(), value);
     match &message.head {
-        Head::None | Head::Password | Head::Acknowledged => {}
+        Head::Acknowledged => {
+            if let [0x84, code] = message.control {
+                tell("result_code", result(code));
+                if let Some(meaning) = text::refusal(code) {
+                    tell("text", json!(meaning.1));
+                    tell("text_zh", json!(meaning.0));
+                }
+            }
+        }
+        Head::None | Head::Password => {}
         Head::Registration { config, currency } => {
             tell("config_byte", json!(format!("{config:02X}")));
             if *currency != 0 {

@@ -86,6 +86,8 @@ enum Behaviour {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
+    /// The till asked for patience.
+    Pause(u64),
     /// Send and wait for the till's acknowledgement.
     Say(Vec<u8>),
     /// Until a card is tapped, on the panel or by itself.
@@ -124,6 +126,9 @@ pub struct TerminalSim {
     rested: bool,
     waiting: Waiting,
     tapped: Option<Vec<u8>>,
+    /// The last message, for a till that asks for patience, and how often one did.
+    said: Vec<u8>,
+    patience: u64,
     /// What a card is asked for.
     asked: Option<u64>,
     /// The next card, and no other, is declined with this code.
@@ -159,6 +164,8 @@ impl TerminalSim {
             rested: false,
             waiting: Waiting::Nothing,
             tapped: None,
+            said: Vec::new(),
+            patience: 0,
             asked: None,
             declines_next: None,
             connected: false,
@@ -201,6 +208,7 @@ impl TerminalSim {
             return;
         }
         match (class, instruction) {
+            (0x84, 0x9C) => self.asked_for_patience(),
             (0x80 | 0x84, _) => self.acknowledged(class),
             (0x06, 0x00) => {
                 self.registered = true;
@@ -287,6 +295,16 @@ impl TerminalSim {
         }
     }
 
+    /// "Please wait": what was said last is said again two seconds later.
+    fn asked_for_patience(&mut self) {
+        if matches!(self.waiting, Waiting::Acknowledgement { .. }) {
+            self.waiting = Waiting::Nothing;
+            self.patience += 1;
+            self.script.push_front(Step::Say(self.said.clone()));
+            self.script.push_front(Step::Pause(2_000));
+        }
+    }
+
     fn settle(&mut self, to: ChargeState) {
         if let Some(charge) = self.charges.back_mut()
             && charge.state == ChargeState::Pending
@@ -333,6 +351,7 @@ impl TerminalSim {
     fn play(&mut self, now: Mono, step: Step, out: &mut Out) {
         match step {
             Step::Say(apdu) => self.say(now, &apdu, out),
+            Step::Pause(ms) => self.waiting = Waiting::Time { until: now.plus_ms(ms) },
             Step::Card => {
                 self.shows = "INSERT OR TAP CARD";
                 let by_itself = (!self.options.wait_for_card).then_some(self.options.tap_ms);
@@ -361,6 +380,7 @@ impl TerminalSim {
 
     fn say(&mut self, now: Mono, apdu: &[u8], out: &mut Out) {
         out.send(apdu);
+        self.said = apdu.to_vec();
         self.waiting = Waiting::Acknowledgement { since: now };
     }
 
@@ -513,6 +533,7 @@ impl Sim for TerminalSim {
             "charges": charges,
             "refunds": self.refunds,
             "settled": self.settled,
+            "patience": self.patience,
         })
     }
 }

@@ -144,6 +144,18 @@ pub(super) const fn result(code: u8) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// 84 xx of either side: what was refused, or how it is to go on (PA00P015 2.2 and 3.4).
+pub(super) fn refusal(code: u8) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        0x66 => ("未出货，请退款", "goods not issued"),
+        0x83 => ("不支持此命令", "command not supported"),
+        0x9C => ("请稍候再问", "please wait and ask again"),
+        0x9D => ("部分出货", "part of the goods issued"),
+        0xCC => ("打印机未就绪", "printer not ready"),
+        _ => return result(code),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
