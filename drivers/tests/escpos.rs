@@ -7,7 +7,7 @@ use checkout::line::LineKind;
 use checkout::receipt::{Currency, Receipt, ReceiptCoupon, ReceiptKind, ReceiptLine, ReceiptTender, SlipRow, TaxLine};
 use checkout::words::{LaneId, Language, Money, Mono, Name, ReceiptNo, Utc};
 use drivers::escpos::render::{Paper, Row, svg};
-use drivers::escpos::{self, Cut, Encoder, Weight, columns};
+use drivers::escpos::{self, Align, Correction, Cut, Encoder, Weight, columns};
 use drivers::sim::{SIMS, Sim, SimIn};
 use drivers::{Driver, In, Out};
 use serde_json::{Value, json};
@@ -32,27 +32,23 @@ fn bytes_agree_with_other_encoders() {
         let case = cases.iter().find(|case| case["id"] == id).expect("case");
         case["hex"].as_str().expect("hex").to_owned()
     };
-    let link = "https://example.com/01/06901234567892";
-    let model = |hex: String| hex.replace("1d286b03003143061d286b03003145311d", "1d286b03003143031d286b03003145301d");
-    assert!(encoded(|e| e.init()).starts_with(&golden("pye-hw-init")));
-    assert_eq!(model(encoded(|e| e.qr(link, 6))), golden("pye-qr-native"));
-    assert!(golden("rpe-qr").starts_with(&model(encoded(|e| e.qr(link, 6)))));
-    assert!(golden("pye-cut").ends_with(&encoded(|e| e.cut(Cut::Full))));
-    assert!(golden("pye-cut-part").ends_with(&encoded(|e| e.cut(Cut::Partial))));
-    assert!(golden("rpe-cutp").starts_with(&encoded(|e| e.cut(Cut::Partial))));
-    assert_eq!(encoded(|e| e.drawer(0)), golden("rpe-pulse0"));
-    assert_eq!(encoded(|e| e.drawer(1)), golden("rpe-pulse1"));
-    assert!(golden("pye-bold").starts_with(&encoded(|e| e.weight(Weight::Bold))));
-    assert!(golden("pye-bold").ends_with(&encoded(|e| e.weight(Weight::Normal))));
-    assert!(golden("pye-text").ends_with(&encoded(|e| e.line("TOTAL 12.50"))));
+    let (mut whole, mut read) = (0, Vec::new());
+    for case in vectors::list(&file["cases"]) {
+        let id = case["id"].as_str().expect("an id");
+        match ours(id) {
+            Golden::Whole(hex) => {
+                assert_eq!(hex, golden(id), "{id}");
+                whole += 1;
+            }
+            Golden::Other(why) => read.push(format!("{id}: {why}")),
+        }
+    }
+    println!("{whole}/33 golden cases agree byte for byte; {read:#?}");
+    assert_eq!((whole, read.len()), (24, 9));
     assert_eq!(encoded(|e| e.confirm()), file["status"]["GS r 1"].as_str().expect("hex"));
     assert_eq!(encoded(|e| e.chinese()), file["agreed"]["kanji_on"].as_str().expect("hex"));
-    assert!(golden("pye-ean13b").ends_with(&encoded(|e| e.ean13("6901234567892"))));
-    assert!(golden("pye-code128").ends_with(&encoded(|e| e.code128("0123ABC"))));
-    assert!(golden("rpe-code128").contains(&encoded(|e| e.code128("0123ABC"))));
-    let diagonal = [0x88, 0x88, 0x44, 0x44, 0x22, 0x22, 0x11, 0x11];
-    assert_eq!(encoded(|e| e.raster(16, &diagonal)), golden("pye-raster"));
-    assert_eq!(encoded(|e| e.buzz(2, 3)), golden("pye-beep"));
+    let bars = encoded(|e| e.ean13("6901234567892"));
+    assert!(bars.starts_with(&file["agreed"]["ean13_B"].as_str().expect("hex")[..6]));
     let cases = vectors::list(&file["cases"]);
     for case in cases {
         let bytes: Vec<u8> = (0..case["hex"].as_str().expect("hex").len())
@@ -77,7 +73,115 @@ fn bytes_agree_with_other_encoders() {
         assert_eq!(encoded(|e| e.text(text)), expected, "{case}");
         texts += 1;
     }
-    println!("17 encoder cases and {texts} GB18030 cases agree");
+    println!("{texts} GB18030 cases agree");
+}
+
+/// What another encoder's bytes are in ours.
+enum Golden {
+    /// All of them; what only the other encoder sends (code page, defaults of its own) stands here as bytes.
+    Whole(String),
+    /// Read by our renderer, but not what we send, and why.
+    Other(&'static str),
+}
+
+const LINK: &str = "https://example.com/01/06901234567892";
+/// `ESC t 0`: a code page, which Chinese printing does without.
+const PAGE: &str = "1b7400";
+const LAYOUT: &str = "places columns by dots and sets every style anew for each; we fill with spaces";
+
+fn ours(id: &str) -> Golden {
+    let line = |text: &str| encoded(|e| e.line(text));
+    let text = |text: &str| encoded(|e| e.text(text));
+    let bold = |weight| encoded(|e| e.weight(weight));
+    let qr = || encoded(|e| e.qr_with(LINK, 3, Correction::L));
+    let code128 = |bars: bool| encoded(|e| if bars { e.bars(64, 2, false) } else { e }.code128("0123ABC"));
+    let diagonal = [0x88, 0x88, 0x44, 0x44, 0x22, 0x22, 0x11, 0x11];
+    Golden::Whole(match id {
+        // Ours goes on with FS &.
+        "pye-hw-init" => encoded(|e| e.init()).strip_suffix(&encoded(|e| e.chinese())).expect("FS &").to_owned(),
+        "pye-text" => format!("{PAGE}{}", line("TOTAL 12.50")),
+        "pye-bold" => format!("{}{PAGE}{}{}", bold(Weight::Bold), line("A"), bold(Weight::Normal)),
+        // ESC ! sizes Latin letters only; ours, GS ! and FS W, are in a test of their own.
+        "pye-center-double" => {
+            format!("1b21001b21001b2130{}{PAGE}{}", encoded(|e| e.align(Align::Centre)), line("A"))
+        }
+        "pye-drawer2" => encoded(|e| e.pulse(0, 0x32, 0x32)),
+        "pye-drawer5" => encoded(|e| e.pulse(1, 0x32, 0x32)),
+        "pye-cut" => encoded(|e| e.feed(6).cut(Cut::Full)),
+        "pye-cut-part" => encoded(|e| e.feed(6).cut(Cut::Partial)),
+        "pye-qr-native" => qr(),
+        "pye-ean13b" => encoded(|e| e.bars(64, 2, true).ean13("6901234567892")),
+        "pye-code128" => code128(true),
+        "pye-lf" => format!("{PAGE}{}", encoded(|e| e.line("").line("").line(""))),
+        "pye-beep" => encoded(|e| e.buzz(2, 3)),
+        "pye-raster" => encoded(|e| e.raster(16, &diagonal)),
+        "rpe-init" => format!("{}1c2e1b4d00", &encoded(|e| e.init())[..4]),
+        "rpe-text" => format!("{}1c2e1b4d00{PAGE}{}", &encoded(|e| e.init())[..4], line("TOTAL 12.50")),
+        "rpe-bold" => format!("{}{PAGE}{}{}0a", bold(Weight::Bold), text("A"), bold(Weight::Normal)),
+        "rpe-pulse0" => encoded(|e| e.drawer(0)),
+        "rpe-pulse1" => encoded(|e| e.drawer(1)),
+        "rpe-cut" => format!("{}0a", encoded(|e| e.cut(Cut::Full))),
+        "rpe-cutp" => format!("{}0a", encoded(|e| e.cut(Cut::Partial))),
+        "rpe-qr" => format!("{}0a", qr()),
+        // Its bars are three dots wide, and it leaves the font of their digits alone.
+        "rpe-code128" => format!("1d68401d77031d4800{}0a", code128(false)),
+        "rpe-pdf417" => format!("{}0a", encoded(|e| e.pdf417("HELLO"))),
+        "pye-ean13" | "rpe-ean13" => return Golden::Other("GS k function A, which ends at a zero; ours is function B"),
+        "rl-qr" => return Golden::Other("draws the symbol itself, as a picture"),
+        "rl-ean13" => return Golden::Other("leaves the check digit to the printer; ours sends all thirteen"),
+        "rl-gb18030-rare" => return Golden::Other("sends four-byte characters, which most printers show as rubbish"),
+        "rl-plain" | "rl-gb18030" | "rl-bold" | "rl-table-cn" => return Golden::Other(LAYOUT),
+        _ => panic!("{id} is new"),
+    })
+}
+
+#[test]
+fn symbols_of_eight_digits_and_two_dimensions_are_printed_and_drawn() {
+    assert_eq!(encoded(|e| e.ean8("96385074")), "1d6b44083936333835303734");
+    assert_eq!(encoded(|e| e.ean8("9638507")), "");
+    assert_eq!(encoded(|e| e.pdf417("")), "");
+    let mut encoder = Encoder::default();
+    encoder.init().ean8("96385074").pdf417("R-1 <2>");
+    let bytes = encoder.finish();
+    let paper = Paper::of(&bytes);
+    assert!(
+        matches!(paper.rows.as_slice(), [Row::Bars(68, digits), Row::Pdf417(text)] if digits == "96385074" && text == "R-1 <2>")
+    );
+    // Three dots a module: 67 modules, 3 of guard, 4 digits of 7, 5 of middle, 4 digits of 7, 3 of guard.
+    let picture = svg(&bytes, 48);
+    let bars = picture.lines().find(|line| line.contains("crispEdges")).expect("bars");
+    let dark = bars.matches("h3v90").count();
+    assert_eq!(dark, 2 + 2 + 2 + ean8_dark("96385074"), "{bars}");
+    assert!(picture.contains("PDF417 R-1 &lt;2>"), "{picture}");
+}
+
+/// Dark modules of the eight digits, by the specification's table of left-hand and right-hand patterns.
+fn ean8_dark(digits: &str) -> usize {
+    let left =
+        ["0001101", "0011001", "0010011", "0111101", "0100011", "0110001", "0101111", "0111011", "0110111", "0001011"];
+    digits
+        .chars()
+        .enumerate()
+        .map(|(at, digit)| {
+            let pattern = left[digit.to_digit(10).expect("a digit") as usize];
+            pattern.matches(if at < 4 { '1' } else { '0' }).count()
+        })
+        .sum()
+}
+
+#[test]
+fn a_logo_stands_above_receipts_and_only_there() {
+    // P4, 16 by 2 dots.
+    let mut desk = Desk::new(json!({"columns": 48, "logo": "UDQKMTYgMgqAAf//"}));
+    desk.print(receipt(Language::En));
+    let state = desk.sim.state();
+    let text = state["receipts"][0].as_str().expect("text");
+    assert!(text.starts_with("[PICTURE 16 dots wide]"), "{text}");
+    assert_eq!(desk.events.last(), Some(&printed()));
+    for wrong in ["UDQ", "UDUKMTYgMgqAAf//", "UDQKMTYgMgqA"] {
+        let refused = (escpos::SPEC.build)(&json!({"logo": wrong})).err().expect("a refusal");
+        assert!(refused.contains("P4"), "{refused}");
+    }
 }
 
 #[test]
@@ -335,8 +439,18 @@ fn paper_that_ends_inside_a_job_is_told_and_the_job_ends_later() {
     desk.print(receipt(Language::En));
     desk.wait();
     assert_eq!(desk.events, [PrinterEvent::Ready, PrinterEvent::PaperOut]);
+    let half = desk.sim.state();
+    assert_eq!(half["printed"], 0, "nothing is confirmed while it is half printed");
     desk.control(json!({"paper": "ok"}));
     assert_eq!(desk.events[2..], [PrinterEvent::Ready, printed()]);
+    // It went on where it stopped: one original, whole, and the drawer opened once.
+    let state = desk.sim.state();
+    assert_eq!((&state["printed"], &state["drawer_kicks"]), (&json!(1), &json!(1)), "{state}");
+    let receipts = vectors::list(&state["receipts"]);
+    assert!(receipts.len() == 1 && receipts[0].as_str().is_some_and(|text| text.matches("Total").count() == 1));
+    (0..20).for_each(|_| desk.wait());
+    assert_eq!(desk.sim.state()["printed"], 1);
+    assert_eq!(desk.events.iter().filter(|event| **event == printed()).count(), 1);
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! Bars and dots of a receipt as SVG, so exact that a reader reads them.
 
-use super::render::{CELL, MARGIN, ROW, Raster};
+use super::render::{CELL, MARGIN, ROW, Raster, escape_xml};
 use std::fmt::Write;
 
 const MODULE: usize = 3;
 const HEIGHT: usize = 90;
 const EAN13: u8 = 67;
+const EAN8: u8 = 68;
 const CODE128: u8 = 73;
 
 /// Returns the height it took; kinds we do not draw take none.
 pub(super) fn bars(kind: u8, data: &str, width: usize, y: usize, body: &mut String) -> usize {
     let modules = match kind {
         EAN13 => ean13(data),
+        EAN8 => ean8(data),
         CODE128 => code128(data),
         _ => None,
     };
@@ -54,6 +56,37 @@ fn ean13(data: &str) -> Option<Vec<bool>> {
     }
     modules.extend([true, false, true]);
     Some(modules)
+}
+
+/// Four digits with odd parity and four right-hand ones (GS1 General Specifications, 5.2.2).
+fn ean8(data: &str) -> Option<Vec<bool>> {
+    let digits: Vec<usize> = data.chars().filter_map(|c| c.to_digit(10)).map(|digit| digit as usize).collect();
+    let seven = digits.get(..7).filter(|_| digits.len() <= 8)?;
+    let sum: usize = seven.iter().enumerate().map(|(at, digit)| if at % 2 == 0 { 3 * digit } else { *digit }).sum();
+    let check = (10 - sum % 10) % 10;
+    let mut modules = vec![true, false, true];
+    for (at, digit) in seven.iter().chain([&check]).enumerate() {
+        if at == 4 {
+            modules.extend([false, true, false, true, false]);
+        }
+        let odd = *ODD.get(*digit)?;
+        let pattern = if at < 4 { odd } else { !odd & 0x7F };
+        modules.extend((0..7).rev().map(|bit| pattern >> bit & 1 == 1));
+    }
+    modules.extend([true, false, true]);
+    Some(modules)
+}
+
+/// A symbol that is not drawn: its place on the paper, with its data in it.
+pub(super) fn frame(data: &str, width: usize, y: usize, body: &mut String) -> usize {
+    let wide = width * CELL / 2;
+    let left = MARGIN + wide / 2;
+    let mut shown = String::new();
+    data.chars().take(40).for_each(|character| escape_xml(character, &mut shown));
+    let _ = writeln!(body, "<path d=\"M{left} {y}h{wide}v{HEIGHT}h-{wide}z\" fill=\"none\" stroke=\"#1a1a1a\"/>");
+    let (x, baseline) = (left + CELL, y + HEIGHT / 2);
+    let _ = writeln!(body, "<text x=\"{x}\" y=\"{baseline}\" font-size=\"14\">PDF417 {shown}</text>");
+    HEIGHT
 }
 
 /// Widths of bars and spaces of the characters of Code 128 (ISO/IEC 15417, table 1).

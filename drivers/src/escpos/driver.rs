@@ -1,9 +1,10 @@
 //! Sends jobs one after the other and watches the paper.
 
-use super::encode::{Cut, Encoder};
+use super::encode::{Align, Cut, Encoder};
 use super::layout;
+use super::logo::Logo;
 use crate::{Driver, In, Out};
-use checkout::device::{DeviceCommand, DeviceEvent, PrintJob, PrinterEvent};
+use checkout::device::{DeviceCommand, DeviceEvent, Document, PrintJob, PrinterEvent};
 use checkout::words::{Mono, TransactionId};
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -21,11 +22,13 @@ pub(super) struct Options {
     /// Drawer connector: 2 or 5.
     drawer_pin: u8,
     confirm: Confirm,
+    /// Above each receipt: a portable bitmap (`P4`) in base64.
+    logo: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { columns: 48, cut: CutOption::Partial, drawer_pin: 2, confirm: Confirm::JobEnd }
+        Self { columns: 48, cut: CutOption::Partial, drawer_pin: 2, confirm: Confirm::JobEnd, logo: String::new() }
     }
 }
 
@@ -48,6 +51,7 @@ enum Confirm {
 
 pub(super) struct Printer {
     options: Options,
+    logo: Option<Logo>,
     jobs: VecDeque<(TransactionId, Vec<u8>)>,
     printing: Option<TransactionId>,
     automatic: Vec<u8>,
@@ -78,8 +82,11 @@ impl Printer {
         if !matches!(options.drawer_pin, 2 | 5) {
             return Err("drawer_pin must be 2 or 5".into());
         }
+        let logo = Some(options.logo.as_str()).filter(|logo| !logo.is_empty());
+        let logo = logo.map(|logo| Logo::read(logo, options.columns)).transpose()?;
         Ok(Self {
             options,
+            logo,
             jobs: VecDeque::new(),
             printing: None,
             automatic: Vec::new(),
@@ -96,6 +103,9 @@ impl Printer {
         paper.init();
         if job.drawer {
             paper.drawer(u8::from(self.options.drawer_pin == 5));
+        }
+        if let (Some(logo), Document::Receipt(_)) = (&self.logo, &job.document) {
+            paper.align(Align::Centre).raster(logo.width, &logo.rows).align(Align::Left);
         }
         layout::document(&job.document, self.options.columns, &mut paper);
         paper.feed(4);

@@ -31,6 +31,15 @@ pub enum Cut {
     Partial,
 }
 
+/// How much of a QR symbol may be spoilt: 7, 15, 25 or 30 per cent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Correction {
+    L,
+    M,
+    Q,
+    H,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Encoder {
     bytes: Vec<u8>,
@@ -93,6 +102,16 @@ impl Encoder {
 
     /// Model 2, error correction M; `module`: dots per square.
     pub fn qr(&mut self, data: &str, module: u8) -> &mut Self {
+        self.qr_with(data, module, Correction::M)
+    }
+
+    pub fn qr_with(&mut self, data: &str, module: u8, correction: Correction) -> &mut Self {
+        let level = match correction {
+            Correction::L => b'0',
+            Correction::M => b'1',
+            Correction::Q => b'2',
+            Correction::H => b'3',
+        };
         let length = u16::try_from(data.len() + 3).unwrap_or(0);
         if length == 0 {
             return self;
@@ -100,7 +119,7 @@ impl Encoder {
         let [low, high] = length.to_le_bytes();
         self.put(&[GS, b'(', b'k', 4, 0, b'1', b'A', b'2', 0])
             .put(&[GS, b'(', b'k', 3, 0, b'1', b'C', module])
-            .put(&[GS, b'(', b'k', 3, 0, b'1', b'E', b'1'])
+            .put(&[GS, b'(', b'k', 3, 0, b'1', b'E', level])
             .put(&[GS, b'(', b'k', low, high, b'1', b'P', b'0'])
             .put(data.as_bytes())
             .put(&[GS, b'(', b'k', 3, 0, b'1', b'Q', b'0'])
@@ -117,6 +136,32 @@ impl Encoder {
             return self;
         }
         self.put(&[GS, b'k', 67, 13]).put(digits.as_bytes())
+    }
+
+    /// `GS k` function B: eight digits, of which the printer believes the last.
+    pub fn ean8(&mut self, digits: &str) -> &mut Self {
+        if digits.len() != 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return self;
+        }
+        self.put(&[GS, b'k', 68, 8]).put(digits.as_bytes())
+    }
+
+    /// `GS ( k`, symbol 48: as many columns and rows as it needs, modules of three dots, correction level 1.
+    pub fn pdf417(&mut self, data: &str) -> &mut Self {
+        let length = u16::try_from(data.len() + 3).unwrap_or(0);
+        if length == 0 || data.is_empty() {
+            return self;
+        }
+        let [low, high] = length.to_le_bytes();
+        self.put(&[GS, b'(', b'k', 3, 0, b'0', b'A', 0])
+            .put(&[GS, b'(', b'k', 3, 0, b'0', b'B', 0])
+            .put(&[GS, b'(', b'k', 3, 0, b'0', b'C', 3])
+            .put(&[GS, b'(', b'k', 3, 0, b'0', b'D', 3])
+            .put(&[GS, b'(', b'k', 4, 0, b'0', b'E', b'0', b'1'])
+            .put(&[GS, b'(', b'k', 3, 0, b'0', b'F', 0])
+            .put(&[GS, b'(', b'k', low, high, b'0', b'P', b'0'])
+            .put(data.as_bytes())
+            .put(&[GS, b'(', b'k', 3, 0, b'0', b'Q', b'0'])
     }
 
     /// `GS k` function B, code set B; what it cannot hold, or is too long, prints nothing.
@@ -156,7 +201,12 @@ impl Encoder {
 
     /// Pulse of 100 ms on connector pin 2 (`0`) or 5 (`1`), 500 ms apart.
     pub fn drawer(&mut self, connector: u8) -> &mut Self {
-        self.put(&[ESC, b'p', connector, 0x32, 0xFA])
+        self.pulse(connector, 0x32, 0xFA)
+    }
+
+    /// As [`drawer`](Self::drawer), on and off for so many times two milliseconds.
+    pub fn pulse(&mut self, connector: u8, on: u8, off: u8) -> &mut Self {
+        self.put(&[ESC, b'p', connector, on, off])
     }
 
     /// Answered when everything before it is on paper.

@@ -5,11 +5,12 @@ mod driver;
 mod encode;
 mod json;
 mod layout;
+mod logo;
 pub mod render;
 mod sim;
 
 pub(crate) use encode::gb;
-pub use encode::{Align, Cut, Encoder, Size, Weight, columns};
+pub use encode::{Align, Correction, Cut, Encoder, Size, Weight, columns};
 pub use json::to_json;
 pub use sim::PrinterSim;
 

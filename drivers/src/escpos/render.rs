@@ -21,6 +21,8 @@ pub enum Item {
     QrModule(u8),
     QrData(String),
     QrPrint,
+    PdfData(String),
+    PdfPrint,
     /// Kind by the letters of function B, and the data.
     Bars(u8, String),
     Raster(Raster),
@@ -169,6 +171,8 @@ fn symbol(kind: u8, body: &[u8]) -> Item {
         (b'k', [b'1', b'C', n]) => Item::QrModule(*n),
         (b'k', [b'1', b'P', b'0', data @ ..]) => Item::QrData(String::from_utf8_lossy(data).into_owned()),
         (b'k', [b'1', b'Q', ..]) => Item::QrPrint,
+        (b'k', [b'0', b'P', b'0', data @ ..]) => Item::PdfData(String::from_utf8_lossy(data).into_owned()),
+        (b'k', [b'0', b'Q', ..]) => Item::PdfPrint,
         _ => Item::Other,
     }
 }
@@ -177,6 +181,7 @@ fn symbol(kind: u8, body: &[u8]) -> Item {
 pub enum Row {
     Text(TextRow),
     Qr(String),
+    Pdf417(String),
     /// Kind by the letters of `GS k` function B, and the data.
     Bars(u8, String),
     Raster(Raster),
@@ -199,13 +204,14 @@ pub struct Paper {
     row: TextRow,
     style: TextRow,
     qr: String,
+    pdf: String,
     chinese: bool,
 }
 
 impl Default for Paper {
     fn default() -> Self {
         let style = TextRow { size: (1, 1), ..TextRow::default() };
-        Self { rows: Vec::new(), row: style.clone(), style, qr: String::new(), chinese: false }
+        Self { rows: Vec::new(), row: style.clone(), style, qr: String::new(), pdf: String::new(), chinese: false }
     }
 }
 
@@ -251,6 +257,8 @@ impl Paper {
             Item::Chinese(on) => self.chinese = *on,
             Item::QrData(data) => self.qr.clone_from(data),
             Item::QrPrint => self.rows.push(Row::Qr(self.qr.clone())),
+            Item::PdfData(data) => self.pdf.clone_from(data),
+            Item::PdfPrint => self.rows.push(Row::Pdf417(self.pdf.clone())),
             Item::Bars(kind, data) => self.rows.push(Row::Bars(*kind, data.clone())),
             Item::Raster(raster) => self.rows.push(Row::Raster(raster.clone())),
             Item::Cut => self.rows.push(Row::Cut),
@@ -284,6 +292,7 @@ impl Paper {
             let line = match row {
                 Row::Text(row) => " ".repeat(row.indent(width)) + &row.at_normal_size(),
                 Row::Qr(data) => format!("[QR {data}]"),
+                Row::Pdf417(data) => format!("[PDF417 {data}]"),
                 Row::Bars(_, data) => format!("[BARS {data}]"),
                 Row::Raster(raster) => format!("[PICTURE {} dots wide]", raster.across * 8),
                 Row::Cut => "- - - - -".into(),
@@ -339,6 +348,7 @@ pub fn svg(bytes: &[u8], width: usize) -> String {
                 text_row(row, width, y, &mut body);
             }
             Row::Qr(data) => y += qr(data, width, y + ROW / 2, &mut body) + ROW / 2,
+            Row::Pdf417(data) => y += draw::frame(data, width, y + ROW / 2, &mut body) + ROW / 2,
             Row::Bars(kind, data) => y += draw::bars(*kind, data, width, y + ROW / 2, &mut body) + ROW / 2,
             Row::Raster(raster) => y += draw::raster(raster, width, y, &mut body),
             Row::Cut => {
@@ -380,7 +390,7 @@ fn text_row(row: &TextRow, width: usize, y: usize, body: &mut String) {
     );
 }
 
-fn escape_xml(character: char, into: &mut String) {
+pub(super) fn escape_xml(character: char, into: &mut String) {
     match character {
         '<' => into.push_str("&lt;"),
         '&' => into.push_str("&amp;"),

@@ -130,6 +130,8 @@ impl PrinterSim {
             | Item::QrPrint
             | Item::Bars(_, _)
             | Item::Raster(_)
+            | Item::PdfData(_)
+            | Item::PdfPrint
             | Item::Other => {}
         }
     }
