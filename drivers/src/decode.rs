@@ -26,6 +26,8 @@ pub const DECODERS: &[(&str, Decode)] = &[
     ("scanner-hid", crate::scanner_json::hid),
     ("scanner-keys", crate::scanner_json::keys),
     ("escpos", crate::escpos::to_json),
+    ("pole-cd5220", crate::display::to_json),
+    ("pole-led8n", crate::display::to_json),
 ];
 
 /// The decoder called `name`, or the only one whose name begins so.

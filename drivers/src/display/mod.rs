@@ -1,9 +1,11 @@
 //! Customer displays: poles with two lines of letters, or eight digits.
 
 pub mod cd5220;
+mod json;
 pub mod led8n;
 mod sim;
 
+pub use json::to_json;
 pub use sim::PoleSim;
 
 use checkout::receipt::Currency;

@@ -53,6 +53,9 @@ impl PoleSim {
                 self.lamps = lamps.iter().map(|lamp| char::from(*lamp)).collect();
             }
             [0x1B] | [0x02] | [0x1B, b'Q', ..] | [0x02, b'L', ..] => return,
+            // Where the cursor stands, and how fast the line is.
+            [0x1B, b'l', place @ ..] if place.len() < 2 => return,
+            [0x02, b'B'] => return,
             _ => {}
         }
         self.heard.clear();
