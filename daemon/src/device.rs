@@ -230,10 +230,12 @@ async fn sleep_until(at: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::{Running as StandIn, build, on_pty_at};
-    use checkout::device::DeviceEvent;
+    use crate::sim::{Running as StandIn, build, on_pty_at, on_tls};
+    use checkout::device::{CardOutcome, CardSlip, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent};
+    use checkout::words::{Money, Utc};
     use serde_json::{Value, json};
     use std::os::fd::AsRawFd as _;
+    use std::path::Path;
     use tokio::time::timeout;
 
     const SOON: Duration = Duration::from_secs(5);
@@ -288,6 +290,123 @@ mod tests {
         let row = rows.values().next().expect("a row");
         assert!(row.claimed && row.enabled && row.last_good.is_some());
         assert_eq!((row.statistics.frames, row.statistics.restarts), (2, 1));
+    }
+
+    /// What a terminal says, progress left out.
+    async fn terminal(inputs: &mut mpsc::Receiver<ToCore>) -> TerminalEvent {
+        loop {
+            let input = next(inputs).await;
+            assert!(!matches!(&input, Input::Port { status: PortStatus::Down { .. }, .. }), "{input:?}");
+            if let Input::Device { event: DeviceEvent::Terminal(event), .. } = input
+                && !matches!(event, TerminalEvent::Progress { .. })
+            {
+                return event;
+            }
+        }
+    }
+
+    /// A nexo terminal with a certificate of its own maker's, and its link as a shop would configure it.
+    async fn secured(folder: &Path, name: &str) -> StandIn {
+        use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+        let mut maker = CertificateParams::new(Vec::<String>::new()).unwrap();
+        maker.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let maker_key = KeyPair::generate().unwrap();
+        let ca = maker.self_signed(&maker_key).unwrap();
+        let mut own = CertificateParams::new(vec!["terminal.invalid".into()]).unwrap();
+        own.distinguished_name.push(DnType::CommonName, name);
+        let own_key = KeyPair::generate().unwrap();
+        let cert = own.signed_by(&own_key, &Issuer::from_params(&maker, &maker_key)).unwrap();
+        std::fs::write(folder.join("ca.pem"), ca.pem()).unwrap();
+        std::fs::write(folder.join("cert.pem"), cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), own_key.serialize_pem()).unwrap();
+        let here = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        let sim = build("nexo", &Value::Null).unwrap();
+        let mut running = on_tls(sim, here, &folder.join("cert.pem"), &folder.join("key.pem")).await.unwrap();
+        let ca = folder.join("ca.pem");
+        running.link = format!("{}?ca={}&cn=*.test.terminal.adyen.com", running.link, ca.display());
+        running
+    }
+
+    fn nexo(link: &str) -> Device {
+        let options = json!({
+            "sale": "lane-1", "poi": "P400Plus-123456789", "currency": "EUR",
+            "passphrase": "change me", "key": "lane", "key_version": 1,
+        });
+        Device { options, ..device("nexo", link) }
+    }
+
+    fn authorise(tender: &str) -> DeviceCommand {
+        let (tender, amount, at) = (tender.into(), Money(1099), Utc(0));
+        DeviceCommand::Terminal(TerminalCommand::Authorise { tender, amount, at })
+    }
+
+    async fn approved(inputs: &mut mpsc::Receiver<ToCore>) -> CardSlip {
+        let TerminalEvent::Answered { outcome: CardOutcome::Approved(slip), .. } = terminal(inputs).await else {
+            panic!("not approved");
+        };
+        slip
+    }
+
+    #[tokio::test]
+    async fn a_nexo_terminal_pays_gives_up_and_gives_back_over_tls() {
+        let folder = tempfile::tempdir().unwrap();
+        let sim = secured(folder.path(), "P400Plus-123456789.test.terminal.adyen.com").await;
+        let (mut inputs, commands, _) = start(nexo(&sim.link));
+        assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Up, .. }));
+        commands.send(authorise("t-1")).await.unwrap();
+        let slip = approved(&mut inputs).await;
+        assert_eq!((slip.amount, slip.scheme.as_str()), (Money(1099), "visa"));
+        let note = TerminalCommand::Acknowledge { tender: "t-1".into() };
+        commands.send(DeviceCommand::Terminal(note)).await.unwrap();
+        assert_eq!(terminal(&mut inputs).await, TerminalEvent::Finished { tender: "t-1".into() });
+        // The shopper gives up: the terminal's word on that very payment ends it.
+        sim.control(json!({"wait_for_card": true})).await;
+        commands.send(authorise("t-2")).await.unwrap();
+        let mut state = sim.watch();
+        timeout(SOON, state.wait_for(|state| state["wants_card"] == true)).await.expect("asked").expect("alive");
+        let give_up = TerminalCommand::Abort { tender: "t-2".into() };
+        commands.send(DeviceCommand::Terminal(give_up)).await.unwrap();
+        let declined = TerminalEvent::Answered { tender: "t-2".into(), outcome: CardOutcome::Declined { code: 1 } };
+        assert_eq!(terminal(&mut inputs).await, declined);
+        let note = TerminalCommand::Acknowledge { tender: "t-2".into() };
+        commands.send(DeviceCommand::Terminal(note)).await.unwrap();
+        assert_eq!(terminal(&mut inputs).await, TerminalEvent::Finished { tender: "t-2".into() });
+        let back = TerminalCommand::Reverse { tender: "t-3".into(), of: Box::new(slip), at: Utc(0) };
+        commands.send(DeviceCommand::Terminal(back)).await.unwrap();
+        assert_eq!(approved(&mut inputs).await.amount, Money(1099));
+        assert_eq!(sim.state()["charges"][0]["state"], "reversed");
+    }
+
+    #[tokio::test]
+    async fn a_nexo_answer_lost_on_a_tls_line_is_asked_for_and_charged_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let sim = secured(folder.path(), "P400Plus-123456789.test.terminal.adyen.com").await;
+        let (mut inputs, commands, _) = start(nexo(&sim.link));
+        assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Up, .. }));
+        sim.control(json!({"behaviour": "hang_up_after_answer"})).await;
+        commands.send(authorise("t-1")).await.unwrap();
+        assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Down { .. }, .. }));
+        sim.control(json!({"behaviour": "approve"})).await;
+        assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Up, .. }));
+        let ask = TerminalCommand::Query { tender: "t-1".into() };
+        commands.send(DeviceCommand::Terminal(ask)).await.unwrap();
+        let TerminalEvent::Last { last: LastPayment::Approved(slip), .. } = terminal(&mut inputs).await else {
+            panic!("the terminal remembers it");
+        };
+        assert_eq!(slip.amount, Money(1099));
+        assert_eq!(sim.state()["charges"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_terminal_of_another_name_is_not_spoken_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let sim = secured(folder.path(), "P400Plus-123456789.live.terminal.adyen.com").await;
+        let (mut inputs, commands, _) = start(nexo(&sim.link));
+        let Input::Port { status: PortStatus::Down { .. }, .. } = next(&mut inputs).await else {
+            panic!("it is believed");
+        };
+        drop(commands);
+        assert_eq!(sim.state()["charges"], json!([]));
     }
 
     #[tokio::test]

@@ -5,20 +5,27 @@ use anyhow::{Context, Result};
 use checkout::words::Mono;
 use drivers::Out;
 use drivers::sim::{Sim, SimIn};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_serial::{SerialPort as _, SerialStream};
 
 /// Opening a line must not make it this process's terminal (fcntl.h, the same number on x86-64 and ARM).
 const O_NOCTTY: i32 = 0o400;
 const AGAIN: Duration = Duration::from_millis(50);
+const GREETING: Duration = Duration::from_secs(5);
 
 /// A stand-in that runs; dropped, the device is unplugged.
 #[derive(Debug)]
@@ -127,7 +134,25 @@ pub async fn on_tcp(sim: Box<dyn Sim>, address: SocketAddr) -> Result<Running> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let link = format!("tcp:{}", listener.local_addr()?);
     let (host, controls, state) = Host::new(sim);
-    let task = tokio::spawn(host.accept_for_ever(listener));
+    let task = tokio::spawn(host.accept_for_ever(listener, None));
+    Ok(Running { link, controls, state, task })
+}
+
+/// As [`on_tcp`], behind TLS with that certificate and key (PEM). The link names neither authority nor common name yet.
+///
+/// # Errors
+/// The port is taken, or certificate and key do not fit.
+pub async fn on_tls(sim: Box<dyn Sim>, address: SocketAddr, cert: &Path, key: &Path) -> Result<Running> {
+    let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).context("cert")?.collect();
+    let key = PrivateKeyDer::from_pem_file(key).context("key")?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(certs.context("cert")?, key)?;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let link = format!("tls:{}", listener.local_addr()?);
+    let (host, controls, state) = Host::new(sim);
+    let task = tokio::spawn(host.accept_for_ever(listener, Some(TlsAcceptor::from(Arc::new(config)))));
     Ok(Running { link, controls, state, task })
 }
 
@@ -148,7 +173,18 @@ pub fn stand_in(driver: &str, link: &str, options: &str) -> Result<()> {
                 address.parse().with_context(|| format!("{address} is no address such as 127.0.0.1:20007"))?;
             runtime.block_on(on_tcp(device, address))?
         }
-        _ => anyhow::bail!("--link {link:?} is none of pty, pty:/path, tcp:address:port"),
+        Some(("tls", rest)) => {
+            let (address, files) = rest.split_once('?').context("tls:address:port?cert=FILE&key=FILE")?;
+            let file = |name: &str| {
+                let found = files.split('&').find_map(|file| file.strip_prefix(name)?.strip_prefix('='));
+                found.map(Path::new).with_context(|| format!("tls says no {name}=FILE"))
+            };
+            let address = address.parse().with_context(|| format!("{address} is no address"))?;
+            runtime.block_on(on_tls(device, address, file("cert")?, file("key")?))?
+        }
+        _ => {
+            anyhow::bail!("--link {link:?} is none of pty, pty:/path, tcp:address:port, tls:address:port?cert=…&key=…")
+        }
     };
     say(&serde_json::json!({"driver": driver, "link": running.link}));
     let mut seen = running.watch();
@@ -199,14 +235,14 @@ impl Host {
         }
     }
 
-    async fn accept_for_ever(mut self, listener: TcpListener) {
+    async fn accept_for_ever(mut self, listener: TcpListener, tls: Option<TlsAcceptor>) {
         loop {
             let wake = self.wake_at.map(|at| self.started + Duration::from_millis(at.0));
             tokio::select! {
                 accepted = listener.accept() => {
                     if let Ok((stream, _)) = accepted {
                         let _ = stream.set_nodelay(true);
-                        let mut stream: Box<dyn Stream> = Box::new(stream);
+                        let Some(mut stream) = secured(stream, tls.as_ref()).await else { continue };
                         self.serve(&mut stream).await;
                         drop(stream);
                         self.unplugged().await;
@@ -273,6 +309,13 @@ impl Host {
         });
         out
     }
+}
+
+/// Nothing where the other side does not get through its greeting.
+async fn secured(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Option<Box<dyn Stream>> {
+    let Some(tls) = tls else { return Some(Box::new(stream)) };
+    let greeted = tokio::time::timeout(GREETING, tls.accept(stream)).await;
+    Some(Box::new(greeted.ok()?.ok()?))
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -4,10 +4,11 @@
 //! that passes (`@ ms`) and, at the end, the events it yields (`=`). Bytes are hexadecimal pairs or quoted text.
 
 use checkout::device::{
-    Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent,
-    TerminalService, Weight,
+    Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LaneLight, LastPayment, Show, Shown, TerminalCommand,
+    TerminalEvent, TerminalService, Weight,
 };
-use checkout::words::{Attempt, Grams, Money, Mono, Utc};
+use checkout::receipt::Currency;
+use checkout::words::{Attempt, Grams, Language, Money, Mono, Name, Utc};
 use drivers::sim::{SIMS, SimIn};
 use drivers::story::Step as Told;
 use drivers::{DRIVERS, Driver, In, Kind, Out, Spec};
@@ -43,6 +44,21 @@ fn every_example_builds_and_no_unknown_option_is_swallowed() {
     }
 }
 
+#[test]
+fn every_driver_stands_in_the_documents_with_a_link_to_copy() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/DRIVERS.md")).expect("text");
+    for spec in DRIVERS.iter().filter(|spec| spec.name != "blueprint") {
+        let name = format!("`{}`", spec.name);
+        let rows = document.lines().filter(|line| line.starts_with("| ") && line.contains(&name));
+        let rows: Vec<&str> = rows.collect();
+        // What it is, how its line of configuration looks, and its stand-in's verbs.
+        assert!(rows.len() >= 2, "{name} has {} rows", rows.len());
+        let table: toml::Table = toml::from_str(spec.example).expect("an example that parses");
+        let link = table["link"].as_str().expect("a link");
+        assert!(rows.iter().any(|row| row.contains(&format!("`{link}`"))), "{name}: {link}");
+    }
+}
+
 enum Step {
     Bytes(Vec<u8>),
     Command(Box<DeviceCommand>),
@@ -54,6 +70,15 @@ struct Story {
     name: String,
     steps: Vec<Step>,
     events: Vec<String>,
+    /// Other options than the example's, for stories whose bytes must not be sealed.
+    options: Option<Value>,
+}
+
+impl Story {
+    fn driver(&self, spec: &Spec) -> Box<dyn Driver> {
+        let options = self.options.clone().unwrap_or_else(|| options(spec));
+        (spec.build)(&options).expect("options that build")
+    }
 }
 
 fn stories(spec: &Spec) -> Vec<Story> {
@@ -78,7 +103,13 @@ fn story(name: &str, text: &str) -> Story {
         Told::Wait(ms) => Step::Wait(ms),
         Told::Command(words) => Step::Command(Box::new(command(&words))),
     };
-    Story { name: name.into(), steps: told.steps.into_iter().map(step).collect(), events: told.events }
+    let options = text.lines().find_map(|line| line.strip_prefix("# options: "));
+    Story {
+        name: name.into(),
+        steps: told.steps.into_iter().map(step).collect(),
+        events: told.events,
+        options: options.map(|options| serde_json::from_str(options).expect(name)),
+    }
 }
 
 fn command(text: &str) -> DeviceCommand {
@@ -116,8 +147,29 @@ fn command(text: &str) -> DeviceCommand {
         "service" => DeviceCommand::Terminal(TerminalCommand::Service { tender: tender(), service: service(words[2]) }),
         "query" => DeviceCommand::Terminal(TerminalCommand::Query { tender: tender() }),
         "abort" => DeviceCommand::Terminal(TerminalCommand::Abort { tender: tender() }),
+        "show" => show(&words),
+        "light" => DeviceCommand::Light(match words[1] {
+            "free" => LaneLight::Free,
+            "busy" => LaneLight::Busy,
+            "attention" => LaneLight::Attention,
+            _ => panic!("{text}"),
+        }),
         _ => panic!("{text}"),
     }
+}
+
+fn show(words: &[&str]) -> DeviceCommand {
+    let money = |at: usize| Money(words[at].parse().expect("an amount"));
+    let name = |at: usize| Name { zh: words[at].into(), en: words[at].into() };
+    let what = match words[1] {
+        "welcome" => Shown::Welcome { store: name(2) },
+        "line" => Shown::Line { name: name(2), price: money(3), total: money(4) },
+        "due" => Shown::Due { due: money(2) },
+        "paid" => Shown::Paid { change: money(2) },
+        _ => panic!("{words:?}"),
+    };
+    let currency = Currency { code: "CNY".into(), numeric: 156, sign: "¥".into(), digits: 2 };
+    DeviceCommand::Show(Box::new(Show { language: Language::Zh, currency, what }))
 }
 
 /// 2026-01-02 03:04:05.
@@ -237,10 +289,10 @@ fn stories_yield_their_events_however_the_bytes_arrive() {
     let mut played = 0;
     for spec in DRIVERS {
         for story in stories(spec) {
-            let (events, sent) = play(&mut *build(spec), &story, Chunks::Whole);
+            let (events, sent) = play(&mut *story.driver(spec), &story, Chunks::Whole);
             assert_eq!(events, story.events, "{}", story.name);
             for chunks in (1..50).map(Chunks::Random).chain([Chunks::Single]) {
-                let again = play(&mut *build(spec), &story, chunks);
+                let again = play(&mut *story.driver(spec), &story, chunks);
                 assert_eq!(again, (events.clone(), sent.clone()), "{} {chunks:?}", story.name);
             }
             played += 1;
@@ -254,14 +306,14 @@ fn after_garbage_the_next_good_story_counts() {
     for spec in DRIVERS {
         for story in stories(spec) {
             for seed in 1..40 {
-                let mut driver = build(spec);
+                let mut driver = story.driver(spec);
                 let mut dice = Dice(seed);
                 let garbage: Vec<u8> = (0..300).map(|_| dice.byte()).collect();
                 let mut out = Out::default();
                 driver.handle(Mono(1), In::Bytes(&garbage), &mut out);
                 if out.failed.is_some() {
                     // The port is restarted with a fresh driver.
-                    driver = build(spec);
+                    driver = story.driver(spec);
                 }
                 driver.handle(Mono(10_000), In::Timeout, &mut Out::default());
                 let (events, _) = play(&mut *driver, &story, Chunks::Whole);

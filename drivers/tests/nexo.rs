@@ -3,7 +3,9 @@
 mod table;
 mod vectors;
 
-use checkout::device::{CardOutcome, DeviceCommand, LastPayment, TerminalCommand, TerminalEvent, TerminalService};
+use checkout::device::{
+    CardOutcome, CardSlip, DeviceCommand, LastPayment, TerminalCommand, TerminalEvent, TerminalService,
+};
 use checkout::words::{Money, Mono, Utc};
 use drivers::decode::decoder;
 use drivers::nexo::{self, ERROR_CONDITIONS};
@@ -46,6 +48,95 @@ fn error_conditions_are_those_of_the_schema() {
         return;
     };
     assert_eq!(file["enums"]["ErrorCondition"], json!(ERROR_CONDITIONS));
+}
+
+/// What the driver puts on the wire for a command, unsealed; an abort or a second question goes over a line of its own.
+fn requests(commands: &[TerminalCommand]) -> Vec<Value> {
+    let options = json!({"sale": "s", "poi": "p", "currency": "EUR"});
+    let mut driver = (nexo::SPEC.build)(&options).expect("options");
+    let mut bodies = Vec::new();
+    for command in commands {
+        let mut out = Out::default();
+        driver.handle(Mono(0), In::Command(&DeviceCommand::Terminal(command.clone())), &mut out);
+        if out.reopen {
+            driver.handle(Mono(0), In::Opened, &mut out);
+        }
+        let sent = String::from_utf8(out.bytes).expect("text");
+        let (_, body) = sent.split_once("\r\n\r\n").expect("a body");
+        bodies.push(serde_json::from_str(body).expect("JSON"));
+    }
+    bodies
+}
+
+/// What of the schema `value` breaks: fields that are missing, fields and words that the schema does not know.
+fn breaches(name: &str, value: &Value, schema: &Value, found: &mut Vec<String>) {
+    let kind = if name.ends_with("TransactionID") { "TransactionIDType" } else { name };
+    if let Value::Object(fields) = value {
+        for field in schema["required"][kind].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            // A transaction's identification holds a field of its own name, which is text.
+            if !fields.contains_key(field) {
+                found.push(format!("{name} lacks {field}"));
+            }
+        }
+        for (field, inner) in fields {
+            let known = schema["properties"][kind].as_array();
+            if known.is_some_and(|known| !known.contains(&json!(field))) {
+                found.push(format!("{name} has {field}"));
+            }
+            breaches(field, inner, schema, found);
+        }
+    }
+    if let (Some(words), Value::String(word)) = (schema["enums"][name].as_array(), value)
+        && !words.contains(&json!(word))
+    {
+        found.push(format!("{name} is {word}"));
+    }
+}
+
+#[test]
+fn what_is_sent_has_the_fields_and_words_of_the_schema() {
+    let Some(schema) = vectors::read("nexo_schema_facts.json") else {
+        return;
+    };
+    let of = Box::new(CardSlip {
+        amount: Money(1250),
+        trace: 1,
+        receipt: 0,
+        terminal: "p".into(),
+        pan: None,
+        scheme: String::new(),
+        reference: "BV0q001643892070000.VK9DRSLLRCQ2WN82@2026-01-02T03:04:09.000Z".into(),
+        text: Vec::new(),
+    });
+    let (tender, at) = (tender(), Utc(0));
+    let amount = Money(1250);
+    let diagnosis = TerminalService::Diagnosis;
+    let mut sent = requests(&[
+        TerminalCommand::Authorise { tender: tender.clone(), amount, at },
+        TerminalCommand::Abort { tender: tender.clone() },
+    ]);
+    for one in [
+        TerminalCommand::Refund { tender: tender.clone(), amount, at },
+        TerminalCommand::Reverse { tender: tender.clone(), of, at },
+        TerminalCommand::Query { tender: tender.clone() },
+        TerminalCommand::Service { tender, service: diagnosis },
+    ] {
+        sent.extend(requests(&[one]));
+    }
+    let mut found = Vec::new();
+    for message in &sent {
+        breaches("TerminalAPIRequest", message, &schema, &mut found);
+    }
+    assert!(found.is_empty(), "{found:#?}");
+    let categories: Vec<&Value> =
+        sent.iter().map(|message| &message["SaleToPOIRequest"]["MessageHeader"]["MessageCategory"]).collect();
+    assert_eq!(categories, ["Payment", "Abort", "Payment", "Reversal", "TransactionStatus", "Diagnosis"]);
+    // The rule can fail: a payment without its amount, in a word nobody knows.
+    let mut spoilt = sent[2].clone();
+    spoilt["SaleToPOIRequest"]["PaymentRequest"]["PaymentTransaction"] = json!({"Ammount": 1});
+    spoilt["SaleToPOIRequest"]["PaymentRequest"]["PaymentData"]["PaymentType"] = json!("Gift");
+    breaches("TerminalAPIRequest", &spoilt, &schema, &mut found);
+    assert_eq!(found.len(), 3, "{found:?}");
 }
 
 #[test]
@@ -209,6 +300,35 @@ fn money_goes_back_and_the_terminal_says_how_it_is() {
         table.tell(TerminalCommand::Service { tender: tender(), service });
         table.run(10_000);
         assert_eq!(table.events.last(), Some(&TerminalEvent::Serviced { tender: tender(), service, code }));
+    }
+}
+
+#[test]
+fn a_reversal_whose_answer_is_lost_is_asked_about_as_a_reversal() {
+    let back: &str = "tender-2";
+    for behaviour in ["hang", "hang_up_after_answer"] {
+        let mut table = Table::of(&nexo::SPEC, &Value::Null);
+        table.authorise(1250);
+        table.run(10_000);
+        let of = Box::new(approved(table.outcome()).clone());
+        table.events.clear();
+        table.control(json!({"behaviour": behaviour}));
+        table.tell(TerminalCommand::Reverse { tender: back.into(), of, at: Utc(0) });
+        table.control(json!({"behaviour": "approve"}));
+        table.run(130_000);
+        assert_eq!(table.charges(), [(1250, "reversed".into())]);
+        if behaviour == "hang" {
+            assert_eq!(approved(table.outcome()).amount, Money(1250), "asked by itself");
+        }
+        table.driver = driver(&nexo::SPEC);
+        table.events.clear();
+        table.tell(TerminalCommand::Query { tender: back.into() });
+        table.run(10_000);
+        let last = table.events.last();
+        assert!(
+            matches!(last, Some(TerminalEvent::Last { last: LastPayment::Approved(slip), .. }) if slip.amount == Money(1250)),
+            "{behaviour} {last:?}"
+        );
     }
 }
 

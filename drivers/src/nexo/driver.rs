@@ -62,6 +62,7 @@ enum State {
     Pausing {
         tender: TenderId,
         questions: u32,
+        about: &'static str,
     },
     /// Answered, not yet durable. A refusal is nothing to take back.
     Held {
@@ -75,7 +76,12 @@ struct Work {
     task: Task,
     /// ServiceID of the request.
     id: String,
+    /// Category of the message that moves the money, or of the one that is asked about.
+    about: &'static str,
 }
+
+const PAYMENT: &str = "Payment";
+const REVERSAL: &str = "Reversal";
 
 #[derive(Clone, Copy)]
 enum Task {
@@ -127,7 +133,7 @@ impl Nexo {
             {
                 let (tender, turn) = (tender.clone(), self.turn(now));
                 let request = self.parties.abort(&tender, turn);
-                self.again(now, tender, Task::Abort, request, out);
+                self.again(now, tender, Task::Abort, PAYMENT, request, out);
             }
             (TerminalCommand::Acknowledge { .. } | TerminalCommand::Abort { .. }, _) => {}
             (command, State::Idle) => self.begin(now, command, out),
@@ -147,7 +153,9 @@ impl Nexo {
             TerminalCommand::Reverse { tender, of, .. } => {
                 (tender, Task::Pay(Some(of.amount)), self.parties.reversal(tender, of))
             }
-            TerminalCommand::Query { tender } => (tender, Task::Query, Some(self.parties.status(tender, turn))),
+            TerminalCommand::Query { tender } => {
+                (tender, Task::Query, Some(self.parties.status(tender, PAYMENT, turn)))
+            }
             TerminalCommand::Service { tender, service } => {
                 let hosts = matches!(service, TerminalService::Diagnosis);
                 let known = matches!(service, TerminalService::Status | TerminalService::Diagnosis);
@@ -158,7 +166,8 @@ impl Nexo {
         };
         match request {
             Some(request) => {
-                self.state = State::Working(Work { tender: tender.clone(), task, id: request.id.clone() });
+                let about = if request.category == REVERSAL { REVERSAL } else { PAYMENT };
+                self.state = State::Working(Work { tender: tender.clone(), task, id: request.id.clone(), about });
                 self.send(now, &request, out);
             }
             None if matches!(task, Task::Service(_)) => {
@@ -182,8 +191,8 @@ impl Nexo {
     }
 
     /// The line is busy with an answer that may not come: another request goes over a new one.
-    fn again(&mut self, now: Mono, tender: TenderId, task: Task, request: Request, out: &mut Out) {
-        self.state = State::Working(Work { tender, task, id: request.id.clone() });
+    fn again(&mut self, now: Mono, tender: TenderId, task: Task, about: &'static str, request: Request, out: &mut Out) {
+        self.state = State::Working(Work { tender, task, id: request.id.clone(), about });
         self.next = Some(request);
         self.inbox.clear();
         out.reopen();
@@ -215,12 +224,12 @@ impl Nexo {
         out.wake_at(now.plus_ms(NOTE_MS));
     }
 
-    fn pause(&mut self, now: Mono, tender: TenderId, questions: u32, out: &mut Out) {
+    fn pause(&mut self, now: Mono, tender: TenderId, questions: u32, about: &'static str, out: &mut Out) {
         if questions > QUESTIONS_MAX {
             return out.fail("the terminal is still at work: somebody must look at it");
         }
         self.rest(out);
-        self.state = State::Pausing { tender, questions };
+        self.state = State::Pausing { tender, questions, about };
         out.wake_at(now.plus_ms(PAUSE_MS));
     }
 
@@ -228,8 +237,8 @@ impl Nexo {
         let State::Working(work) = &self.state else { return };
         // An abort is a request: whatever is answered, the payment's own answer decides.
         if matches!(work.task, Task::Abort) {
-            let tender = work.tender.clone();
-            return self.pause(now, tender, 0, out);
+            let (tender, about) = (work.tender.clone(), work.about);
+            return self.pause(now, tender, 0, about, out);
         }
         match self.open(body, &work.id) {
             Ok(Heard::Answer(inside)) => self.answered(now, &inside, out),
@@ -269,14 +278,14 @@ impl Nexo {
 
     fn answered(&mut self, now: Mono, inside: &Value, out: &mut Out) {
         let State::Working(work) = core::mem::replace(&mut self.state, State::Idle) else { return };
-        let tender = work.tender;
+        let (tender, about) = (work.tender, work.about);
         let (currency, poi) = (self.parties.currency.clone(), self.parties.poi.clone());
         match work.task {
             Task::Pay(asked) => {
                 let body = inside.get("PaymentResponse").or_else(|| inside.get("ReversalResponse"));
                 match proof(body.unwrap_or(&Value::Null), &currency, &tender, &poi, asked) {
                     Proof::Outcome(outcome) => self.answer(now, tender, outcome, out),
-                    Proof::InProgress => self.pause(now, tender, 0, out),
+                    Proof::InProgress => self.pause(now, tender, 0, about, out),
                     Proof::NotFound => {
                         let code = message::code("NotFound");
                         self.answer(now, tender, CardOutcome::Declined { code }, out);
@@ -285,8 +294,18 @@ impl Nexo {
                 }
             }
             Task::Query | Task::Ask(_) => {
-                let known = remembered(at(inside, "TransactionStatusResponse"), &currency, &tender, &poi);
-                self.told(now, tender, work.task, known, out);
+                let response = at(inside, "TransactionStatusResponse");
+                // Whether the tender paid or gave back is not said with the question: the terminal is asked about both.
+                if matches!(work.task, Task::Query)
+                    && about == PAYMENT
+                    && at(response, "Response.ErrorCondition") == "NotFound"
+                {
+                    let turn = self.turn(now);
+                    let request = self.parties.status(&tender, REVERSAL, turn);
+                    return self.again(now, tender, Task::Query, REVERSAL, request, out);
+                }
+                let known = remembered(response, &currency, &tender, &poi);
+                self.told(now, tender, work.task, about, known, out);
             }
             Task::TakeBack => self.rest(out),
             Task::Service(service) => {
@@ -300,7 +319,15 @@ impl Nexo {
         }
     }
 
-    fn told(&mut self, now: Mono, tender: TenderId, task: Task, known: Option<LastPayment>, out: &mut Out) {
+    fn told(
+        &mut self,
+        now: Mono,
+        tender: TenderId,
+        task: Task,
+        about: &'static str,
+        known: Option<LastPayment>,
+        out: &mut Out,
+    ) {
         let Task::Ask(questions) = task else {
             let last = known.unwrap_or(LastPayment::Unknown);
             tell(TerminalEvent::Last { tender, last }, out);
@@ -310,7 +337,7 @@ impl Nexo {
             Some(LastPayment::Approved(slip)) => self.answer(now, tender, CardOutcome::Approved(slip), out),
             Some(LastPayment::Nothing) => self.answer(now, tender, CardOutcome::Declined { code: ABORTED }, out),
             Some(LastPayment::Unknown) => out.fail("the terminal cannot say what became of the payment"),
-            None => self.pause(now, tender, questions.saturating_add(1), out),
+            None => self.pause(now, tender, questions.saturating_add(1), about, out),
         }
     }
 
@@ -335,21 +362,21 @@ impl Nexo {
     fn due(&mut self, now: Mono, out: &mut Out) {
         match &self.state {
             State::Idle => {}
-            State::Working(Work { tender, task: Task::Pay(_), .. }) => {
-                let tender = tender.clone();
-                self.ask(now, tender, 0, out);
+            State::Working(Work { tender, task: Task::Pay(_), about, .. }) => {
+                let (tender, about) = (tender.clone(), *about);
+                self.ask(now, tender, 0, about, out);
             }
             State::Working(_) => out.fail("the terminal is silent"),
-            State::Pausing { tender, questions } => {
-                let (tender, questions) = (tender.clone(), *questions);
-                self.ask(now, tender, questions, out);
+            State::Pausing { tender, questions, about } => {
+                let (tender, questions, about) = (tender.clone(), *questions, *about);
+                self.ask(now, tender, questions, about, out);
             }
             State::Held { tender, slip: Some(slip) } => {
                 let (tender, slip) = (tender.clone(), slip.clone());
                 // Named apart from the payment it takes back.
                 let name = TenderId(format!("{}-back", tender.0));
                 match self.parties.reversal(&name, &slip) {
-                    Some(request) => self.again(now, tender, Task::TakeBack, request, out),
+                    Some(request) => self.again(now, tender, Task::TakeBack, REVERSAL, request, out),
                     None => out.fail("an answer that was not made durable cannot be taken back"),
                 }
             }
@@ -357,10 +384,10 @@ impl Nexo {
         }
     }
 
-    fn ask(&mut self, now: Mono, tender: TenderId, questions: u32, out: &mut Out) {
+    fn ask(&mut self, now: Mono, tender: TenderId, questions: u32, about: &'static str, out: &mut Out) {
         let turn = self.turn(now);
-        let request = self.parties.status(&tender, turn);
-        self.again(now, tender, Task::Ask(questions), request, out);
+        let request = self.parties.status(&tender, about, turn);
+        self.again(now, tender, Task::Ask(questions), about, request, out);
     }
 }
 
@@ -377,6 +404,12 @@ fn aside(tender: &TenderId, inside: &Value, out: &mut Out) {
         let text = message::lines(at(display, "OutputContent")).join(" ");
         let tender = tender.clone();
         tell(TerminalEvent::Progress { tender, text: Name { zh: text.clone(), en: text } }, out);
+    }
+    // A question to the till: nobody there can answer it in time, but the shopper sees what is asked.
+    let question = message::lines(at(inside, "InputRequest.DisplayOutput.OutputContent")).join(" ");
+    if !question.is_empty() {
+        let text = Name { zh: question.clone(), en: question };
+        tell(TerminalEvent::Progress { tender: tender.clone(), text }, out);
     }
     let lines = message::lines(at(inside, "PrintRequest.PrintOutput.OutputContent"));
     if !lines.is_empty() {

@@ -102,22 +102,23 @@ impl Parties {
         Some(Request { category: "Reversal", id: service_id(tender, 0), body: body.to_string() })
     }
 
-    fn reference(&self, tender: &TenderId) -> Value {
+    fn reference(&self, tender: &TenderId, category: &str) -> Value {
         json!({
-            "MessageCategory": "Payment",
+            "MessageCategory": category,
             "ServiceID": service_id(tender, 0),
             "SaleID": self.sale,
             "POIID": self.poi,
         })
     }
 
-    pub(super) fn status(&self, tender: &TenderId, turn: u64) -> Request {
-        let body = json!({"ReceiptReprintFlag": false, "MessageReference": self.reference(tender)});
+    /// `category` of the message that is asked about: Payment or Reversal.
+    pub(super) fn status(&self, tender: &TenderId, category: &str, turn: u64) -> Request {
+        let body = json!({"ReceiptReprintFlag": false, "MessageReference": self.reference(tender, category)});
         Request { category: "TransactionStatus", id: service_id(tender, turn), body: body.to_string() }
     }
 
     pub(super) fn abort(&self, tender: &TenderId, turn: u64) -> Request {
-        let body = json!({"AbortReason": "MerchantAbort", "MessageReference": self.reference(tender)});
+        let body = json!({"AbortReason": "MerchantAbort", "MessageReference": self.reference(tender, "Payment")});
         Request { category: "Abort", id: service_id(tender, turn), body: body.to_string() }
     }
 

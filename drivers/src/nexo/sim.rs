@@ -81,6 +81,8 @@ pub struct NexoSim {
     behaviour: Behaviour,
     declines: Option<String>,
     payments: VecDeque<Payment>,
+    /// ServiceID of each reversal and what was answered.
+    reversals: VecDeque<(String, Value)>,
     made: u64,
     /// Of the payment under way, waiting for its card.
     waits: Option<(Value, Option<Mono>)>,
@@ -102,6 +104,7 @@ impl NexoSim {
             behaviour: Behaviour::Approve,
             declines: None,
             payments: VecDeque::new(),
+            reversals: VecDeque::new(),
             made: 0,
             waits: None,
             wanted: false,
@@ -148,7 +151,18 @@ impl NexoSim {
             Some("Payment") => self.payment(now, &header, at(inside, "PaymentRequest"), out),
             Some("Reversal") => {
                 let response = self.reversal(at(inside, "ReversalRequest"));
-                self.say(&header, "Reversal", response, out);
+                if self.reversals.len() >= PAYMENTS_MAX {
+                    self.reversals.pop_front();
+                }
+                let service = at(&header, "ServiceID").as_str().unwrap_or("").to_owned();
+                self.reversals.push_back((service, response.clone()));
+                match self.behaviour {
+                    Behaviour::HangUpAfterAnswer => out.close(),
+                    Behaviour::Hang => {}
+                    Behaviour::Approve | Behaviour::Garbage | Behaviour::Reject => {
+                        self.say(&header, "Reversal", response, out);
+                    }
+                }
             }
             Some("TransactionStatus") => {
                 let response = self.status(at(inside, "TransactionStatusRequest.MessageReference"));
@@ -231,6 +245,20 @@ impl NexoSim {
     }
 
     fn status(&self, reference: &Value) -> Value {
+        if at(reference, "MessageCategory") == "Reversal" {
+            let mut known = self.reversals.iter().rev();
+            let found = known.find(|(service, _)| at(reference, "ServiceID") == service.as_str());
+            return found.map_or_else(
+                || failure("NotFound"),
+                |(_, answer)| {
+                    json!({
+                        "Response": {"Result": "Success"},
+                        "MessageReference": reference,
+                        "RepeatedMessageResponse": {"RepeatedResponseMessageBody": {"ReversalResponse": answer}},
+                    })
+                },
+            );
+        }
         let found = self.payments.iter().rev().find(|payment| at(reference, "ServiceID") == payment.service.as_str());
         match found {
             None => failure("NotFound"),
@@ -249,7 +277,11 @@ impl NexoSim {
         match found {
             Some(payment) if payment.fate == Fate::Captured => {
                 payment.fate = Fate::Reversed;
-                json!({"Response": {"Result": "Success"}, "POIData": {"POITransactionID": payment.named()}})
+                json!({
+                    "Response": {"Result": "Success"},
+                    "POIData": {"POITransactionID": payment.named()},
+                    "ReversedAmount": payment.amount,
+                })
             }
             Some(_) => failure("NotAllowed"),
             None => failure("NotFound"),
