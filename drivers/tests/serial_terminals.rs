@@ -149,6 +149,15 @@ fn a_refusal_without_a_state_is_asked_about_before_it_is_believed() {
     table.run(20_000);
     assert_eq!(table.outcome(), Some(&CardOutcome::Declined { code: 1 }));
     assert!(table.ended() && table.charges().is_empty());
+    // Without a state anywhere nobody is told to pay again: staff decide.
+    let mut table = Table::of(&codepay::SPEC, &Value::Null);
+    table.control(json!({"behaviour": "forget"}));
+    table.authorise(500);
+    table.run(20_000);
+    assert_eq!(table.outcome(), None);
+    assert_eq!(table.failed.as_deref(), Some("the terminal cannot say what became of the order"));
+    table.driver = driver(&codepay::SPEC);
+    assert_eq!(table.ask(), Some(LastPayment::Unknown));
 }
 
 #[test]

@@ -115,9 +115,9 @@ enum Stage {
     /// The order itself is out.
     Asked,
     /// The order is asked about.
-    Asking { questions: u32, refused: bool },
+    Asking { questions: u32 },
     /// Between two questions.
-    Pausing { questions: u32, refused: bool },
+    Pausing { questions: u32 },
 }
 
 impl CodePay {
@@ -207,7 +207,7 @@ impl CodePay {
                     self.due = None;
                     serviced(&job.tender, TerminalService::Status, 0, out);
                 }
-                Task::Query => self.ask(now, job, 0, false, out),
+                Task::Query => self.ask(now, job, 0, out),
                 Task::Sale(_) | Task::Void(..) => self.order(now, job, out),
             },
             state @ (State::Idle | State::Working(_) | State::Held { .. }) => self.state = state,
@@ -238,12 +238,12 @@ impl CodePay {
         self.state = State::Working(Work { job, stage: Stage::Asked, request: number });
     }
 
-    fn ask(&mut self, now: Mono, job: Job, questions: u32, refused: bool, out: &mut Out) {
+    fn ask(&mut self, now: Mono, job: Job, questions: u32, out: &mut Out) {
         let request = self.next(now, &job.tender);
         let biz = Writer::default().text(request::ORDER, &alias(&job.tender, 0, NUMBER)).done();
         self.message(now, QUERY, &request, &job.time, &biz, out);
         self.due = Some(now.plus_ms(QUERY_MS));
-        self.state = State::Working(Work { job, stage: Stage::Asking { questions, refused }, request });
+        self.state = State::Working(Work { job, stage: Stage::Asking { questions }, request });
     }
 
     /// Only a request: whatever is answered, the order's own state decides.
@@ -252,13 +252,13 @@ impl CodePay {
         let request = self.next(now, &work.job.tender);
         let biz = Writer::default().text(request::ORDER, &alias(&work.job.tender, 0, NUMBER)).done();
         self.message(now, CLOSE, &request, &work.job.time, &biz, out);
-        self.pause(now, work.job, 0, false);
+        self.pause(now, work.job, 0);
     }
 
-    fn pause(&mut self, now: Mono, job: Job, questions: u32, refused: bool) {
+    fn pause(&mut self, now: Mono, job: Job, questions: u32) {
         let request = alias(&job.tender, 0, NUMBER);
         self.due = Some(now.plus_ms(PAUSE_MS));
-        self.state = State::Working(Work { job, stage: Stage::Pausing { questions, refused }, request });
+        self.state = State::Working(Work { job, stage: Stage::Pausing { questions }, request });
     }
 
     /// Every question has a name of its own.
@@ -326,10 +326,10 @@ impl CodePay {
         let (job, stage) = (work.job.clone(), work.stage);
         match stage {
             Stage::Asked | Stage::Pausing { .. } => self.ordered(now, job, id, message, out),
-            Stage::Asking { questions, refused } => {
+            Stage::Asking { questions } => {
                 acknowledge(id, out);
                 self.known = Some(message.request.clone());
-                self.asked(now, job, questions, refused, message, out);
+                self.asked(now, job, questions, message, out);
             }
         }
     }
@@ -343,14 +343,14 @@ impl CodePay {
             Status::Unknown => {
                 acknowledge(id, out);
                 self.known = Some(message.request.clone());
-                self.ask(now, job, 0, !message.succeeded(), out);
+                self.ask(now, job, 0, out);
             }
-            Status::Open => self.pause(now, job, 0, false),
+            Status::Open => self.pause(now, job, 0),
             Status::Nonsense => out.fail("the terminal's answer cannot be read: ask it about the order"),
         }
     }
 
-    fn asked(&mut self, now: Mono, job: Job, questions: u32, refused: bool, message: &Message, out: &mut Out) {
+    fn asked(&mut self, now: Mono, job: Job, questions: u32, message: &Message, out: &mut Out) {
         let status = self.status(&job, message);
         if job.task == Task::Query {
             let known = match status {
@@ -366,11 +366,7 @@ impl CodePay {
         match status {
             Status::Completed(slip) => self.hold(now, &job.tender, CardOutcome::Approved(*slip), None, out),
             Status::Ended(code) => self.hold(now, &job.tender, CardOutcome::Declined { code }, None, out),
-            // Twice the terminal says that there is no such payment.
-            Status::Unknown if refused && !message.succeeded() => {
-                self.hold(now, &job.tender, CardOutcome::Declined { code: CLOSED }, None, out);
-            }
-            Status::Open if questions < QUESTIONS => self.pause(now, job, questions + 1, refused),
+            Status::Open if questions < QUESTIONS => self.pause(now, job, questions + 1),
             Status::Open | Status::Unknown | Status::Nonsense => {
                 out.fail("the terminal cannot say what became of the order");
             }
@@ -447,11 +443,11 @@ impl CodePay {
             State::Waiting(_) => out.fail("the terminal does not answer the handshake"),
             State::Working(Work { job, stage: Stage::Asked, .. }) => {
                 let job = job.clone();
-                self.ask(now, job, 0, false, out);
+                self.ask(now, job, 0, out);
             }
-            State::Working(Work { job, stage: Stage::Pausing { questions, refused }, .. }) => {
-                let (job, questions, refused) = (job.clone(), *questions, *refused);
-                self.ask(now, job, questions, refused, out);
+            State::Working(Work { job, stage: Stage::Pausing { questions }, .. }) => {
+                let (job, questions) = (job.clone(), *questions);
+                self.ask(now, job, questions, out);
             }
             State::Working(Work { stage: Stage::Asking { .. }, .. }) => out.fail("the terminal is silent"),
             State::Held { approved: true, .. } => out.fail("the answer was not made durable in time"),

@@ -34,6 +34,8 @@ enum Behaviour {
     Decline,
     /// The order fails, and nothing is said about its state.
     Refuse,
+    /// As before, and the order is not remembered.
+    Forget,
     /// The order is made, its answer is lost.
     LoseAnswer,
     /// The order is made, noise comes in place of its answer.
@@ -102,6 +104,7 @@ impl CodePaySim {
             Some("approve") => self.behaviour = Behaviour::Approve,
             Some("decline") => self.behaviour = Behaviour::Decline,
             Some("refuse") => self.behaviour = Behaviour::Refuse,
+            Some("forget") => self.behaviour = Behaviour::Forget,
             Some("lose_answer") => self.behaviour = Behaviour::LoseAnswer,
             Some("garbage") => self.behaviour = Behaviour::Garbage,
             Some("hang") => self.behaviour = Behaviour::Hang,
@@ -235,14 +238,19 @@ impl CodePaySim {
         let behaviour = self.behaviour;
         let Some(order) = self.orders.iter_mut().rev().find(|order| order.status == "0") else { return };
         order.status = match behaviour {
-            Behaviour::Decline | Behaviour::Refuse => "1",
+            Behaviour::Decline | Behaviour::Refuse | Behaviour::Forget => "1",
             Behaviour::Approve | Behaviour::LoseAnswer | Behaviour::Garbage | Behaviour::Hang => "2",
         };
         let order = order.clone();
         let answer = told("ecrhub.pay.order", &order.request, &order, order.status == "2");
         match behaviour {
             Behaviour::Approve | Behaviour::Decline => self.say(now, &answer, out),
-            Behaviour::Refuse => self.say(now, &failed("ecrhub.pay.order", &order.request, "declined"), out),
+            Behaviour::Refuse | Behaviour::Forget => {
+                if behaviour == Behaviour::Forget {
+                    self.orders.retain(|known| known.number != order.number);
+                }
+                self.say(now, &failed("ecrhub.pay.order", &order.request, "declined"), out);
+            }
             Behaviour::Garbage => self.say(now, b"\x0a\xff\xff\xff", out),
             Behaviour::LoseAnswer | Behaviour::Hang => {}
         }
