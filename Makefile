@@ -7,7 +7,7 @@ LOCKED := $(if $(CI),--locked)
 # Goes to `aisled demo`, for instance: make demo ARGS=--once
 ARGS ?=
 
-.PHONY: help setup build demo test bench fuzz check arm arm-check deb clean
+.PHONY: help setup build demo test chaos bench fuzz check arm arm-check deb clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +28,9 @@ test: build ## everything: unit, scenario, power cuts, real processes, broker, b
 	@scripts/setup.sh base test
 	@scripts/test.sh $(LOCKED)
 
+chaos: build ## minutes of unplugging, hanging and garbage on every device at once, while the shop sells (MINUTES=10)
+	AISLE_CHAOS_MINUTES=$(or $(MINUTES),10) cargo test $(LOCKED) -p e2e --test it chaos -- --nocapture
+
 # Figures are about what ships: the profile of the packages.
 bench: ## figures against their budgets: target/bench/report.json, a table and plots
 	@scripts/setup.sh base test
@@ -35,9 +38,10 @@ bench: ## figures against their budgets: target/bench/report.json, a table and p
 	cargo bench $(LOCKED) --profile ci -p e2e
 
 # Any stable compiler; `cargo +nightly fuzz run classify` in fuzz/ drives the same properties with libFuzzer.
-fuzz: ## minutes of mutated scans against the properties of fuzz/ (SECONDS_EACH=300)
+fuzz: ## minutes of mutated scans and frames against the properties of fuzz/ (SECONDS_EACH=300)
 	@scripts/setup.sh base
 	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p checkout --test it fuzzing -- --nocapture
+	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p drivers --test fuzzing -- --nocapture
 
 check: ## what a change must pass before the tests: format, clippy, dependencies, purity, systemd hardening
 	@scripts/setup.sh base check

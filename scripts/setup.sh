@@ -106,6 +106,35 @@ cargo_tool() {
     say "$name could not be compiled; $without"
 }
 
+# Programs of others that the tests hold ours against: small, pinned, beside what is built. Without them their tests say skipped.
+peers() {
+    local folder=${CARGO_TARGET_DIR:-target}/peers log
+    local python="python-escpos==3.1 zxing-cpp==3.1.1" js="@adyen/api-library@32.1.0 receiptline@4.0.4"
+    log=$(mktemp)
+    if [ ! -e "$folder/py/$(cksum <<<"$python" | tr -c '0-9\n' -)" ] && command -v python3 >/dev/null; then
+        say "installing $python for the tests"
+        # shellcheck disable=SC2086
+        if python3 -m venv "$folder/py" >"$log" 2>&1 \
+            && "$folder/py/bin/pip" install -q --disable-pip-version-check --only-binary :all: $python >>"$log" 2>&1; then
+            touch "$folder/py/$(cksum <<<"$python" | tr -c '0-9\n' -)"
+        else
+            rm -rf "$folder/py"
+            say "could not ($(tail -n 1 "$log")); their tests will say skipped"
+        fi
+    fi
+    if [ ! -e "$folder/js/$(cksum <<<"$js" | tr -c '0-9\n' -)" ] && command -v npm >/dev/null; then
+        say "installing $js for the tests"
+        # shellcheck disable=SC2086
+        if npm install --prefix "$folder/js" --ignore-scripts --no-audit --no-fund --loglevel=error $js >"$log" 2>&1; then
+            touch "$folder/js/$(cksum <<<"$js" | tr -c '0-9\n' -)"
+        else
+            rm -rf "$folder/js"
+            say "could not ($(tail -n 1 "$log")); their tests will say skipped"
+        fi
+    fi
+    rm -f "$log"
+}
+
 [ $# -gt 0 ] || set -- base test check
 for group in "$@"; do
     case $group in
@@ -116,7 +145,10 @@ for group in "$@"; do
     case $group in
         base) rust ;;
         # Without its updater, which brings a second TLS with a great deal of C.
-        test) cargo_tool cargo-nextest "plain 'cargo test' serves instead" --no-default-features ;;
+        test)
+            cargo_tool cargo-nextest "plain 'cargo test' serves instead" --no-default-features
+            peers
+            ;;
         check) cargo_tool cargo-deny "'make check' will say what it could not check" ;;
     esac
 done

@@ -178,11 +178,17 @@ impl CoreLoop {
             self.take(input, &mut step);
         }
         self.commit(&step.events)?;
-        for effect in step.effects {
+        // Whoever pressed is answered last: looking then, they see what came of it.
+        let is_reply = |effect: &Effect| matches!(effect, Effect::Reply { .. });
+        let (replies, acts): (Vec<Effect>, Vec<Effect>) = step.effects.into_iter().partition(is_reply);
+        for effect in acts {
             self.perform(effect);
         }
         if !quiet {
             self.show();
+        }
+        for reply in replies {
+            self.perform(reply);
         }
         Ok(())
     }

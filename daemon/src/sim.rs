@@ -1,10 +1,11 @@
 //! Hosts a device's stand-in on a real pseudo-terminal or TCP port: the daemon cannot tell it from the device.
 
 use crate::link::Stream;
+use crate::sys;
 use anyhow::{Context, Result};
 use checkout::words::Mono;
-use drivers::Out;
 use drivers::sim::{Sim, SimIn};
+use drivers::{DRIVERS, LinkKind, Out};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -74,11 +75,7 @@ pub fn build(driver: &str, options: &Value) -> Result<Box<dyn Sim>> {
 /// # Errors
 /// The system gives none.
 pub fn on_pty(sim: Box<dyn Sim>) -> Result<Running> {
-    let (ours, theirs) = SerialStream::pair().context("no pseudo-terminal")?;
-    let path = theirs.name().context("a pseudo-terminal without a name")?;
-    // Held open without a lock: a line nobody holds ends with an error each time the daemon closes it.
-    let held = std::fs::OpenOptions::new().read(true).write(true).custom_flags(O_NOCTTY).open(&path)?;
-    drop(theirs);
+    let (ours, held, path) = pair()?;
     let (host, controls, state) = Host::new(sim);
     let task = tokio::spawn(async move {
         let _held = held;
@@ -117,13 +114,21 @@ pub fn on_pty_at(sim: Box<dyn Sim>, path: PathBuf) -> Result<Running> {
 }
 
 fn plug_in(path: &Path) -> Result<(SerialStream, std::fs::File)> {
-    let (ours, theirs) = SerialStream::pair().context("no pseudo-terminal")?;
-    let name = theirs.name().context("a pseudo-terminal without a name")?;
-    let held = std::fs::OpenOptions::new().read(true).write(true).custom_flags(O_NOCTTY).open(&name)?;
-    drop(theirs);
+    let (ours, held, name) = pair()?;
     let _ = std::fs::remove_file(path);
     std::os::unix::fs::symlink(&name, path).with_context(|| format!("cannot make {}", path.display()))?;
     Ok((ours, held))
+}
+
+/// Our end of a new line, its other end, and what that is called.
+fn pair() -> Result<(SerialStream, std::fs::File, String)> {
+    let (ours, theirs) = SerialStream::pair().context("no pseudo-terminal")?;
+    // A daemon that was started from here would otherwise hold its own device's end open, and never see it unplugged.
+    sys::not_inherited(&ours)?;
+    let name = theirs.name().context("a pseudo-terminal without a name")?;
+    // Held open without a lock: a line nobody holds ends with an error each time the daemon closes it.
+    let held = std::fs::OpenOptions::new().read(true).write(true).custom_flags(O_NOCTTY).open(&name)?;
+    Ok((ours, held, name))
 }
 
 /// On a TCP port of this machine; one connection at a time, as small devices do.
@@ -132,9 +137,10 @@ fn plug_in(path: &Path) -> Result<(SerialStream, std::fs::File)> {
 /// The port is taken.
 pub async fn on_tcp(sim: Box<dyn Sim>, address: SocketAddr) -> Result<Running> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let link = format!("tcp:{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    let link = format!("tcp:{address}");
     let (host, controls, state) = Host::new(sim);
-    let task = tokio::spawn(host.accept_for_ever(listener, None));
+    let task = tokio::spawn(host.accept_for_ever(listener, address, None));
     Ok(Running { link, controls, state, task })
 }
 
@@ -150,9 +156,10 @@ pub async fn on_tls(sim: Box<dyn Sim>, address: SocketAddr, cert: &Path, key: &P
         .with_no_client_auth()
         .with_single_cert(certs.context("cert")?, key)?;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let link = format!("tls:{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    let link = format!("tls:{address}");
     let (host, controls, state) = Host::new(sim);
-    let task = tokio::spawn(host.accept_for_ever(listener, Some(TlsAcceptor::from(Arc::new(config)))));
+    let task = tokio::spawn(host.accept_for_ever(listener, address, Some(TlsAcceptor::from(Arc::new(config)))));
     Ok(Running { link, controls, state, task })
 }
 
@@ -186,7 +193,7 @@ pub fn stand_in(driver: &str, link: &str, options: &str) -> Result<()> {
             anyhow::bail!("--link {link:?} is none of pty, pty:/path, tcp:address:port, tls:address:port?cert=…&key=…")
         }
     };
-    say(&serde_json::json!({"driver": driver, "link": running.link}));
+    say(&serde_json::json!({"driver": driver, "link": link_for(driver, &running.link)}));
     let mut seen = running.watch();
     let watching = runtime.spawn(async move {
         while seen.changed().await.is_ok() {
@@ -203,6 +210,17 @@ pub fn stand_in(driver: &str, link: &str, options: &str) -> Result<()> {
     // Standard input may be closed, as under a service manager: the device stays until it is stopped.
     let _ = runtime.block_on(watching);
     Ok(())
+}
+
+/// The link as the driver's configuration takes it.
+fn link_for(driver: &str, link: &str) -> String {
+    let takes = |kind| DRIVERS.iter().any(|spec| spec.name == driver && spec.links.contains(&kind));
+    match link.strip_prefix("serial:") {
+        Some(path) if takes(LinkKind::Hid) => format!("hid:{path}"),
+        // Nobody can make an input device: the daemon is started with the line as one of its descriptors.
+        Some(path) if takes(LinkKind::Evdev) => format!("fd:7 of a daemon started with 7<>{path}"),
+        _ => link.to_owned(),
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
@@ -235,8 +253,21 @@ impl Host {
         }
     }
 
-    async fn accept_for_ever(mut self, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    async fn accept_for_ever(mut self, listener: TcpListener, address: SocketAddr, tls: Option<TlsAcceptor>) {
+        let mut plugged = Some(listener);
         loop {
+            // Unplugged, nobody is let in: a call is refused, not kept waiting.
+            if self.unplugged.is_some() {
+                plugged = None;
+                self.unplugged().await;
+            }
+            let Some(listener) = &plugged else {
+                plugged = TcpListener::bind(address).await.ok();
+                if plugged.is_none() {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                continue;
+            };
             let wake = self.wake_at.map(|at| self.started + Duration::from_millis(at.0));
             tokio::select! {
                 accepted = listener.accept() => {
@@ -244,8 +275,6 @@ impl Host {
                         let _ = stream.set_nodelay(true);
                         let Some(mut stream) = secured(stream, tls.as_ref()).await else { continue };
                         self.serve(&mut stream).await;
-                        drop(stream);
-                        self.unplugged().await;
                     }
                 }
                 // A device works and is handled also while nobody is connected to it.

@@ -31,7 +31,8 @@ impl Backoff {
 
     /// To be waited now.
     pub fn failed(&mut self) -> Duration {
-        if self.started.elapsed() > WELL {
+        // Twice its longest wait is enough where that is short: a scanner that is pulled out now and then is back quickly.
+        if self.started.elapsed() > WELL.min(self.most * 2) {
             self.next = FIRST;
         }
         let wait = self.next;

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 use tokio::io::unix::AsyncFd;
 
 /// linux/input.h: `_IOW('E', 0x90, int)`.
@@ -52,6 +52,15 @@ pub(crate) fn nonblocking(device: impl AsFd) -> io::Result<()> {
     told(flags)?;
     // SAFETY: as above.
     told(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })
+}
+
+/// Programs started from here do not get it: a line that others hold, too, is not hung up when it is dropped.
+///
+/// # Errors
+/// The system refuses.
+pub(crate) fn not_inherited(device: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: F_SETFD takes its flags by value.
+    told(unsafe { libc::fcntl(device.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })
 }
 
 /// Keeps a keyboard's events from everybody else.

@@ -8,14 +8,31 @@ import { knows, say, t } from "/web/i18n.js";
 const WEIGHTS = [180, 450, 1250];
 const BEHAVIOURS = ["approve", "decline", "hang", "hang_up"];
 const CHARGES_SHOWN = 3;
+// What may go wrong on any line, counted in answers from the press on.
+const FAULTS = {
+  unplug: { unplug: 3000 },
+  hang: { script: [{ answer: 1, do: "hang", ms: 3000 }] },
+  garbage: { script: [{ answer: 1, do: "garbage" }] },
+  drop: { script: [{ answer: 1, do: "drop" }] },
+  slow: { script: [{ answer: 1, do: "slow", ms: 1000 }] },
+};
 
 function tile(m, kind, name, body) {
   const device = m.device(kind);
-  return h("section", { class: `tile ${kind}` }, h("header", {}, icon(name), h("h2", {}, t(`device_${kind}`))), device ? body(device.state) : h("p", { class: "quiet" }, t("panel_no_device")));
+  return h("section", { class: `tile ${kind}` }, h("header", {}, icon(name), h("h2", {}, t(`device_${kind}`))), device ? body(device.state) : h("p", { class: "quiet" }, t("panel_no_device")), device && name !== "camera" ? faults(m, kind) : null);
+}
+
+function faults(m, kind) {
+  return [h("p", { class: "quiet label" }, t("panel_broken")), h("div", { class: "groups" }, Object.entries(FAULTS).map(([name, verb]) => press(m, kind, verb, t(`panel_broken_${name}`))))];
 }
 
 function press(m, kind, body, label, props = {}) {
   return h("button", { type: "button", ...props, onclick: () => m.control(kind, body) }, label);
+}
+
+/** It is pulled on the shelf; here it only fails. */
+export function scanner(m) {
+  return tile(m, "scanner", "basket", () => []);
 }
 
 export function scale(m) {

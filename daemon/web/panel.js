@@ -4,7 +4,7 @@ import { follow, linkBanner, money, notice, post, refusal } from "/web/aisle.js"
 import { h, show } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { remember, remembered, speak, spoken, t } from "/web/i18n.js";
-import { camera, printer, scale, terminal } from "/web/panel-devices.js";
+import { camera, printer, scale, scanner, terminal } from "/web/panel-devices.js";
 import { codes, shelf } from "/web/panel-shelf.js";
 
 /** Until the demo names another. */
@@ -43,7 +43,7 @@ function draw() {
   const m = model();
   document.title = `${t("panel")} · Aisle`;
   show(root("bar"), bar(m));
-  show(root("app"), h("div", { class: "desk" }, h("div", { class: "left" }, shelf(m), codes(m)), h("div", { class: "right" }, scale(m), terminal(m), camera(m), printer(m))));
+  show(root("app"), h("div", { class: "desk" }, h("div", { class: "left" }, shelf(m), codes(m), scanner(m)), h("div", { class: "right" }, scale(m), terminal(m), camera(m), printer(m))));
 }
 
 function bar(m) {

@@ -52,15 +52,20 @@ pub(crate) struct Faulty {
     /// What the stand-in itself waits for.
     wake_at: Option<Mono>,
     faults: u64,
+    /// Why the last script was not taken.
+    wrong: Option<String>,
 }
 
 impl Faulty {
-    pub(crate) const fn new(sim: Box<dyn Sim>) -> Self {
-        Self { sim, script: VecDeque::new(), answers: 0, hung_until: None, held: Vec::new(), wake_at: None, faults: 0 }
+    pub(crate) fn new(sim: Box<dyn Sim>) -> Self {
+        let (script, held) = (VecDeque::new(), Vec::new());
+        Self { sim, script, answers: 0, hung_until: None, held, wake_at: None, faults: 0, wrong: None }
     }
 
     fn script(&mut self, steps: &Value) {
-        let steps: Vec<Step> = serde_json::from_value(steps.clone()).unwrap_or_default();
+        let read = serde_json::from_value::<Vec<Step>>(steps.clone());
+        self.wrong = read.as_ref().err().map(ToString::to_string);
+        let steps = read.unwrap_or_default();
         self.script = steps.into_iter().take(STEPS_MAX).collect();
         self.answers = 0;
         self.hung_until = None;
@@ -147,6 +152,9 @@ impl Sim for Faulty {
         let mut state = self.sim.state();
         if let Some(fields) = state.as_object_mut() {
             fields.insert("faults".into(), json!(self.faults));
+            if let Some(wrong) = &self.wrong {
+                fields.insert("script".into(), json!(wrong));
+            }
         }
         state
     }

@@ -119,6 +119,7 @@ fn command(text: &str) -> DeviceCommand {
         "weigh" => DeviceCommand::ReadWeight { unit_price: Money::ZERO, tare: Grams(0) },
         "beep" if words[1] == "good" => DeviceCommand::Beep(Beep::Good),
         "beep" => DeviceCommand::Beep(Beep::Bad),
+        "recognise" => DeviceCommand::Recognise { attempt: Attempt(1), deadline_ms: 8_000 },
         "authorise" => DeviceCommand::Terminal(TerminalCommand::Authorise {
             tender: tender(),
             amount: Money(words[2].parse().expect("an amount")),
@@ -286,8 +287,8 @@ fn play(driver: &mut dyn Driver, story: &Story, chunks: Chunks) -> (Vec<String>,
 
 #[test]
 fn stories_yield_their_events_however_the_bytes_arrive() {
-    let mut played = 0;
     for spec in DRIVERS {
+        assert!(!stories(spec).is_empty(), "testdata/{} has no story", spec.name);
         for story in stories(spec) {
             let (events, sent) = play(&mut *story.driver(spec), &story, Chunks::Whole);
             assert_eq!(events, story.events, "{}", story.name);
@@ -295,10 +296,8 @@ fn stories_yield_their_events_however_the_bytes_arrive() {
                 let again = play(&mut *story.driver(spec), &story, chunks);
                 assert_eq!(again, (events.clone(), sent.clone()), "{} {chunks:?}", story.name);
             }
-            played += 1;
         }
     }
-    assert!(played > 5, "only {played} stories");
 }
 
 #[test]

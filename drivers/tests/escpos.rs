@@ -370,7 +370,7 @@ fn a_receipt_is_printed_confirmed_and_readable() {
             if let Some(folder) = std::env::var_os("AISLE_RECEIPTS") {
                 let stem = std::path::Path::new(&folder).join(format!("receipt-{width}-{language:?}"));
                 std::fs::write(stem.with_extension("txt"), text).expect("written");
-                let picture = state["last_svg"].as_str().expect("svg");
+                let picture = state["svgs"][0].as_str().expect("svg");
                 std::fs::write(stem.with_extension("svg"), picture).expect("written");
             }
         }
@@ -477,4 +477,60 @@ fn the_picture_shows_what_the_paper_shows() {
     let picture = svg(&bytes, 48);
     assert!(picture.contains("a&lt;b&amp;合计"), "{picture}");
     assert!(matches!(Paper::of(&bytes).rows.as_slice(), [Row::Text(_), Row::Qr(_), Row::Cut]));
+}
+
+/// A printer with a receipt in it, and whoever speaks to it.
+fn printing() -> Box<dyn Driver> {
+    let mut driver = (escpos::SPEC.build)(&json!({})).expect("options");
+    driver.handle(Mono(0), In::Opened, &mut Out::default());
+    let job = PrintJob { document: Document::Receipt(receipt(Language::En)), drawer: false };
+    driver.handle(Mono(0), In::Command(&DeviceCommand::Print(Box::new(job))), &mut Out::default());
+    driver
+}
+
+fn failed(driver: &mut dyn Driver, now: u64, input: In<'_>) -> Option<String> {
+    let mut out = Out::default();
+    driver.handle(Mono(now), input, &mut out);
+    out.failed
+}
+
+/// What says that paper and cover are well.
+const WELL: In<'_> = In::Bytes(&[0x12]);
+
+#[test]
+fn a_confirmation_that_is_lost_is_asked_for_again_and_counts_for_one_receipt() {
+    let mut driver = printing();
+    let mut tell = |now, input: In<'_>| {
+        let mut out = Out::default();
+        driver.handle(Mono(now), input, &mut out);
+        out
+    };
+    let asks = |out: &Out| out.bytes.windows(3).any(|three| three == [0x1D, b'r', 1]);
+    let asked = (1..6).find(|turn| {
+        let out = tell(turn * 2_000, In::Timeout);
+        tell(turn * 2_000 + 10, WELL);
+        asks(&out)
+    });
+    let now = asked.expect("it is asked again") * 2_000 + 20;
+    let mut two = receipt(Language::En);
+    two.transaction = "two".into();
+    let job = PrintJob { document: Document::Receipt(two), drawer: false };
+    tell(now, In::Command(&DeviceCommand::Print(Box::new(job))));
+    // Both answers come: the second is not the next receipt's.
+    let events = tell(now + 10, In::Bytes(&[0, 0])).events;
+    let printed = |events: &[DeviceEvent]| {
+        let is = |event: &&DeviceEvent| matches!(event, DeviceEvent::Printer(PrinterEvent::Printed { .. }));
+        events.iter().filter(is).count()
+    };
+    assert_eq!(printed(&events), 1);
+    assert_eq!(printed(&tell(now + 20, In::Bytes(&[0])).events), 1);
+}
+
+#[test]
+fn a_printer_that_was_away_with_a_receipt_in_it_is_not_believed() {
+    let mut driver = printing();
+    assert_eq!(failed(&mut *driver, 2_000, In::Timeout), None);
+    assert_eq!(failed(&mut *driver, 4_000, In::Timeout), None, "one silence may be a long line");
+    let reason = failed(&mut *driver, 4_500, WELL).expect("nobody knows what became of the receipt");
+    assert!(reason.contains("was away"), "{reason}");
 }

@@ -4,9 +4,10 @@ mod table;
 mod terminals;
 mod vectors;
 
-use checkout::device::{CardOutcome, LastPayment, TerminalCommand, TerminalEvent};
-use checkout::words::Money;
+use checkout::device::{CardOutcome, DeviceCommand, LastPayment, TerminalCommand, TerminalEvent};
+use checkout::words::{Money, Mono, Utc};
 use drivers::zvt::{self, Context, Head, Message};
+use drivers::{In, Out};
 use serde_json::{Value, json};
 use table::{Table, approved, tender};
 
@@ -348,4 +349,24 @@ fn a_decoded_message_never_shows_a_whole_card_number() {
         let shown = format!("{:?}", zvt::decode(&apdu, Context::Any));
         assert!(shown.contains("411111******1111"), "{shown}");
     }
+}
+
+#[test]
+fn an_abort_that_comes_to_nothing_is_given_up_soon_and_asked_about() {
+    let mut driver = (zvt::SPEC.build)(&json!({"password": "000000", "currency": 156})).expect("options");
+    let mut tell = |now, input: In<'_>| {
+        let mut out = Out::default();
+        driver.handle(Mono(now), input, &mut out);
+        out
+    };
+    let terminal = |command| In::Command(Box::leak(Box::new(DeviceCommand::Terminal(command))));
+    let tender = || "tender-1".into();
+    tell(0, In::Opened);
+    tell(0, terminal(TerminalCommand::Authorise { tender: tender(), amount: Money(100), at: Utc(0) }));
+    tell(10, In::Bytes(b"\x80\0\0\x06\x0f\0"));
+    let waits = tell(20, In::Bytes(b"\x80\0\0\x04\xff\x01\x0a"));
+    assert_eq!(waits.wake_at, Some(Mono(180_020)), "a card may take its time");
+    let aborts = tell(30_000, terminal(TerminalCommand::Abort { tender: tender() }));
+    assert_eq!((aborts.bytes.as_slice(), aborts.wake_at), (b"\x06\xb0\0".as_slice(), Some(Mono(40_000))));
+    assert_eq!(tell(40_000, In::Timeout).failed.as_deref(), Some("the terminal is silent"));
 }

@@ -2,6 +2,8 @@
 //!
 //! Everything a test does here a person could do: scan, press, pull the plug, look.
 
+pub mod chaos;
+
 use aisled::sim::{Running, build, on_pty, on_tcp};
 use aisled::{client, http};
 use anyhow::{Context, Result, bail, ensure};

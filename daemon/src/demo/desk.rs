@@ -1,7 +1,7 @@
 //! The demo's devices: stand-ins on real lines, and the verbs a person's hand has on them.
 
 use super::Options;
-use crate::sim::{Running, build, on_pty, on_tcp};
+use crate::sim::{Running, build, on_pty_at, on_tcp};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,7 +47,8 @@ impl Desk {
                 let sim = build(driver, &sim_options(kind, options))?;
                 let running = match kind {
                     "terminal" | "printer" => on_tcp(sim, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?,
-                    _ => on_pty(sim)?,
+                    // Found by a name, as udev gives one, so that it can be pulled out and plugged in again.
+                    _ => on_pty_at(sim, options.folder.join(format!("{kind}-{lane}")))?,
                 };
                 devices.push(Device { name: format!("{kind}-{lane}"), kind, driver, lane, running });
             }

@@ -13,6 +13,15 @@ const JOBS_MAX: usize = 16;
 const POLL_MS: u64 = 2_000;
 /// A printer that has a job and says nothing at all for so long is away.
 const SILENT_MS: u64 = 20_000;
+/// A printer that could print and does not confirm is asked again after this long, and so much more for each byte of the
+/// job: the slowest line carries about one in a millisecond. The question stands behind the receipt, however slowly that
+/// is printed.
+const CONFIRM_MS: u64 = 3_000;
+const BYTE_MS: u64 = 1;
+const AGAIN_MS: u64 = 10_000;
+const AGAIN_MAX: u32 = 6;
+/// Answers to questions that were asked twice come one right behind the other.
+const SURPLUS_MS: u64 = 1_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -54,12 +63,22 @@ pub(super) struct Printer {
     logo: Option<Logo>,
     jobs: VecDeque<(TransactionId, Vec<u8>)>,
     printing: Option<TransactionId>,
+    /// When the job under way should have been confirmed, unless paper or cover holds it up.
+    due: Mono,
+    /// How often its confirmation was asked for again.
+    again: u32,
+    /// Confirmations that may still come for the job before, and until when.
+    surplus: (u32, Mono),
     automatic: Vec<u8>,
     asked: Option<u8>,
     heard: Mono,
     shown: Option<PrinterEvent>,
     low: Low,
     blocked: Blocked,
+    /// A question came to nothing.
+    unanswered: bool,
+    /// Asked about last.
+    polled: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +108,17 @@ impl Printer {
             logo,
             jobs: VecDeque::new(),
             printing: None,
+            due: Mono(0),
+            again: 0,
+            surplus: (0, Mono(0)),
             automatic: Vec::new(),
             asked: None,
             heard: Mono(0),
             shown: None,
             low: Low::No,
             blocked: Blocked::default(),
+            unanswered: false,
+            polled: 0,
         })
     }
 
@@ -131,6 +155,7 @@ impl Printer {
                 continue;
             }
             self.printing = Some(transaction);
+            self.due = confirm_by(now, bytes.len());
             self.heard = now;
             out.wake_at(now.plus_ms(POLL_MS));
         }
@@ -160,6 +185,10 @@ impl Printer {
 
     /// Answers to `DLE EOT n` do not say which `n`, so one is asked at a time.
     fn answer(&mut self, byte: u8, out: &mut Out) {
+        // It was silent with a job in it, as after a power cut: nobody knows what became of the job.
+        if core::mem::take(&mut self.unanswered) && self.printing.is_some() && self.blocked == Blocked::default() {
+            return out.fail("the printer was away with a receipt in it");
+        }
         match self.asked.take() {
             Some(4) => self.paper(byte & 0x60 != 0, byte & 0x0C != 0),
             Some(2) => {
@@ -173,10 +202,16 @@ impl Printer {
 
     /// The answer to `GS r 1`: everything before it is on paper.
     fn confirmed(&mut self, byte: u8, out: &mut Out) {
+        let (surplus, until) = &mut self.surplus;
+        if *surplus > 0 && self.heard < *until {
+            *surplus -= 1;
+            return;
+        }
         let Some(transaction) = self.printing.take() else {
             return;
         };
-        self.asked = None;
+        self.surplus = (core::mem::take(&mut self.again), self.heard.plus_ms(SURPLUS_MS));
+        (self.asked, self.unanswered) = (None, false);
         out.event(DeviceEvent::Printer(PrinterEvent::Printed { transaction }));
         self.paper(byte & 0x0C != 0, byte & 0x03 != 0);
         self.report(out);
@@ -209,11 +244,29 @@ impl Printer {
             out.fail("the printer does not answer");
             return;
         }
-        let which = if self.asked == Some(4) { 2 } else { 4 };
+        // While paper or cover holds the job up, time does not count.
+        if self.blocked != Blocked::default() {
+            self.due = confirm_by(now, 0);
+        } else if now >= self.due && self.asked.is_none() {
+            if self.again >= AGAIN_MAX {
+                return out.fail("the printer does not confirm what it printed");
+            }
+            self.again += 1;
+            self.due = now.plus_ms(AGAIN_MS);
+            out.send(&[0x1D, b'r', 1]);
+        }
+        self.unanswered |= self.asked.is_some();
+        let which = if self.polled == 4 { 2 } else { 4 };
+        self.polled = which;
         self.asked = Some(which);
         out.send(&[0x10, 0x04, which]);
         out.wake_at(now.plus_ms(POLL_MS));
     }
+}
+
+/// By when a job of so many bytes is on paper.
+const fn confirm_by(now: Mono, bytes: usize) -> Mono {
+    now.plus_ms(CONFIRM_MS + BYTE_MS * bytes as u64)
 }
 
 impl Driver for Printer {

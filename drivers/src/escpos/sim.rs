@@ -76,6 +76,10 @@ impl PrinterSim {
     }
 
     fn received(&mut self, bytes: &[u8], out: &mut Out) {
+        // A question that comes by itself is answered while everything else waits, half a picture too.
+        if let [0x10, 0x04, which @ 1..=4] = bytes {
+            return self.status(*which, out);
+        }
         self.buffer.extend_from_slice(bytes);
         self.buffer.truncate(BUFFER_MAX);
         self.print(out);

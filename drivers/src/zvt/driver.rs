@@ -22,6 +22,9 @@ const NOTE_MS: u64 = 3_000;
 const WORK_MS: u64 = 30_000;
 /// T4: silence allowed while a card is being handled; every status starts it anew.
 const CARD_MS: u64 = 180_000;
+/// After an abort the end follows soon. Where it does not, nothing is lost: what is not acknowledged is taken back, and
+/// the core asks.
+const ABORT_MS: u64 = 10_000;
 const LINES_MAX: usize = 200;
 
 const ACK: [u8; 3] = [0x80, 0x00, 0x00];
@@ -156,6 +159,7 @@ impl Terminal {
             (TerminalCommand::Abort { tender }, State::Charging(charge)) if charge.tender == *tender => {
                 if matches!(charge.step, Step::Sent | Step::Accepted) {
                     out.send(&codec::encode([0x06, 0xB0], &[]));
+                    out.wake_at(now.plus_ms(ABORT_MS));
                 }
             }
             (TerminalCommand::Abort { tender }, State::Registering(job)) if job.tender == *tender => {

@@ -3,6 +3,7 @@
 mod bare;
 mod catalogue;
 mod cold_start;
+mod devices;
 mod events;
 mod page;
 mod place;
@@ -42,6 +43,9 @@ fn main() -> Result<()> {
     }
     if wanted("reprice") {
         figures.push(reprice::measure()?);
+    }
+    if wanted("devices") {
+        figures.extend(devices::measure()?);
     }
     report::keep(&place.out.join("report.json"), &figures)?;
     report::tell(&place.out, &figures, begun.elapsed());
