@@ -3,7 +3,7 @@
 use crate::clock::Zone;
 use crate::coupon_key::CouponKey;
 use anyhow::{Context, Result, bail, ensure};
-use checkout::config::{LaneConfig, PriceRules, StaffConfig, StoreConfig, TillRules};
+use checkout::config::{GivesBack, LaneConfig, PriceRules, StaffConfig, StoreConfig, TillRules};
 use checkout::receipt::Currency;
 use checkout::rules::FloorRules;
 use checkout::scan::ScanRules;
@@ -268,11 +268,18 @@ impl Config {
             scale: lane.scale.clone(),
             bagging: lane.bagging.clone(),
             terminal: lane.terminal.clone(),
+            gives_back: self.gives_back(lane),
             printer: lane.printer.clone(),
             vision: lane.vision.clone(),
             display: lane.display.clone(),
             light: lane.light.clone(),
         }
+    }
+
+    fn gives_back(&self, lane: &Lane) -> GivesBack {
+        let terminal = self.devices.iter().find(|device| Some(&device.name) == lane.terminal.as_ref());
+        let caps = terminal.and_then(|device| spec(&device.driver).ok()).map_or(&[][..], |spec| spec.caps);
+        GivesBack { refund: caps.contains(&drivers::Cap::Refund), reverse: caps.contains(&drivers::Cap::Reverse) }
     }
 
     /// # Errors

@@ -157,8 +157,10 @@ pub enum Cap {
     Confirm,
     /// Takes money from cards: its line is never recorded.
     Cards,
-    /// Gives money back.
+    /// Gives an amount back to a card, see [`checkout::device::TerminalCommand::Refund`].
     Refund,
+    /// Cancels its last payment, see [`checkout::device::TerminalCommand::Reverse`].
+    Reverse,
     /// Says what its last payment was.
     LastPayment,
     /// Shows letters, not only digits.

@@ -364,3 +364,35 @@ fn the_amount_on_the_wire_is_what_was_asked() {
         assert!(sent.contains(&format!("\"RequestedAmount\":{text}}}")), "{sent}");
     }
 }
+
+#[test]
+fn a_refund_nobody_noted_stands_and_is_told_by_its_own_name() {
+    let mut table = Table::of(&nexo::SPEC, &Value::Null);
+    table.acknowledge = false;
+    table.tell(TerminalCommand::Refund { tender: tender(), amount: Money(700), at: Utc(0) });
+    table.run(60_000);
+    approved(table.outcome());
+    assert_eq!(table.sim.state()["refunds"], json!([700]));
+    assert!(table.failed.is_none() && !table.open);
+    table.driver = driver(&nexo::SPEC);
+    assert!(matches!(table.ask(), Some(LastPayment::Approved(slip)) if slip.amount == Money(700)));
+}
+
+#[test]
+fn wherever_the_line_dies_a_refund_that_was_made_is_known() {
+    let mut fates = [0, 0];
+    for cut in (0..4_000).step_by(61) {
+        let mut table = Table::of(&nexo::SPEC, &Value::Null);
+        table.bytes_left = cut;
+        table.tell(TerminalCommand::Refund { tender: tender(), amount: Money(700), at: Utc(0) });
+        table.run(300_000);
+        table.hang_up();
+        table.bytes_left = usize::MAX;
+        table.run(10_000);
+        let went = table.sim.state()["refunds"] == json!([700]);
+        fates[usize::from(went)] += 1;
+        table.driver = driver(&nexo::SPEC);
+        assert_eq!(matches!(table.ask(), Some(LastPayment::Approved(_))), went, "cut at {cut}");
+    }
+    assert!(fates.iter().all(|count| *count > 5), "{fates:?}");
+}

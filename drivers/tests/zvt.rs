@@ -4,8 +4,8 @@ mod table;
 mod terminals;
 mod vectors;
 
-use checkout::device::{CardOutcome, DeviceCommand, LastPayment, TerminalCommand, TerminalEvent};
-use checkout::words::{Money, Mono, Utc};
+use checkout::device::{CardOutcome, CardSlip, DeviceCommand, LastPayment, TerminalCommand, TerminalEvent};
+use checkout::words::{Money, Mono, TenderId, Utc};
 use drivers::zvt::{self, Context, Head, Message};
 use drivers::{In, Out};
 use serde_json::{Value, json};
@@ -369,4 +369,39 @@ fn an_abort_that_comes_to_nothing_is_given_up_soon_and_asked_about() {
     let aborts = tell(30_000, terminal(TerminalCommand::Abort { tender: tender() }));
     assert_eq!((aborts.bytes.as_slice(), aborts.wake_at), (b"\x06\xb0\0".as_slice(), Some(Mono(40_000))));
     assert_eq!(tell(40_000, In::Timeout).failed.as_deref(), Some("the terminal is silent"));
+}
+
+#[test]
+fn wherever_the_line_dies_the_last_word_tells_a_refund_that_was_made() {
+    let back = TenderId::from("tender-2");
+    let ways = |of: &CardSlip| {
+        let (of, at) = (Box::new(of.clone()), Utc(0));
+        [
+            TerminalCommand::Refund { tender: back.clone(), amount: Money(700), at },
+            TerminalCommand::Reverse { tender: back.clone(), of, at },
+        ]
+    };
+    let mut fates = [0, 0];
+    for cut in 0..260 {
+        for way in 0..2 {
+            let mut table = Table::of(&zvt::SPEC, &Value::Null);
+            table.authorise(1250);
+            table.run(10_000);
+            let paid = approved(table.outcome()).clone();
+            table.events.clear();
+            table.bytes_left = cut;
+            table.tell(ways(&paid)[way].clone());
+            table.run(300_000);
+            table.hang_up();
+            let reversed = table.charges() == [(1250, "reversed".into())];
+            let went = reversed || table.sim.state()["refunds"] == json!([700]);
+            fates[usize::from(went)] += 1;
+            let answered = matches!(table.outcome(), Some(CardOutcome::Approved(_)));
+            assert!(answered || !went, "cut at {cut}: what went back was stated and acknowledged before");
+            table.bytes_left = usize::MAX;
+            let Some(LastPayment::Approved(last)) = table.ask() else { panic!("cut at {cut}: it did something last") };
+            assert_eq!(last.trace != paid.trace, went, "cut at {cut}: a new number only where money went back");
+        }
+    }
+    assert!(fates.iter().all(|count| *count > 10), "{fates:?}");
 }

@@ -220,6 +220,21 @@ CREATE TABLE IF NOT EXISTS wallet_payment (
     PRIMARY KEY (box, tender)
 ) STRICT, WITHOUT ROWID;
 
+-- One row a refund for ever, as above; all that is approved of one charge is never more than the charge.
+CREATE TABLE IF NOT EXISTS wallet_refund (
+    box       TEXT NOT NULL,
+    tender    TEXT NOT NULL,
+    -- The charge it gives back.
+    charge    TEXT NOT NULL,
+    amount    INTEGER NOT NULL,
+    currency  TEXT NOT NULL,
+    state     TEXT NOT NULL CHECK (state IN ('approved', 'declined')),
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (box, tender)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS wallet_refund_of ON wallet_refund (box, charge);
+
 -- What all stores together did to each account since the first sale.
 CREATE VIEW IF NOT EXISTS member_points AS
     SELECT member, sum(earned) AS earned, sum(burnt) AS burnt, sum(taken) AS taken, sum(given) AS given,

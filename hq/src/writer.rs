@@ -7,7 +7,7 @@ use crate::fold::{self, Origin};
 use crate::judge::{self, Judgement, Place};
 use crate::sign::Signer;
 use crate::store::{self, Known, alarm, int, known, mark, now_ms, set_known};
-use crate::wallet::{self, Charge};
+use crate::wallet::{self, Charge, Refund};
 use crate::work::{Outgoing, Work};
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -278,6 +278,14 @@ impl Desk<'_> {
                 }
                 let charge = Charge { tender, amount: *amount, currency, provider: *provider, code };
                 (tender, wallet::authorise(self.txn, box_id, &charge)?)
+            }
+            Question::RefundWallet { tender, of, amount, currency } => {
+                if late {
+                    tracing::info!(box_id, %tender, "the box waits no longer: not given back");
+                    return Ok(());
+                }
+                let refund = Refund { tender, of, amount: *amount, currency };
+                (tender, wallet::refund(self.txn, box_id, &refund)?)
             }
             Question::QueryWallet { tender } => (tender, wallet::query(self.txn, box_id, tender)?),
             Question::ClaimCoupon { campaign, serial } => {

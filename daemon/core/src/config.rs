@@ -61,6 +61,8 @@ pub struct LaneConfig {
     #[serde(default)]
     pub bagging: Option<DeviceId>,
     pub terminal: Option<DeviceId>,
+    #[serde(default)]
+    pub gives_back: GivesBack,
     pub printer: Option<DeviceId>,
     pub vision: Option<DeviceId>,
     /// Shows the shopper line and total.
@@ -68,6 +70,15 @@ pub struct LaneConfig {
     pub display: Option<DeviceId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub light: Option<DeviceId>,
+}
+
+/// What a terminal can do besides taking money, as its driver's specification says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivesBack {
+    /// An amount to whatever card is presented.
+    pub refund: bool,
+    /// The whole of its last payment.
+    pub reverse: bool,
 }
 
 impl StoreConfig {

@@ -18,7 +18,7 @@ use crate::rules::PointRules;
 use crate::sale::Sale;
 use crate::shift::Shifts;
 use crate::store::{DayReport, StoreEvent};
-use crate::tender::TenderEvent;
+use crate::tender::{TenderEvent, Traces};
 use crate::totals::Totals;
 use crate::words::{DeviceId, LaneId, LineNo, Money, TransactionId, Utc};
 use alloc::collections::BTreeMap;
@@ -37,8 +37,8 @@ pub struct Facts {
     pub nonce: u64,
     pub epoch: u64,
     pub lanes: BTreeMap<LaneId, LaneFacts>,
-    /// Trace number of the last payment each terminal is known to have made; 0: none yet.
-    pub terminals: BTreeMap<DeviceId, u32>,
+    /// What each terminal is known to have done.
+    pub terminals: BTreeMap<DeviceId, Traces>,
     pub transactions: u64,
     pub attempts: u64,
     pub interventions: u64,
@@ -123,7 +123,7 @@ impl Facts {
                     open.apply_member(event);
                 }
             }
-            (Event::Tender(event), Some(lane)) => self.apply_tender(lane, event),
+            (Event::Tender(event), Some(lane)) => self.apply_tender(record.utc, lane, event),
             (Event::Shift(event), Some(lane)) => {
                 self.each_totals(lane, |totals| totals.take_drawer(event));
                 self.lane(lane).shifts.apply(record.utc, event);
@@ -331,13 +331,16 @@ impl Facts {
         facts.last_sale = Some(LastSale { sale: sale.clone(), at: utc, printed: false, prints: 0 });
     }
 
-    fn apply_tender(&mut self, lane: LaneId, event: &TenderEvent) {
+    fn apply_tender(&mut self, utc: Utc, lane: LaneId, event: &TenderEvent) {
         match event {
             TenderEvent::TerminalSeen { device, trace } => {
-                self.terminals.insert(device.clone(), *trace);
+                self.terminals.entry(device.clone()).or_default().learn(*trace);
+            }
+            TenderEvent::TerminalUsed { device } => {
+                self.terminals.entry(device.clone()).or_default().last = None;
             }
             TenderEvent::CardAnswered { device, outcome: CardOutcome::Approved(slip), .. } if slip.trace != 0 => {
-                self.terminals.insert(device.clone(), slip.trace);
+                self.terminals.entry(device.clone()).or_default().learn(slip.trace);
             }
             TenderEvent::CardAnswered { .. }
             | TenderEvent::Started { .. }
@@ -350,7 +353,7 @@ impl Facts {
             | TenderEvent::Resolved { .. } => {}
         }
         if let Some(open) = self.lane(lane).open.as_mut() {
-            open.apply_tender(event);
+            open.apply_tender(utc, event);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::line::LineKind;
 use crate::receipt::{Receipt, ReceiptKind, ReceiptLine, ReceiptTender, Slip, SlipRow};
 use crate::sale::{Sale, SaleLine, SaleTender};
 use crate::turn::{Effect, Turn};
-use crate::words::{DeviceId, LaneId, Language, Name};
+use crate::words::{DeviceId, LaneId, Language, Money, Name};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -139,7 +139,7 @@ pub(crate) fn receipt(
         list_price: line.overridden.as_ref().map(|overridden| overridden.list_price),
     };
     let tender = |tender: &SaleTender| ReceiptTender {
-        kind: tender.kind.name(),
+        kind: if tender.amount < Money::ZERO { tender.kind.given_back() } else { tender.kind.name() },
         amount: tender.amount,
         details: tender.details.clone(),
     };

@@ -232,18 +232,26 @@ fn tender_view(tender: Option<&Tender>, live: &LaneLive) -> Option<TenderView> {
             tender: Some(tender.id.clone()),
             kind: tender.kind,
             amount: tender.amount,
-            text: if tender.is_refund() { by_hand() } else { live.tender_text.clone() },
+            text: refund_text(tender)
+                .filter(|_| live.tender_text == Name::default())
+                .unwrap_or_else(|| live.tender_text.clone()),
         });
     }
     let text = Name { zh: "请出示付款码".into(), en: "Please show your payment code to the scanner".into() };
     live.wants_wallet_code.map(|amount| TenderView { tender: None, kind: TenderKind::Wallet, amount, text })
 }
 
-fn by_hand() -> Name {
-    Name {
-        zh: "请用原付款方式办理退款，完成后在此确认".into(),
-        en: "Give this back the way it was paid, then confirm it here".into(),
-    }
+/// What staff are told of a refund no machine said anything of: where one was asked, that it may have gone back already.
+fn refund_text(tender: &Tender) -> Option<Name> {
+    let (zh, en) = if tender.is_by_hand() {
+        ("请用原付款方式办理退款，完成后在此确认", "Give this back the way it was paid, then confirm it here")
+    } else {
+        (
+            "请先查看是否已经退款，没有退再人工办理，然后在此确认",
+            "See first whether it went back already; only if not give it back by hand, then confirm it here",
+        )
+    };
+    (tender.is_refund() && tender.state == TenderState::Staff).then(|| Name { zh: zh.into(), en: en.into() })
 }
 
 fn paid_view(basket: &Transaction) -> Vec<PaidView> {

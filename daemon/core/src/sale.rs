@@ -147,7 +147,7 @@ impl Transaction {
     }
 }
 
-fn details(tender: &Tender) -> Vec<String> {
+pub(crate) fn details(tender: &Tender) -> Vec<String> {
     let Some(slip) = &tender.slip else {
         return if tender.reference.is_empty() { Vec::new() } else { alloc::vec![tender.reference.clone()] };
     };

@@ -3,21 +3,25 @@
 //!
 //! `Started → CardAnswered → Approved | Declined`, and from any point before the end `InDoubt → (queried) → Approved | Declined | HandedToStaff`.
 //!
-//! A tender of a negative amount is money on its way to the shopper: cash leaves the drawer, anything else a person gives back.
+//! A tender of a negative amount is money on its way to the shopper: cash leaves the drawer, points go back at once, a card gets
+//! it from the terminal and a wallet through headquarters. What these do not give back a person does, see [`refund`].
 
+mod back;
 mod doubt;
 mod plan;
 mod refund;
 mod terminal;
+mod traces;
 
 pub(crate) use doubt::Verdict;
+pub use traces::Traces;
 
 use crate::basket::Transaction;
 use crate::catalog::is_nought;
 use crate::device::{CardOutcome, CardSlip, DeviceCommand, TerminalCommand};
 use crate::turn::{Effect, Turn};
 use crate::view::TenderKind;
-use crate::words::{DeviceId, LaneId, Money, StaffId, TenderId, TransactionId};
+use crate::words::{DeviceId, LaneId, Money, StaffId, TenderId, TransactionId, Utc};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -100,6 +104,10 @@ pub enum TenderEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         amount: Option<Money>,
     },
+    /// A person worked at the terminal: what it did last is not known until it has been asked.
+    TerminalUsed {
+        device: DeviceId,
+    },
     /// Trace number of the terminal's last payment before any of ours; 0: none.
     TerminalSeen {
         device: DeviceId,
@@ -129,7 +137,10 @@ pub struct Tender {
     pub kind: TenderKind,
     /// Asked for; once approved, what was taken.
     pub amount: Money,
+    /// The terminal that was told of it, while it may still have an answer.
     pub device: Option<DeviceId>,
+    #[serde(default)]
+    pub started: Utc,
     pub state: TenderState,
     pub slip: Option<CardSlip>,
     pub reference: String,
@@ -150,6 +161,11 @@ impl Tender {
     #[must_use]
     pub const fn is_refund(&self) -> bool {
         self.amount.0 < 0
+    }
+
+    /// Only a person can say what became of it.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.kind == TenderKind::Card && self.device.is_none()
     }
 
     pub(crate) const fn is_over(&self) -> bool {
@@ -177,7 +193,7 @@ pub enum TenderState {
 }
 
 impl Transaction {
-    pub(crate) fn apply_tender(&mut self, event: &TenderEvent) {
+    pub(crate) fn apply_tender(&mut self, utc: Utc, event: &TenderEvent) {
         if let TenderEvent::Rounded { amount } = event {
             self.rounding = *amount;
         }
@@ -187,6 +203,7 @@ impl Transaction {
                 kind: *kind,
                 amount: *amount,
                 device: device.clone(),
+                started: utc,
                 state: TenderState::Started,
                 slip: None,
                 reference: String::new(),
@@ -215,6 +232,10 @@ impl Transaction {
         }
         match event {
             TenderEvent::CardAnswered { outcome: CardOutcome::Approved(slip), .. } => tender.slip = Some(slip.clone()),
+            // It said no, so there is nothing more to ask it: the rest is a person's.
+            TenderEvent::CardAnswered { outcome: CardOutcome::Declined { .. }, .. } if tender.is_refund() => {
+                tender.device = None;
+            }
             TenderEvent::Approved { amount, reference, given, points, .. } => {
                 tender.amount = *amount;
                 tender.given = *given;
@@ -230,6 +251,7 @@ impl Transaction {
             | TenderEvent::InDoubt { .. }
             | TenderEvent::HandedToStaff { .. }
             | TenderEvent::Resolved { .. }
+            | TenderEvent::TerminalUsed { .. }
             | TenderEvent::TerminalSeen { .. } => {}
         }
     }
@@ -239,7 +261,11 @@ impl TenderEvent {
     /// Which tender this moves, and to what.
     const fn outcome(&self) -> Option<(&TenderId, TenderState)> {
         match self {
-            Self::Started { .. } | Self::Rounded { .. } | Self::SlipPrinted { .. } | Self::TerminalSeen { .. } => None,
+            Self::Started { .. }
+            | Self::Rounded { .. }
+            | Self::SlipPrinted { .. }
+            | Self::TerminalUsed { .. }
+            | Self::TerminalSeen { .. } => None,
             Self::CardAnswered { tender, .. } => Some((tender, TenderState::Answered)),
             Self::Approved { tender, .. } | Self::Resolved { tender, taken: true, .. } => {
                 Some((tender, TenderState::Approved))

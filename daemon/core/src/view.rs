@@ -311,6 +311,18 @@ impl TenderKind {
         }
     }
 
+    /// What paper and pages call money that went back this way.
+    #[must_use]
+    pub fn given_back(self) -> Name {
+        let (zh, en) = match self {
+            Self::Card => ("退回银行卡", "Back to card"),
+            Self::Cash => ("退现金", "Cash back"),
+            Self::Wallet => ("退回电子钱包", "Back to wallet"),
+            Self::Points => ("退回积分", "Points back"),
+        };
+        Name { zh: zh.into(), en: en.into() }
+    }
+
     #[must_use]
     pub fn name(self) -> Name {
         let (zh, en) = match self {

@@ -174,7 +174,10 @@ pub enum Question {
         provider: WalletProvider,
         code: Private<String>,
     },
-    /// What became of that tender? Moves no money.
+    /// Give `amount` of the charge `of` back; the tender id of the refund makes it happen at most once, and never more goes
+    /// back than was charged.
+    RefundWallet { tender: TenderId, of: TenderId, amount: Money, currency: String },
+    /// What became of that tender, a charge or a refund? Moves no money.
     QueryWallet { tender: TenderId },
     /// A single-use coupon is about to be taken: is it free? Headquarters then keeps it for this box for a while.
     ClaimCoupon { campaign: String, serial: String },

@@ -284,7 +284,13 @@ impl Nexo {
             Task::Pay(asked) => {
                 let body = inside.get("PaymentResponse").or_else(|| inside.get("ReversalResponse"));
                 match proof(body.unwrap_or(&Value::Null), &currency, &tender, &poi, asked) {
-                    Proof::Outcome(outcome) => self.answer(now, tender, outcome, out),
+                    Proof::Outcome(outcome) => {
+                        self.answer(now, tender, outcome, out);
+                        // What went back to a card stays there: only a payment is taken back when nobody notes it.
+                        if let (Some(_), State::Held { slip, .. }) = (asked, &mut self.state) {
+                            *slip = None;
+                        }
+                    }
                     Proof::InProgress => self.pause(now, tender, 0, about, out),
                     Proof::NotFound => {
                         let code = message::code("NotFound");

@@ -135,8 +135,11 @@ pub struct TerminalSim {
     declines_next: Option<u8>,
     connected: bool,
     registered: bool,
-    pending: Option<Pending>,
+    /// With its amount and trace number.
+    pending: Option<(Pending, u64, u32)>,
     refunds: Vec<u64>,
+    /// What it gave back since its last payment: amount and trace number.
+    given_back: Option<(u64, u32)>,
     /// Ends of day.
     settled: u32,
     shows: &'static str,
@@ -172,6 +175,7 @@ impl TerminalSim {
             registered: false,
             pending: None,
             refunds: Vec::new(),
+            given_back: None,
             settled: 0,
             shows: "READY",
         })
@@ -390,6 +394,7 @@ impl TerminalSim {
         if self.charges.len() >= CHARGES_MAX {
             self.charges.pop_front();
         }
+        self.given_back = None;
         self.charges.push_back(Charge {
             amount,
             trace: self.traces,
@@ -408,6 +413,9 @@ impl TerminalSim {
 
     /// Status-Information of the last charge, in the order of fields a terminal was seen to send.
     fn last_status(&self) -> Vec<u8> {
+        if let Some((amount, trace)) = self.given_back {
+            return service::given_back(amount, trace);
+        }
         let Some(charge) = self.charges.back() else {
             return b"\x04\x0f\x02\x27\x83".to_vec();
         };

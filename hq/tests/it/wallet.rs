@@ -55,3 +55,50 @@ async fn a_tender_is_charged_at_most_once_and_a_query_never_charges() {
     let code = b"134567890123456";
     assert!(!stored.windows(code.len()).any(|window| window == code), "the code is nowhere");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_is_given_back_once_and_never_for_more_than_it_took() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    let query = |tender: &str| Question::QueryWallet { tender: TenderId::from(tender) };
+    let back = |tender: &str, of: &str, amount: i64, currency: &str| Question::RefundWallet {
+        tender: TenderId::from(tender),
+        of: TenderId::from(of),
+        amount: Money(amount),
+        currency: currency.into(),
+    };
+    let went = |outcome: &WalletOutcome, amount: i64| matches!(outcome, WalletOutcome::Approved { amount: went, .. } if went.0 == amount);
+    outcome(&mut one, 1, charge("p1", 500, "134567890123456781")).await;
+    outcome(&mut one, 2, charge("p2", 900, "134567890123456788")).await;
+    let first = outcome(&mut one, 3, back("r1", "p1", 200, "CNY")).await;
+    assert!(went(&first, 200), "{first:?}");
+    for (id, asked) in [(4, back("r1", "p1", 200, "CNY")), (5, query("r1"))] {
+        assert_eq!(outcome(&mut one, id, asked).await, first, "once, however often it is asked for");
+    }
+    let refused = [
+        back("r1", "p1", 300, "CNY"),
+        back("r2", "p1", 301, "CNY"),
+        back("r3", "p1", 300, "EUR"),
+        back("r4", "p2", 1, "CNY"),
+        back("r5", "p9", 1, "CNY"),
+        back("r6", "p1", 0, "CNY"),
+        back("p1", "p1", 100, "CNY"),
+        back("r7", "r1", 100, "CNY"),
+        charge("r1", 200, "134567890123456781"),
+    ];
+    for (id, asked) in (6..).zip(refused) {
+        let told = format!("{asked:?}");
+        let said = outcome(&mut one, id, asked).await;
+        assert!(matches!(said, WalletOutcome::Declined { .. }), "{told}: {said:?}");
+    }
+    // Asked about before it was asked for: the late request finds the tender closed.
+    assert_eq!(outcome(&mut one, 30, query("r8")).await, WalletOutcome::NotFound);
+    assert_eq!(outcome(&mut one, 31, back("r8", "p1", 300, "CNY")).await, WalletOutcome::NotFound);
+    let rest = outcome(&mut one, 32, back("r9", "p1", 300, "CNY")).await;
+    assert!(went(&rest, 300), "{rest:?}");
+    let mut another = TestBox::connect(&hq, "box-2").await;
+    let foreign = outcome(&mut another, 33, back("r10", "p1", 1, "CNY")).await;
+    assert!(matches!(foreign, WalletOutcome::Declined { .. }), "no box gives back what another took");
+    assert_eq!(count(&dir, "SELECT sum(amount) FROM wallet_refund WHERE state = 'approved'"), 500);
+}

@@ -1,10 +1,12 @@
 //! Doubt: asked about until the answer is certain.
 
 use super::{
-    DeclineReason, QUERY_AGAIN_MS, STAFF_AFTER_MS, TenderEvent, TenderState, WALLET_ANSWER_MS, WALLET_PENDING_MS,
+    DeclineReason, QUERY_AGAIN_MS, STAFF_AFTER_MS, Tender, TenderEvent, TenderState, WALLET_ANSWER_MS,
+    WALLET_PENDING_MS,
 };
 use crate::device::TerminalCommand;
 use crate::event::Event;
+use crate::line::spoken;
 use crate::page::Refused;
 use crate::turn::{Effect, Turn};
 use crate::view::TenderKind;
@@ -29,8 +31,7 @@ impl Turn<'_> {
         if matches!(tender.state, TenderState::Started | TenderState::Answered) {
             return self.doubt(lane, reason);
         }
-        // Money a person gives back is nothing a machine could be asked about.
-        if tender.is_refund() {
+        if tender.is_by_hand() {
             return;
         }
         let mono = self.now.mono;
@@ -55,7 +56,7 @@ impl Turn<'_> {
         let Some(tender) = self.tender_in_flight(lane) else {
             return false;
         };
-        if tender.is_refund() {
+        if tender.is_by_hand() {
             return false;
         }
         if !matches!(tender.state, TenderState::InDoubt | TenderState::Staff) && tender.kind != TenderKind::Wallet {
@@ -96,8 +97,12 @@ impl Turn<'_> {
         if matches!(found.state, TenderState::Approved | TenderState::Declined) {
             return;
         }
-        let asked = found.amount;
+        let (asked, refund) = (found.amount, found.is_refund());
         match outcome {
+            WalletOutcome::Approved { amount, reference } if refund => {
+                self.refund_stands(lane, tender, amount, reference);
+            }
+            WalletOutcome::Declined { .. } | WalletOutcome::NotFound if refund => self.refund_declined(lane),
             // Less than asked (a wallet with too little in it) is kept; the rest is still due.
             WalletOutcome::Approved { amount, reference } if amount > Money::ZERO && amount <= asked => {
                 self.approve(lane, tender, amount, reference, Money::ZERO);
@@ -112,8 +117,12 @@ impl Turn<'_> {
                 let live = self.live.lane(lane);
                 live.query_due = Some(mono.plus_ms(WALLET_ANSWER_MS));
                 live.tender_due = started.then(|| mono.plus_ms(WALLET_PENDING_MS));
-                live.tender_text =
-                    Name { zh: "请在手机上输入支付密码".into(), en: "Please confirm on your phone".into() };
+                if !refund {
+                    live.tender_text = Name {
+                        zh: "请在手机上输入支付密码".into(),
+                        en: "Please confirm on your phone".into(),
+                    };
+                }
             }
         }
     }
@@ -127,21 +136,26 @@ impl Turn<'_> {
         staff: StaffId,
     ) -> Result<(), Refused> {
         let Verdict { taken, amount, reason } = verdict;
-        let found = self.tender(lane, &tender).ok_or(Refused::NothingHere)?;
+        let found = self.tender(lane, &tender).ok_or(Refused::NothingHere)?.clone();
         if !matches!(found.state, TenderState::InDoubt | TenderState::Staff) {
             return Err(Refused::NothingHere);
         }
         let (asked, refund) = (found.amount, found.is_refund());
+        let reason = if refund { spoken(&reason)? } else { reason };
         let amount = amount.filter(|amount| taken && *amount != asked);
         if amount.is_some_and(|less| refund || less <= Money::ZERO || less > asked) {
             return Err(Refused::BadAmount);
         }
         self.record(Some(lane), Event::Tender(TenderEvent::Resolved { tender, taken, staff, reason, amount }));
         self.end_tender(lane);
+        let terminal = self.terminal_used(lane, &found);
         if refund && taken {
             self.give_back(lane);
         }
         self.complete_if_paid(lane);
+        if let Some(device) = terminal {
+            self.ask_anew(&device);
+        }
         Ok(())
     }
 
@@ -167,7 +181,11 @@ impl Turn<'_> {
         }
         if self.live.lane(lane).staff_due.is_some_and(|at| at <= now) {
             self.live.lane(lane).staff_due = None;
-            self.hand_to_staff(lane);
+            if self.tender_in_flight(lane).is_some_and(Tender::is_refund) {
+                self.refund_to_staff(lane, Name::default());
+            } else {
+                self.hand_to_staff(lane);
+            }
         }
         if self.live.lane(lane).query_due.is_some_and(|at| at <= now) {
             self.live.lane(lane).query_due = None;

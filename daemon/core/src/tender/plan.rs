@@ -35,7 +35,9 @@ impl Turn<'_> {
         match method {
             Method::Card | Method::Wallet | Method::Points if part > due => Err(Refused::MoreThanDue),
             Method::Card | Method::Wallet if self.config.till.training => {
-                self.pretend(lane, method, part);
+                let kind = if method == Method::Card { TenderKind::Card } else { TenderKind::Wallet };
+                self.pretend(lane, kind, part, None);
+                self.complete_if_paid(lane);
                 Ok(())
             }
             Method::Card | Method::Wallet if self.cash_only(lane) => Err(Refused::CashOnly),
@@ -108,7 +110,7 @@ impl Turn<'_> {
     }
 
     /// A terminal shared by lanes answers for its last payment only: while one tender on it is open, no other may become that.
-    fn terminal_is_busy(&self, device: &DeviceId) -> bool {
+    pub(super) fn terminal_is_busy(&self, device: &DeviceId) -> bool {
         let lanes = self.facts.lane_ids().into_iter();
         lanes.filter_map(|lane| self.tender_in_flight(lane)).any(|tender| tender.device.as_ref() == Some(device))
     }
@@ -142,11 +144,9 @@ impl Turn<'_> {
     }
 
     /// Training: no terminal and no provider hears of it.
-    fn pretend(&mut self, lane: LaneId, method: Method, amount: Money) {
-        let kind = if method == Method::Card { TenderKind::Card } else { TenderKind::Wallet };
-        let tender = self.start_tender(lane, kind, amount, None, None);
+    pub(super) fn pretend(&mut self, lane: LaneId, kind: TenderKind, amount: Money, of: Option<TenderId>) {
+        let tender = self.start_tender(lane, kind, amount, None, of);
         self.approve(lane, &tender, amount, TRAINING.into(), Money::ZERO);
-        self.complete_if_paid(lane);
     }
 
     /// A wallet code was scanned while one was wanted.

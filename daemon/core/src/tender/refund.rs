@@ -1,9 +1,9 @@
 //! Money back to the shopper: of goods returned, or of a sale given up half paid.
 //!
-//! It goes the way it came. Points go back at once and in proportion, cash leaves the drawer; card and wallet a person gives back at the terminal or in the provider's
-//! own program and says so, since no device of ours can: until then the lane waits.
+//! It goes the way it came. Points go back at once and in proportion, cash leaves the drawer, card and wallet as [`super::back`]
+//! says. One part after another: each has come to its end before the next begins.
 
-use super::{REFUNDS_MAX, Tender, TenderEvent, TenderState};
+use super::{REFUNDS_MAX, Tender, TenderState};
 use crate::basket::{BasketEvent, VoidedBy};
 use crate::event::Event;
 use crate::page::{Attendant, Refused};
@@ -16,10 +16,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A payment that can be given back, and how much of it is left.
-struct Original {
-    tender: TenderId,
+pub(super) struct Original {
+    pub(super) tender: TenderId,
     kind: TenderKind,
-    amount: Money,
+    pub(super) amount: Money,
     left: Money,
     /// What `amount` burnt.
     points: u64,
@@ -98,7 +98,7 @@ impl Turn<'_> {
         self.finish(lane);
     }
 
-    /// The next part of what is owed to the shopper; stops where a person has to give it.
+    /// The next part of what is owed to the shopper; stops where a machine or a person has to give it.
     pub(super) fn give_back(&mut self, lane: LaneId) {
         for _ in 0..REFUNDS_MAX {
             let Some(open) = self.open(lane).filter(|open| open.due() < Money::ZERO) else {
@@ -115,10 +115,17 @@ impl Turn<'_> {
                     let part = original.left.min(owed);
                     self.give_points_back(lane, &original, part);
                 }
-                Some(original) => {
+                Some(original) if self.config.till.training => {
                     let amount = Money::ZERO.minus(original.left.min(owed));
-                    let tender = self.start_tender(lane, original.kind, amount, None, Some(original.tender));
-                    return self.record(Some(lane), Event::Tender(TenderEvent::HandedToStaff { tender }));
+                    self.pretend(lane, original.kind, amount, Some(original.tender));
+                }
+                Some(original) => {
+                    let part = original.left.min(owed);
+                    return if original.kind == TenderKind::Card {
+                        self.card_back(lane, &original, part)
+                    } else {
+                        self.wallet_back(lane, &original, part)
+                    };
                 }
                 // Nothing to give it back to: goods without a receipt.
                 None => {
@@ -162,6 +169,7 @@ impl Turn<'_> {
         match open.voiding.clone() {
             Some(by) => {
                 let transaction = open.id.clone();
+                self.print_given_back(lane);
                 self.void(lane, transaction, Some(by), None);
             }
             None => self.complete_if_paid(lane),

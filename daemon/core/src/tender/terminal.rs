@@ -1,6 +1,6 @@
 //! What the terminal says: its answers, its end, and what it remembers.
 
-use super::{BASELINE, CARD_END_MS, DeclineReason, TenderEvent, TenderState};
+use super::{BASELINE, CARD_END_MS, DeclineReason, Tender, TenderEvent, TenderState};
 use crate::device::{CardOutcome, CardSlip, LastPayment, TerminalCommand, TerminalEvent};
 use crate::event::Event;
 use crate::turn::Turn;
@@ -52,6 +52,9 @@ impl Turn<'_> {
         if let CardOutcome::Declined { code } = outcome
             && state != TenderState::Approved
         {
+            if self.tender(lane, tender).is_some_and(Tender::is_refund) {
+                return self.refund_declined(lane);
+            }
             self.decline(lane, tender, DeclineReason::Terminal { code });
         }
     }
@@ -82,46 +85,53 @@ impl Turn<'_> {
         }
     }
 
-    fn card_stands(&mut self, lane: LaneId, tender: &TenderId, slip: &CardSlip) {
+    pub(super) fn card_stands(&mut self, lane: LaneId, tender: &TenderId, slip: &CardSlip) {
         let asked = self.tender(lane, tender).map_or(Money::ZERO, |tender| tender.amount);
+        let reference = alloc::format!("{}/{}", slip.terminal, slip.trace);
+        if asked < Money::ZERO {
+            return self.refund_stands(lane, tender, slip.amount, reference);
+        }
         if slip.amount > asked || slip.amount <= Money::ZERO {
             return self.hand_to_staff(lane);
         }
-        self.approve(lane, tender, slip.amount, alloc::format!("{}/{}", slip.terminal, slip.trace), Money::ZERO);
+        self.approve(lane, tender, slip.amount, reference, Money::ZERO);
         self.complete_if_paid(lane);
     }
 
     /// What the terminal remembers decides what became of a tender in doubt.
     fn last_payment(&mut self, lane: LaneId, device: &DeviceId, tender: &TenderId, last: LastPayment) {
-        let known = self.facts.terminals.get(device).copied();
+        let known = self.facts.terminals.get(device).cloned().unwrap_or_default();
         let Some(found) = self.tender(lane, tender) else {
             return;
         };
         if !matches!(found.state, TenderState::InDoubt | TenderState::Staff) {
             return;
         }
+        if found.is_refund() {
+            return self.last_of_refund(lane, device, tender, last);
+        }
         let (asked, ours) = (found.amount, found.slip.as_ref().map(|slip| (slip.trace, slip.amount)));
-        match (last, ours, known) {
+        match (last, ours) {
             // It answered us before, and that very payment is its last: it stands.
-            (LastPayment::Approved(slip), Some(ours), _) if (slip.trace, slip.amount) == ours => {
+            (LastPayment::Approved(slip), Some(ours)) if (slip.trace, slip.amount) == ours => {
                 self.card_stands(lane, tender, &slip);
             }
-            (LastPayment::Approved(_) | LastPayment::Nothing, Some(_), _) => {
+            (LastPayment::Approved(_) | LastPayment::Nothing, Some(_)) => {
                 self.decline(lane, tender, DeclineReason::TakenBack)
             }
             // It never answered us, and its last payment is newer than any we know and of our amount: it is ours.
-            (LastPayment::Approved(slip), None, Some(before)) if slip.trace != before && slip.amount == asked => {
+            (LastPayment::Approved(slip), None) if known.is_new(slip.trace) && slip.amount == asked => {
                 let answered = CardOutcome::Approved(slip.clone());
                 let event =
                     TenderEvent::CardAnswered { tender: tender.clone(), device: device.clone(), outcome: answered };
                 self.record(Some(lane), Event::Tender(event));
                 self.card_stands(lane, tender, &slip);
             }
-            (LastPayment::Approved(slip), None, Some(before)) if slip.trace == before => {
+            (LastPayment::Approved(slip), None) if known.last.is_some() && known.knows(slip.trace) => {
                 self.decline(lane, tender, DeclineReason::NotTaken);
             }
-            (LastPayment::Nothing, None, _) => self.decline(lane, tender, DeclineReason::NotTaken),
-            (LastPayment::Approved(_) | LastPayment::Unknown, _, _) => self.hand_to_staff(lane),
+            (LastPayment::Nothing, None) => self.decline(lane, tender, DeclineReason::NotTaken),
+            (LastPayment::Approved(_) | LastPayment::Unknown, _) => self.hand_to_staff(lane),
         }
     }
 
@@ -137,11 +147,15 @@ impl Turn<'_> {
             | TerminalEvent::Serviced { .. }
             | TerminalEvent::Finished { .. } => return,
         };
-        if self.facts.terminals.contains_key(device) {
+        if self.is_known(device) {
             return;
         }
         let lane = self.config.lanes_of(device).first().copied();
         self.record(lane, Event::Tender(TenderEvent::TerminalSeen { device: device.clone(), trace }));
+    }
+
+    fn is_known(&self, device: &DeviceId) -> bool {
+        self.facts.terminals.get(device).is_some_and(|known| known.last.is_some())
     }
 
     pub(crate) fn terminal_up(&mut self, device: &DeviceId) {
@@ -152,7 +166,7 @@ impl Turn<'_> {
         for lane in self.config.lanes_of(device) {
             asked |= self.query(lane);
         }
-        if !asked && !self.facts.terminals.contains_key(device) {
+        if !asked && !self.is_known(device) {
             self.terminal(device.clone(), TerminalCommand::Query { tender: TenderId(BASELINE.into()) });
         }
     }

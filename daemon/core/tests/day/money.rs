@@ -106,9 +106,14 @@ impl Day {
         self.paid.push(Paid { kind: WALLET, amount, points: 0 });
     }
 
-    /// A person gave it back at the terminal or in the provider's program and says so.
+    /// A person gave it back at the terminal and says so, or headquarters has done it.
     pub fn resolve(&mut self, lane: u16) {
-        let tender = self.lane(lane).tender.and_then(|tender| tender.tender).expect("it waits for staff");
+        let view = self.lane(lane).tender.expect("it waits for staff, or for headquarters");
+        let tender = view.tender.expect("it has a name");
+        if view.kind == TenderKind::Wallet {
+            let outcome = WalletOutcome::Approved { amount: Money(-view.amount.0), reference: "w".into() };
+            return self.take(Input::Hq(HqInput::Answer(Answer::Wallet { tender, outcome })));
+        }
         let reason = "done by hand".into();
         self.staff(lane, StaffRequest::ResolveTender { tender, taken: true, reason, amount: None });
     }

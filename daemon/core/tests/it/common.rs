@@ -2,7 +2,7 @@
 
 use checkout::basket::BasketEvent;
 use checkout::catalog::{Campaign, Catalog, Item, Member, Offer, OfferRule, PromotionBook};
-use checkout::config::{LaneConfig, PriceRules, StoreConfig, TillRules};
+use checkout::config::{GivesBack, LaneConfig, PriceRules, StoreConfig, TillRules};
 use checkout::device::{DeviceEvent, Scan};
 use checkout::event::{Event, Record};
 use checkout::line::LineKind;
@@ -141,6 +141,7 @@ pub fn config() -> StoreConfig {
         scale: Some(DeviceId(format!("scale-{lane}"))),
         bagging: None,
         terminal: Some(DeviceId(format!("terminal-{lane}"))),
+        gives_back: GivesBack::default(),
         printer: Some(DeviceId(format!("printer-{lane}"))),
         display: Some(DeviceId(format!("display-{lane}"))),
         light: Some(DeviceId(format!("light-{lane}"))),
@@ -158,6 +159,13 @@ pub fn config() -> StoreConfig {
         till: TillRules::default(),
         staff: Vec::new(),
     }
+}
+
+/// The same with terminals that give money back by themselves.
+pub fn giving_back() -> StoreConfig {
+    let mut config = config();
+    config.lanes.iter_mut().for_each(|lane| lane.gives_back = GivesBack { refund: true, reverse: true });
+    config
 }
 
 pub fn scan(lane: u16, code: &str) -> Input {

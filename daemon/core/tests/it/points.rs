@@ -15,7 +15,7 @@ use checkout::rules::{PointRules, PointTimes};
 use checkout::sale::{Sale, SaleTender};
 use checkout::store::{HqInput, StoreEvent};
 use checkout::view::{Phase, PointsView, TenderKind};
-use checkout::words::{Attempt, LineNo, Money, Role};
+use checkout::words::{Attempt, LineNo, Money, Role, TenderId};
 
 /// Somebody else, silver.
 const OTHER: &str = "M9876543217";
@@ -285,7 +285,8 @@ pub fn moved_once(journal: &[Record], facts: &Facts) -> Result<(), String> {
     for record in journal {
         let Event::Basket(BasketEvent::Completed(sale)) = &record.event else { continue };
         let signed = |tender: &SaleTender| i64::try_from(tender.points).unwrap() * tender.amount.0.signum();
-        let paid: i64 = sale.tenders.iter().map(signed).sum();
+        let own = |of: &TenderId| of.transaction() == sale.transaction;
+        let paid: i64 = sale.tenders.iter().filter(|tender| tender.of.as_ref().is_none_or(own)).map(signed).sum();
         let Points { earned, burnt } = sale.points.unwrap_or_default();
         if i64::try_from(burnt) != Ok(paid) {
             return Err(format!("{} burnt {burnt} points and was paid with {paid}", sale.transaction));
@@ -295,6 +296,9 @@ pub fn moved_once(journal: &[Record], facts: &Facts) -> Result<(), String> {
             return Err(format!("{} burnt {} points that were not there", sale.transaction, -balance));
         }
         balance += i64::try_from(earned).unwrap();
+        for back in &sale.points_back {
+            balance += i64::try_from(back.given).unwrap() - i64::try_from(back.taken).unwrap();
+        }
     }
     let moved = facts.points.0.get(&"m-1".into()).map_or(0, |moved| moved.change);
     if moved == balance - before { Ok(()) } else { Err(format!("the box moved {moved} points, its sales did not")) }

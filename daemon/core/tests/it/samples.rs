@@ -85,6 +85,7 @@ const VARIANTS: &[&str] = &[
     "slip_printed",
     "resolved",
     "terminal_seen",
+    "terminal_used",
     "void_begun",
     "suspended",
     "resumed",

@@ -72,32 +72,22 @@ impl TerminalSim {
 
     pub(super) fn promise(&mut self, now: Mono, pending: Pending, amount: u64, out: &mut Out) {
         self.traces += 1;
-        let mut status = b"\x04\x0f\x13\x27\x00\x04".to_vec();
-        status.extend(digits(amount, 12));
-        status.push(0x87);
-        status.extend(digits(u64::from(self.traces % 10_000), 4));
-        status.push(0x0B);
-        status.extend(digits(u64::from(self.traces), 6));
-        status.extend(b"\x0e\x29\x12");
-        // Length of what stands behind it.
-        if let (length, Some(byte)) = (status.len().saturating_sub(3), status.get_mut(2)) {
-            *byte = u8::try_from(length).unwrap_or(0);
-        }
-        self.pending = Some(pending);
-        self.say(now, &status, out);
+        self.pending = Some((pending, amount, self.traces));
+        self.say(now, &given_back(amount, self.traces), out);
     }
 
     /// The till acknowledged: what was promised is so.
     pub(super) fn keep_promise(&mut self) {
-        match self.pending.take() {
-            Some(Pending::Refund(amount)) => self.refunds.push(amount),
-            Some(Pending::Reversal(receipt)) => {
+        let Some((pending, amount, trace)) = self.pending.take() else { return };
+        self.given_back = Some((amount, trace));
+        match pending {
+            Pending::Refund(amount) => self.refunds.push(amount),
+            Pending::Reversal(receipt) => {
                 let charge = self.charges.iter_mut().rev().find(|charge| charge.receipt == receipt);
                 if let Some(charge) = charge {
                     charge.state = ChargeState::Reversed;
                 }
             }
-            None => {}
         }
     }
 
@@ -129,6 +119,22 @@ impl TerminalSim {
             }
         }
     }
+}
+
+/// Status-Information of a refund or a cancellation.
+pub(super) fn given_back(amount: u64, trace: u32) -> Vec<u8> {
+    let mut status = b"\x04\x0f\x13\x27\x00\x04".to_vec();
+    status.extend(digits(amount, 12));
+    status.push(0x87);
+    status.extend(digits(u64::from(trace % 10_000), 4));
+    status.push(0x0B);
+    status.extend(digits(u64::from(trace), 6));
+    status.extend(b"\x0e\x29\x12");
+    // Length of what stands behind it.
+    if let (length, Some(byte)) = (status.len().saturating_sub(3), status.get_mut(2)) {
+        *byte = u8::try_from(length).unwrap_or(0);
+    }
+    status
 }
 
 /// The same terminal behind a serial line.
