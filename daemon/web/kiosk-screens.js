@@ -61,10 +61,10 @@ export function paying(m) {
     "div",
     { class: "screen centred", key: "paying" },
     h("div", { class: `art ${wallet ? "wallet" : "tap"}`, "aria-hidden": "true" }, icon(wallet ? "wallet" : "terminal", "huge"), wallet ? null : h("span", { class: "card-art" }, icon("card", "large"))),
-    h("p", { class: "total amount" }, m.amount(tender?.amount ?? m.view.due)),
+    h("p", { class: "total amount" }, m.amount(Math.abs(tender?.amount ?? m.view.due))),
     h("h1", { "aria-live": "polite" }, payingText(tender, asking)),
     wallet || (tender && say(tender.text)) ? null : h("p", { class: "lead quiet" }, t("card_at_terminal")),
-    asking ? h("span", { class: "busy", role: "presentation" }) : h("button", { type: "button", class: "calm", onclick: () => m.ask({ cancel_payment: {} }) }, t("paying_cancel")),
+    asking ? h("span", { class: "busy", role: "presentation" }) : h("button", { type: "button", class: "calm", onclick: () => m.ask({ cancel_payment: {} }) }, t(tender?.amount < 0 ? "refund_stop" : "paying_cancel")),
   );
 }
 
@@ -84,7 +84,7 @@ export function staff(m) {
 }
 
 function calm(m, key, art, title, texts) {
-  const amount = m.view.tender?.amount ?? m.view.due;
+  const amount = Math.abs(m.view.tender?.amount ?? m.view.due);
   return h("div", { class: "screen centred", key, role: "status" }, art, h("h1", {}, title), texts.map((text) => h("p", { class: "lead" }, text)), h("p", { class: "reference amount quiet" }, m.amount(amount)));
 }
 

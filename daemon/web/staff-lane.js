@@ -141,7 +141,7 @@ function refundByHand(m, lane, one) {
     { class: "task doubt" },
     icon("terminal", "large"),
     h("div", {}, h("h2", {}, t("refund_by_hand", { amount: m.amount(-lane.tender.amount), kind: t(lane.tender.kind) })), h("p", {}, say(lane.tender.text)), paid.map((detail) => h("p", { class: "amount" }, detail)), h("p", {}, waited(m, one))),
-    h("div", { class: "reasons" }, reasonField(m), h("div", { class: "chips" }, [t("reason_refund_slip"), t("reason_refund_app")].map((reason) => chip(m, reason)))),
+    h("div", { class: "reasons" }, reasonField(m), h("div", { class: "chips" }, [t("reason_refund_journal"), t("reason_refund_slip"), t("reason_refund_app")].map((reason) => chip(m, reason)))),
     h("div", { class: "answers" }, verdict(m, lane, false, "refund_not"), verdict(m, lane, true, "refund_done")),
   );
 }

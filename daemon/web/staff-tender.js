@@ -88,6 +88,7 @@ function giveBack(m, lane) {
     "section",
     { class: "tender", key: "refund" },
     h("p", { class: "due" }, h("span", {}, t("to_give_back")), h("strong", { class: "amount" }, m.amount(-lane.due))),
+    h("p", { class: "quiet" }, t("refund_how")),
     h("div", { class: "methods" }, h("button", { type: "button", class: "primary", onclick: refund(false) }, icon("check"), t("refund_as_paid")), h("button", { type: "button", onclick: refund(true) }, icon("cash"), t("refund_cash"))),
   );
 }
@@ -156,13 +157,16 @@ function waiting(m, lane) {
   const said = lane.tender ? say(lane.tender.text) : "";
   const asking = wallet && lane.tender.tender !== null;
   const text = said || (asking ? t("paying_checking") : t(wallet ? "paying_wallet" : "paying_card"));
+  const amount = lane.tender?.amount ?? lane.due;
+  const back = amount < 0;
+  const kind = wallet ? t("wallet") : t("card");
   return h(
     "section",
     { class: "tender centre" },
     icon(wallet ? "wallet" : "terminal", "large"),
-    h("p", { class: "due" }, h("span", {}, wallet ? t("wallet") : t("card")), h("strong", { class: "amount" }, m.amount(lane.tender?.amount ?? lane.due))),
+    h("p", { class: "due" }, h("span", {}, back ? t("refund_to", { kind }) : kind), h("strong", { class: "amount" }, m.amount(Math.abs(amount)))),
     h("p", { role: "status" }, text),
-    asking ? h("span", { class: "busy" }) : h("button", { type: "button", onclick: () => m.ask(lane.lane, { cancel_payment: {} }) }, t("paying_cancel")),
+    asking ? h("span", { class: "busy" }) : h("button", { type: "button", onclick: () => m.ask(lane.lane, { cancel_payment: {} }) }, t(back ? "refund_stop" : "paying_cancel")),
   );
 }
 
@@ -172,8 +176,9 @@ function finished(m, lane) {
     "section",
     { class: "tender centre" },
     icon("check", "large"),
-    h("h2", {}, t("done_paid")),
+    h("h2", {}, t(receipt && receipt.total < 0 ? "refund_done" : "done_paid")),
     receipt ? h("p", { class: "due" }, h("span", {}, t("total")), h("strong", { class: "amount" }, m.amount(receipt.total))) : null,
+    (receipt?.tenders ?? []).filter((tender) => tender.amount < 0).map((tender) => h("p", { class: "due quiet amount" }, h("span", {}, say(tender.kind), " ", tender.details[0] ?? ""), m.amount(-tender.amount))),
     receipt && receipt.change !== 0 ? h("p", { class: "change" }, t("cash_change", { amount: m.amount(receipt.change) })) : null,
     receipt ? h("p", { class: "quiet amount" }, t("receipt_no", { n: `${receipt.lane}-${String(receipt.number).padStart(6, "0")}` })) : null,
     h("div", { class: "methods two" }, h("button", { type: "button", onclick: () => m.ask(lane.lane, { reprint: {} }) }, icon("printer"), t("reprint")), h("button", { type: "button", class: "primary", onclick: () => m.ask(lane.lane, { next: {} }) }, t("done_next"))),

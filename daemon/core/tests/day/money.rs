@@ -8,7 +8,7 @@ use checkout::device::{CardOutcome, CardSlip, DeviceEvent, TerminalEvent};
 use checkout::page::{Method, PageRequest, ReturnRequest, StaffRequest};
 use checkout::points::Points;
 use checkout::store::HqInput;
-use checkout::view::Phase;
+use checkout::view::{Phase, TenderKind};
 use checkout::wire::{Answer, WalletOutcome};
 use checkout::words::Money;
 use std::collections::{BTreeMap, BTreeSet};
