@@ -20,7 +20,7 @@ pub const SPEC: Spec = Spec {
     name: "codepay",
     kind: Kind::Terminal,
     links: &[LinkKind::Serial, LinkKind::Tcp],
-    caps: &[Cap::Cards, Cap::Refund, Cap::LastPayment],
+    caps: &[Cap::Cards, Cap::Reverse, Cap::LastPayment],
     quirks: &[],
     example: "name = \"terminal-1\"\ndriver = \"codepay\"\nlink = \"serial:/dev/ttyACM0?baud=115200\"\noptions = { app = \"wz0123456789abcdef\", currency = \"USD\" }",
     build: |options| Ok(Box::new(driver::CodePay::new(options::parse(options)?)?)),

@@ -22,7 +22,7 @@ pub const SPEC: Spec = Spec {
     name: "transbank",
     kind: Kind::Terminal,
     links: &[LinkKind::Serial, LinkKind::Tcp],
-    caps: &[Cap::Cards, Cap::Refund, Cap::LastPayment],
+    caps: &[Cap::Cards, Cap::Reverse, Cap::LastPayment],
     quirks: &[],
     example: "name = \"terminal-1\"\ndriver = \"transbank\"\nlink = \"serial:/dev/ttyACM0?baud=115200\"\noptions = { voucher = false }",
     build: |options| Ok(Box::new(driver::Terminal::new(options::parse(options)?))),

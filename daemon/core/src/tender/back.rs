@@ -132,9 +132,13 @@ impl Turn<'_> {
         let asked = Money::ZERO.minus(found.amount);
         let ours = found.slip.as_ref().map(|slip| (slip.trace, slip.amount));
         let known = self.facts.terminals.get(device);
+        // A cancellation under the payment's own number is told no differently from the payment.
+        let paid = self.open(lane).into_iter().flat_map(|open| &open.tenders);
+        let paid = paid.filter(|paid| Some(&paid.id) == found.of.as_ref()).find_map(|paid| paid.slip.as_ref());
+        let told_apart = |slip: &CardSlip| paid.is_none_or(|paid| paid.trace != slip.trace);
         let newer = |slip: &CardSlip| slip.trace != 0 && known.is_some_and(|known| known.is_new(slip.trace));
         match last {
-            LastPayment::Approved(slip) if ours == Some((slip.trace, slip.amount)) => {
+            LastPayment::Approved(slip) if ours == Some((slip.trace, slip.amount)) && told_apart(&slip) => {
                 self.card_stands(lane, tender, &slip);
             }
             LastPayment::Approved(slip) if ours.is_none() && newer(&slip) && slip.amount == asked => {

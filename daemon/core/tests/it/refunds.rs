@@ -188,6 +188,18 @@ fn a_terminal_that_tells_payments_only_never_proves_a_refund_by_an_older_payment
 }
 
 #[test]
+fn a_cancellation_under_the_payments_own_number_is_not_proved_by_the_payment() {
+    let mut till = open();
+    pay(&mut till, 200, 7);
+    give_up(&mut till);
+    let tender = under_way(&till);
+    answer(&mut till, &tender, CardOutcome::Approved(slip(200, 7)));
+    restart(&mut till);
+    last(&mut till, &tender, LastPayment::Approved(slip(200, 7)));
+    assert_eq!(till.lane(2).phase, Phase::Staff);
+}
+
+#[test]
 fn a_wallet_gets_its_money_back_through_headquarters_once() {
     let mut till = open();
     let charge = wallet_pays(&mut till);
