@@ -75,6 +75,19 @@ pub(crate) fn redeemed(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, sale:
         );
         alarm(txn, origin.box_id, "coupon_conflict", &detail)?;
     }
+    revoked(txn, origin, at, sale)
+}
+
+/// What was handed out with goods that have all come back counts as used, unless it was.
+fn revoked(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, sale: &Sale) -> rusqlite::Result<()> {
+    for coupon in &sale.revoked {
+        txn.prepare_cached(
+            "INSERT INTO coupon_use (campaign, serial, transaction_id, box, at, lease)
+             SELECT ?1, ?2, ?3, ?4, ?5, NULL
+             WHERE NOT EXISTS (SELECT 1 FROM coupon_use WHERE campaign = ?1 AND serial = ?2)",
+        )?
+        .execute(params![coupon.campaign, coupon.serial, sale.transaction.0, origin.box_id, at])?;
+    }
     Ok(())
 }
 

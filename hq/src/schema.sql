@@ -156,7 +156,7 @@ CREATE TABLE IF NOT EXISTS parity (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS parity_at ON parity (at);
 
--- Every coupon redeemed with a sale.
+-- Every coupon redeemed with a sale, or taken back with the goods it came with.
 CREATE TABLE IF NOT EXISTS coupon_use (
     campaign       TEXT NOT NULL,
     serial         TEXT NOT NULL,

@@ -73,8 +73,8 @@ impl Redeemed {
         }
     }
 
-    /// Headquarters says that it was redeemed elsewhere.
-    pub(crate) fn used_elsewhere(&mut self, campaign: &str, serial: &str) {
+    /// Redeemed elsewhere, as headquarters says, or taken back with the goods it came with.
+    pub(crate) fn is_gone(&mut self, campaign: &str, serial: &str) {
         self.serials.remember(id(campaign, serial));
     }
 

@@ -169,7 +169,7 @@ impl Facts {
                 let (totals, lanes) = ((**totals).clone(), lanes.clone());
                 self.last_day = Some(DayReport { day: *day, closed: utc, totals, lanes, perpetual: *perpetual });
             }
-            StoreEvent::CouponConflict { campaign, serial, .. } => self.coupons.used_elsewhere(campaign, serial),
+            StoreEvent::CouponConflict { campaign, serial, .. } => self.coupons.is_gone(campaign, serial),
             StoreEvent::PriceRulesSet { rules } => self.price_rules = Some(*rules),
             StoreEvent::PointRulesSet { rules } => self.point_rules = Some(rules.clone()),
             StoreEvent::DatasetActivated { dataset, version, name } => {
@@ -313,6 +313,9 @@ impl Facts {
         self.take_back(utc, sale);
         for coupon in &sale.coupons {
             self.coupons.take(coupon);
+        }
+        for coupon in &sale.revoked {
+            self.coupons.is_gone(&coupon.campaign, &coupon.serial);
         }
         self.points.take(sale);
         for line in &sale.lines {

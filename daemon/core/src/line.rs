@@ -242,10 +242,9 @@ impl Turn<'_> {
         let Some(serial) = serial else {
             return if item.serialised { Err(LineRefusal::NoSerial) } else { Ok(()) };
         };
-        let in_a_basket =
-            self.facts.lanes.values().filter_map(|lane| lane.open.as_ref()).any(|open| {
-                open.live_lines().any(|line| line.key == item.key && line.serial.as_deref() == Some(serial))
-            });
+        let in_a_basket = self.facts.baskets().any(|basket| {
+            basket.live_lines().any(|line| line.key == item.key && line.serial.as_deref() == Some(serial))
+        });
         let taken = in_a_basket || self.facts.serials.knows(&serial_id(&item.key, serial));
         if taken { Err(LineRefusal::SerialSold) } else { Ok(()) }
     }

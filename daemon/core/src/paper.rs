@@ -150,7 +150,7 @@ pub(crate) fn receipt(
         number: sale.receipt,
         transaction: sale.transaction.clone(),
         at: last.at,
-        utc_offset_min: config.utc_offset_min,
+        utc_offset_min: sale.utc_offset_min.unwrap_or(config.utc_offset_min),
         currency: config.currency.clone(),
         language,
         lines: sale.lines.iter().map(line).collect(),

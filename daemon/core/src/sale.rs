@@ -50,6 +50,12 @@ pub struct Sale {
     /// What goods brought back move on the accounts of those who bought them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub points_back: Vec<PointsBack>,
+    /// Handed out with sales of which the last goods came back with this one: no longer good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Issued>,
+    /// Minutes east of UTC the store's clock showed; none in older journals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utc_offset_min: Option<i32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +149,8 @@ impl Transaction {
             issued: Vec::new(),
             points: self.points(&config.floor.points),
             points_back: Vec::new(),
+            revoked: Vec::new(),
+            utc_offset_min: None,
         }
     }
 }
@@ -189,7 +197,9 @@ impl Turn<'_> {
         let receipt = ReceiptNo(self.facts.lanes.get(&lane).map_or(0, |facts| facts.receipts).saturating_add(1));
         let coupons = open.redeemed();
         let points_back = self.facts.points_back(open, |asked| self.catalog.sale(asked));
-        let sale = Sale { coupons, issued: self.issued(open), points_back, ..open.sale(receipt, self.config) };
+        let (revoked, utc_offset_min) = (self.revoked(open), Some(self.now.offset_min));
+        let issued = self.issued(open);
+        let sale = Sale { coupons, issued, points_back, revoked, utc_offset_min, ..open.sale(receipt, self.config) };
         let cash = sale.tenders.iter().any(|tender| tender.kind == TenderKind::Cash);
         self.record(Some(lane), Event::Basket(BasketEvent::Completed(sale)));
         self.live.lane(lane).clear();

@@ -120,3 +120,25 @@ fn campaigns_are_checked_line_by_line() {
     let imported = dataset::import(&store, Kind::Coupons, good, None, OnBad::Refuse).unwrap().unwrap();
     assert_eq!((imported.manifest.dataset.as_str(), imported.manifest.name.as_str()), ("coupons", "coupons-1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coupon_that_went_back_with_its_goods_is_free_nowhere() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut body: Value = serde_json::from_str(&sale("one-2", 2, -315)).unwrap();
+    let name = json!({"zh": "茶券", "en": "Tea"});
+    body["event"]["basket"]["completed"]["revoked"] =
+        json!([{"campaign": "tea", "serial": "one-1", "name": name, "last_day": "2026-12-31"}]);
+    let mut one = Journal::default();
+    one.add(sale("one-1", 1, 315));
+    one.add(body.to_string());
+    let mut second = TestBox::connect(&hq, "box-2").await;
+    second.ask(1, claim("one-9")).await;
+    assert_eq!(told(&mut second).await, (1, None));
+    let mut first = TestBox::connect(&hq, "box-1").await;
+    first.hello(&one).await;
+    first.drain(&one, 10).await;
+    second.ask(2, claim("one-1")).await;
+    assert_eq!(told(&mut second).await, (2, Some("box-1".into())));
+    assert_eq!(count(&dir, "SELECT count(*) FROM coupon_conflict"), 0);
+}

@@ -4,9 +4,12 @@ use super::code::{Body, last_day};
 use crate::basket::Transaction;
 use crate::catalog::{Campaign, Catalog};
 use crate::receipt::ReceiptCoupon;
+use crate::returns::SaleRef;
+use crate::sale::{Sale, SaleLine};
 use crate::scan::Printed;
 use crate::turn::Turn;
-use crate::words::Name;
+use crate::words::{LineNo, Name, TransactionId};
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -54,5 +57,29 @@ impl Turn<'_> {
             (earned && issued.shown(self.catalog).is_some()).then_some(issued)
         };
         self.catalog.campaigns().iter().filter_map(issue).collect()
+    }
+
+    /// Coupons handed out with sales of which the last goods come back with `open`.
+    pub(crate) fn revoked(&self, open: &Transaction) -> Vec<Issued> {
+        let bought = open.live_lines().filter_map(|line| line.returned.as_ref()?.bought.as_ref());
+        let sales: BTreeSet<&TransactionId> = bought.map(|bought| &bought.transaction).collect();
+        let sold = sales.into_iter().filter_map(|sale| self.catalog.sale(&SaleRef::Transaction(sale.clone())));
+        sold.filter(|sold| self.all_back(open, &sold.sale)).flat_map(|sold| sold.sale.issued).collect()
+    }
+
+    fn all_back(&self, open: &Transaction, sale: &Sale) -> bool {
+        let before = self.facts.returned.get(&sale.transaction);
+        let with_this = |no: LineNo| {
+            let returned = open.live_lines().filter_map(|line| Some((line.quantity, line.returned.as_ref()?)));
+            let of_it = returned.filter(|(_, of)| {
+                of.bought.as_ref().is_some_and(|bought| bought.transaction == sale.transaction && bought.line == no)
+            });
+            of_it.map(|(quantity, _)| quantity).fold(0, u32::saturating_add)
+        };
+        let back = |line: &SaleLine| {
+            let done = before.and_then(|before| before.lines.get(&line.no)).map_or(0, |back| back.quantity);
+            done.saturating_add(with_this(line.no)) >= line.quantity
+        };
+        sale.lines.iter().filter(|line| line.kind.is_goods()).all(back)
     }
 }

@@ -5,13 +5,13 @@ use checkout::basket::BasketEvent;
 use checkout::catalog::{Campaign, Issue, PromotionBook};
 use checkout::device::{DeviceCommand, Document};
 use checkout::event::Event;
-use checkout::page::{PageRequest, StaffRequest};
+use checkout::page::{PageRequest, ReturnRequest, StaffRequest};
 use checkout::refusal::LineRefusal;
 use checkout::sale::Sale;
 use checkout::scan::Printed;
 use checkout::store::{HqInput, StoreEvent};
 use checkout::wire::{Answer, Question};
-use checkout::words::{LocalMinute, Money, Name};
+use checkout::words::{LineNo, LocalMinute, Money, Name};
 use checkout::{Effect, Input};
 
 const OFF: &str = r#"{"id":"cola-off","name":{"zh":"可乐券","en":"Cola coupon"},"goods":{"keys":["6901234567892"]},"rule":{"percent":{"off_bp":1000}},"coupon":"cola"}"#;
@@ -229,6 +229,25 @@ fn a_coupon_handed_out_with_a_receipt_is_taken_at_another_store_without_the_netw
     let body = longer.strip_prefix("K-").unwrap();
     show(&mut two, 2, &body[..body.len() - 2]);
     assert!(refused(&two, LineRefusal::UnknownCoupon), "its last day is signed, too");
+}
+
+#[test]
+fn a_coupon_is_taken_back_with_the_last_of_the_goods_it_came_with() {
+    let mut till = till(handed_out());
+    till.take(scan(2, COLA));
+    till.take(scan(2, COLA));
+    let sale = pay(&mut till);
+    let code = till.lane(2).receipt.unwrap().receipt.coupons[0].code.clone();
+    till.take(Input::Hq(HqInput::Online(false)));
+    for (left, good) in [(1, true), (0, false)] {
+        till.staff(2, StaffRequest::Return(ReturnRequest::Find { code: sale.transaction.0.clone() })).unwrap();
+        till.staff(2, StaffRequest::Return(ReturnRequest::Line { line: LineNo(1), quantity: 1 })).unwrap();
+        till.staff(2, StaffRequest::Return(ReturnRequest::Refund { in_cash: false })).unwrap();
+        till.take(scan(2, COLA));
+        till.take(scan(2, &code));
+        assert_eq!(till.lane(2).coupons.len(), usize::from(good), "{left} left");
+        till.press(2, PageRequest::VoidTransaction {}).unwrap();
+    }
 }
 
 #[test]

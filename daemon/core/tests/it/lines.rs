@@ -112,6 +112,11 @@ fn a_piece_with_a_number_is_sold_once_also_after_a_restart() {
     assert_eq!(till.lane(2).total, Money(105_800), "its charger comes with it");
     till.take(scan(1, &piece[3..]));
     assert!(refused(&till, LineRefusal::SerialSold), "another lane has it");
+    till.press(2, PageRequest::Suspend {}).unwrap();
+    till.take(scan(1, &piece[3..]));
+    assert!(refused(&till, LineRefusal::SerialSold), "a basket that waits has it");
+    let waiting = till.lane(2).handed.unwrap();
+    till.take(scan(2, &waiting));
     assert_eq!(till.press(2, PageRequest::SetQuantity { line: LineNo(1), quantity: 2 }), Err(Refused::BadQuantity));
     till.staff(2, StaffRequest::TakeCash { given: Money(105_800), amount: None }).unwrap();
     let snapshot = serde_json::to_string(till.store.facts()).unwrap();

@@ -3,14 +3,14 @@
 use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Till, config, scan};
 use checkout::basket::BasketEvent;
 use checkout::device::{
-    CardOutcome, DeviceCommand, DeviceEvent, FaceEvent, FaceOutcome, TerminalCommand, TerminalEvent, Weight,
+    CardOutcome, DeviceCommand, DeviceEvent, Document, FaceEvent, FaceOutcome, TerminalCommand, TerminalEvent, Weight,
 };
 use checkout::event::Event;
 use checkout::page::{Method, PageRequest, Refused, StaffRequest};
 use checkout::refusal::LineRefusal;
 use checkout::store::PortStatus;
 use checkout::view::{FaceEnd, Phase};
-use checkout::words::{Attempt, Grams, LineNo, Money};
+use checkout::words::{Attempt, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, Role, Utc};
 use checkout::{Effect, Input, Step, Store};
 
 #[test]
@@ -185,4 +185,26 @@ fn two_starts_from_one_restored_disk_give_out_different_transaction_ids() {
     till.take(scan(1, NOODLES));
     restored.take(scan(1, NOODLES));
     assert_ne!(till.lane(1).transaction, restored.lane(1).transaction);
+}
+
+#[test]
+fn a_receipt_keeps_the_hour_the_clock_on_the_wall_showed_also_as_a_copy_in_another_season() {
+    let mut till = Till::open();
+    till.take(scan(2, COLA));
+    let staff = |till: &mut Till, offset_min, request| {
+        let what = PageRequest::Staff { staff: "s-1".into(), role: Role::Cashier, request };
+        let input = Input::Page { lane: LaneId(2), request: RequestId(1), what };
+        let now = Now { mono: Mono(till.clock), utc: Utc(1_790_000_100_000), offset_min };
+        let mut step = Step::default();
+        till.store.step(now, input, &till.shelf, &mut step);
+        let printed = step.effects.iter().find_map(|effect| match effect {
+            Effect::Device { command: DeviceCommand::Print(job), .. } => Some(job.document.clone()),
+            Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+        });
+        let Some(Document::Receipt(receipt)) = printed else { panic!("a receipt: {step:?}") };
+        receipt.utc_offset_min
+    };
+    let sold = staff(&mut till, 540, StaffRequest::TakeCash { given: Money(350), amount: None });
+    let copy = staff(&mut till, 480, StaffRequest::Reprint {});
+    assert_eq!((sold, copy, till.store.config().utc_offset_min), (540, 540, 480));
 }
