@@ -64,14 +64,23 @@ impl Journal {
     /// # Errors
     /// An SQLite that can lose rows, a file that is no journal, or a head whose hash does not follow from its row.
     pub fn open(path: &Path) -> Result<Self> {
+        let db = Connection::open(path)
+            .with_context(|| format!("cannot open the journal {}: is the folder writable?", path.display()))?;
+        Self::over(db, path)
+    }
+
+    /// The journal on a connection somebody else opened, such as one to a disk that fails; `path` is what errors name.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn over(db: Connection, path: &Path) -> Result<Self> {
         ensure!(
             rusqlite::version_number() >= SQLITE_MIN,
             "SQLite {} can lose committed rows; 3.51.3 or newer is needed",
             rusqlite::version()
         );
-        let db = Connection::open(path)
-            .with_context(|| format!("cannot open the journal {}: is the folder writable?", path.display()))?;
         durable(&db).with_context(|| format!("journal {}", path.display()))?;
+        settle(&db).with_context(|| format!("journal {}", path.display()))?;
         db.execute_batch(SCHEMA).with_context(|| format!("{} is not a journal of this version", path.display()))?;
         db.execute_batch(sales::INDEX)?;
         snapshot::prepare(&db)?;
@@ -189,6 +198,14 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self> {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .with_context(|| format!("cannot read the journal {}", path.display()))?;
+        Self::over(db)
+    }
+
+    /// The view over a connection somebody else opened.
+    ///
+    /// # Errors
+    /// The connection takes no timeout.
+    pub fn over(db: Connection) -> Result<Self> {
         db.busy_timeout(BUSY)?;
         Ok(Self { db })
     }
@@ -261,6 +278,18 @@ fn durable(db: &Connection) -> Result<()> {
     let full: i64 = db.pragma_query_value(None, "synchronous", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") || full != 2 {
         bail!("the file system does not give WAL and FULL (got {mode}, {full}): put it on a local disk");
+    }
+    Ok(())
+}
+
+/// Brings into the file what a process that died left in the WAL.
+///
+/// What this start reads there may be in memory only: the process was killed before its fsync, or its fsync failed and the
+/// kernel took the pages for written. Nobody may act on such a row before it is on disk, and no later row may stand behind it.
+fn settle(db: &Connection) -> Result<()> {
+    let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        tracing::warn!("another program reads the journal: what an earlier run left in its WAL stays there for now");
     }
     Ok(())
 }
