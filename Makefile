@@ -7,7 +7,7 @@ LOCKED := $(if $(CI),--locked)
 # Goes to `aisled demo`, for instance: make demo ARGS=--once
 ARGS ?=
 
-.PHONY: help setup build demo test chaos bench fuzz check arm arm-check deb clean
+.PHONY: help setup build demo test soak chaos bench fuzz check arm arm-check deb clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +30,11 @@ test: build ## everything: unit, scenario, power cuts, real processes, broker, b
 
 chaos: build ## minutes of unplugging, hanging and garbage on every device at once, while the shop sells (MINUTES=10)
 	AISLE_CHAOS_MINUTES=$(or $(MINUTES),10) cargo test $(LOCKED) -p e2e --test it chaos -- --nocapture
+
+# The suite's own test with more cuts; the table of what was injected is printed at its end.
+soak: ## power cuts of the real journal file on a disk that loses and tears (CUTS=12000)
+	@scripts/setup.sh base test
+	AISLE_POWER_CUTS=$(or $(CUTS),12000) cargo test $(LOCKED) -p e2e --test disk no_power_cut -- --nocapture
 
 # Figures are about what ships: the profile of the packages.
 bench: ## figures against their budgets: target/bench/report.json, a table and plots

@@ -76,6 +76,8 @@ pub struct Seen {
     pub kept_untold: u64,
     pub gone_untold: u64,
     pub looks: u64,
+    /// Faults between two turns.
+    pub idle: u64,
 }
 
 #[derive(Debug)]
@@ -102,11 +104,12 @@ pub struct Process {
 }
 
 impl Store {
-    pub fn new(seed: u64, variant: Variant) -> Self {
+    /// `story` seeds what is written and when it is cut, `disk` what becomes of what was not synced.
+    pub fn new(story: u64, disk: u64, variant: Variant) -> Self {
         let read = |line| serde_json::from_str(line).expect("the samples are records");
         Self {
-            mount: Mount::new(Disk::new(seed)),
-            random: Random::new(seed ^ 0x5708_E000),
+            mount: Mount::new(Disk::new(disk)),
+            random: Random::new(story ^ 0x5708_E000),
             variant,
             samples: SAMPLES.lines().map(read).collect(),
             id: None,
@@ -230,10 +233,11 @@ impl Store {
     /// An acknowledged event is missing, or something is there that nobody wrote.
     pub fn life(&mut self) -> Result<Fault, Wrong> {
         let fault = if self.random.one_in(4) { Fault::Kill } else { Fault::Cut };
-        let reach = [15, 100, 500, 2_000][self.random.pick(4)];
+        let reach = [15, 60, 200, 600][self.random.pick(4)];
         let nth = 1 + self.random.below(reach);
         self.mount.arm(fault, nth);
         self.trade()?;
+        self.seen.idle += u64::from(!self.mount.struck());
         self.mount.stop();
         self.end(fault)?;
         Ok(fault)
@@ -304,7 +308,9 @@ impl Store {
         let same = past.bodies.iter().zip(&self.told.bodies).take_while(|(found, told)| found == told).count();
         let (rows, told) = (past.bodies.len(), self.told.bodies.len());
         let beside = past.cursor == self.told.cursor && past.kept == self.told.kept && past.facts == self.told.facts;
-        Err(format!("{rows} rows, of which {same} as told; {told} were told; cursor, snapshot and facts agree: {beside}"))
+        Err(format!(
+            "{rows} rows, of which {same} as told; {told} were told; cursor, snapshot and facts agree: {beside}"
+        ))
     }
 }
 
