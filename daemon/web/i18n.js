@@ -385,6 +385,7 @@ const TEXTS = {
   panel_paper: ["有纸", "Paper in"],
   panel_paper_none: ["抽走纸", "Take the paper"],
   panel_paper_put: ["装上纸", "Put paper in"],
+  panel_papers: ["工牌与优惠券", "Badge and coupons"],
   panel_pin: ["店员密码 {pin}", "Staff PIN {pin}"],
   panel_plate_clear: ["拿走", "Take away"],
   panel_plate_empty: ["空", "Empty"],

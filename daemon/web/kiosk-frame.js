@@ -53,7 +53,6 @@ function trouble(device) {
 }
 
 function vision(m) {
-  if (m.store.vision !== "missing") return [];
-  const hint = m.store.vision_hint ? t("colon") + say(m.store.vision_hint) : "";
-  return [t("status_no_models") + hint];
+  // How it is installed stands on the staff page: a shopper has no command line.
+  return m.store.vision === "missing" ? [t("status_no_models")] : [];
 }

@@ -110,7 +110,7 @@ function gramButtons(m) {
 }
 
 export function codes(m) {
-  return h("div", { class: "codes" }, memberCards(m), wallets(m), anyCode(m));
+  return h("div", { class: "codes" }, memberCards(m), h("div", { class: "column" }, wallets(m), papers(m)), anyCode(m));
 }
 
 function memberCards(m) {
@@ -122,6 +122,12 @@ function memberCards(m) {
 function wallets(m) {
   const button = (prefix, name) => h("button", { type: "button", onclick: () => scan(m, prefix + digits(WALLET_DIGITS), name) }, icon("wallet"), name);
   return h("section", { class: "tile" }, h("header", {}, icon("wallet"), h("h2", {}, t("panel_wallets"))), h("div", { class: "stack" }, button(WECHAT, t("panel_wallet_wechat")), button(ALIPAY, t("panel_wallet_alipay"))));
+}
+
+/** A badge, and coupons anybody may have. */
+function papers(m) {
+  const button = (paper) => h("button", { type: "button", onclick: () => scan(m, paper.code, say(paper.name)) }, icon(paper.kind), say(paper.name));
+  return h("section", { class: "tile" }, h("header", {}, icon("points"), h("h2", {}, t("panel_papers"))), h("div", { class: "stack" }, m.desk.papers.map(button)));
 }
 
 /** Payment codes are good once, so each press shows another. The sandbox decides by the last digit: 0 to 7 pay. */

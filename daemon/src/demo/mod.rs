@@ -20,6 +20,9 @@ pub(crate) const COUPONS: &str = include_str!("../../demo/coupons.ndjson");
 pub(crate) const MEMBERS: &str = include_str!("../../demo/members.ndjson");
 pub(crate) const PROMOTIONS: &str = include_str!("../../demo/promotions.ndjson");
 pub(crate) const STAFF_PIN: &str = "2468";
+pub(crate) const STAFF_NAME: &str = "李芳";
+/// What the badge says behind `S-`.
+pub(crate) const STAFF_BADGE: &str = "demo-s-01";
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, LANES};
 use super::programs::Programs;
-use super::{Addresses, CATALOGUE, MEMBERS, STAFF_PIN};
+use super::{Addresses, CATALOGUE, COUPONS, MEMBERS, STAFF_BADGE, STAFF_NAME, STAFF_PIN};
 use crate::http::asset;
 use anyhow::{Context, Result};
 use axum::extract::{Path, State};
@@ -11,7 +11,8 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use checkout::catalog::{Item, Member};
+use checkout::catalog::{Campaign, Item, Member};
+use checkout::scan::Printed;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +114,16 @@ fn fixed(desk: &Desk, addresses: Addresses, faces: bool) -> Value {
         "photos": desk.photos.iter().map(photo).collect::<Vec<_>>(),
         "links": {"kiosk": format!("http://{pages}/kiosk/1"), "staff": format!("http://{pages}/staff"), "hq": format!("http://{hq}/")},
         "staff_pin": STAFF_PIN,
+        "papers": papers(),
     })
+}
+
+/// What else a hand can hold to the scanner: a badge, and coupons of campaigns that are not signed.
+fn papers() -> Vec<Value> {
+    let badge = json!({"kind": "staff", "name": {"zh": format!("工牌 · {STAFF_NAME}"), "en": format!("Staff badge · {STAFF_NAME}")},
+                       "code": Printed::Staff.code(STAFF_BADGE)});
+    let coupon = |campaign: Campaign| json!({"kind": "points", "name": campaign.name, "code": Printed::Coupon.code(&format!("{}.demo1", campaign.id))});
+    std::iter::once(badge).chain(rows(COUPONS).filter(|one: &Campaign| !one.signed).map(coupon)).collect()
 }
 
 fn rows<T: serde::de::DeserializeOwned>(text: &'static str) -> impl Iterator<Item = T> {

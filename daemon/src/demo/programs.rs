@@ -1,7 +1,7 @@
 //! Starts the programs of the demo: headquarters, the vision process, the daemon; each from the folder of this one.
 
 use super::desk::{Desk, LANES};
-use super::{Addresses, CATALOGUE, COUPONS, MEMBERS, Options, PROMOTIONS, STAFF_PIN};
+use super::{Addresses, CATALOGUE, COUPONS, MEMBERS, Options, PROMOTIONS, STAFF_BADGE, STAFF_NAME, STAFF_PIN};
 use crate::client;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -164,7 +164,8 @@ impl Programs {
              [store]\nname = {{ zh = \"示范店\", en = \"Demo store\" }}\ncurrency = \"CNY\"\nutc_offset_min = 480\ncodes = [\"21IIIIIWWWWWC\"]\n\n\
              [http]\nlisten = \"{pages}\"\nlinks = {{ hq = \"http://{hq}/\", panel = \"http://{panel}/\" }}\n\n\
              [hq]\nbroker = \"mqtt://{broker}\"\npublic_key = \"{key}\"\n\n[coupons]\nkey_file = {coupon_key:?}\n\n\
-             [[staff]]\nid = \"s-01\"\nname = \"李芳\"\npin = \"{pin}\"\nrole = \"manager\"\n"
+             [floor.points]\nper = 100\nworth = 1\n\n\
+             [[staff]]\nid = \"s-01\"\nname = \"{STAFF_NAME}\"\npin = \"{pin}\"\nrole = \"manager\"\nbadge = \"{STAFF_BADGE}\"\n"
         );
         for device in &desk.devices {
             let options = match device.kind {

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Pictures of every page as people see them, for docs/ and for whoever changes a page.
+
+    scripts/screenshots.py [FOLDER]      (docs; `make screenshots`)
+
+Opens a demo store, plays a shopper and an attendant over the store's own HTTP interface, and photographs the pages in headless
+Chromium over its DevTools pipe. Needs python3 and chromium, nothing else.
+"""
+
+import base64
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "aisled"
+LANDSCAPE, PORTRAIT = (1280, 800), (800, 1280)
+STAFF_PIN = "2468"
+MEMBER = "M1234567897"
+# Snacks, milk, tea with an offer, toast: lines with a saving and lines without.
+GOODS = ["6901234567892", "6970000010122", "6970000010122", "6980000040029", "6980000040036", "6950000050038"]
+PEARS = "2123456000007"
+
+
+class Demo:
+    """A demo store in a folder of its own."""
+
+    def __init__(self, folder):
+        command = [PROGRAM, "demo", "--dir", folder]
+        faces = os.environ.get("AISLE_FACES")
+        self.process = subprocess.Popen(command + (["--faces", faces] if faces else []), stdout=subprocess.PIPE, text=True)
+        said = ""
+        for line in self.process.stdout:
+            said += line
+            if "Ctrl-C" in line:
+                break
+        found = re.findall(r"http://([0-9.:]+)/", said)
+        if len(found) < 4:
+            sys.exit(f"the demo did not open:\n{said}")
+        self.panel, self.pages, _, self.hq = (f"http://{one}" for one in found[:4])
+
+    def close(self):
+        self.process.send_signal(2)
+        self.process.wait(15)
+
+    def ask(self, url, body=None, token=None):
+        headers = {"X-Aisle": "1", "Content-Type": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10) as answer:
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return {"ok": False, "status": error.code, "said": error.read().decode()}
+
+    def device(self, name, verb):
+        return self.ask(f"{self.panel}/panel/control/{name}", verb)
+
+    def press(self, lane, request):
+        return self.ask(f"{self.pages}/api/lane/{lane}", request)
+
+    def view(self, lane):
+        return self.ask(f"{self.pages}/api/view/{lane}")["view"]
+
+    def until(self, lane, what, wanted):
+        for _ in range(100):
+            if wanted(self.view(lane)):
+                return
+            time.sleep(0.1)
+        sys.exit(f"waited for {what}; lane {lane} shows {json.dumps(self.view(lane), ensure_ascii=False)[:800]}")
+
+    def scan(self, lane, code):
+        self.device(f"scanner-{lane}", {"scan": code})
+        time.sleep(0.4)
+
+
+class Browser:
+    """Headless Chromium, driven over its pipe: one JSON message after the other, each ended by a zero byte."""
+
+    def __init__(self, profile):
+        (there, self.write), (self.read, back) = os.pipe(), os.pipe()
+        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-background-networking"]
+
+        def connect():
+            os.dup2(there, 13), os.dup2(back, 14)
+            os.dup2(13, 3), os.dup2(14, 4)
+
+        command = ["chromium", *flags, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+        self.process = subprocess.Popen(command, preexec_fn=connect, close_fds=False, stderr=subprocess.DEVNULL)
+        self.number, self.rest = 0, b""
+        target = self.call("Target.createTarget", {"url": "about:blank"}, None)["targetId"]
+        self.session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True}, None)["sessionId"]
+
+    def call(self, method, params=None, session="own"):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params or {}}
+        if session:
+            message["sessionId"] = self.session
+        os.write(self.write, json.dumps(message).encode() + b"\0")
+        while True:
+            while b"\0" not in self.rest:
+                self.rest += os.read(self.read, 1 << 20)
+            one, self.rest = self.rest.split(b"\0", 1)
+            answer = json.loads(one)
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    sys.exit(f"{method}: {answer['error']}")
+                return answer["result"]
+
+    def run(self, script):
+        return self.call("Runtime.evaluate", {"expression": script, "awaitPromise": True}).get("result", {}).get("value")
+
+    def open(self, url, size=LANDSCAPE):
+        width, height = size
+        self.call("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+        self.call("Page.navigate", {"url": "about:blank"})
+        self.call("Page.navigate", {"url": url})
+        time.sleep(1.5)
+
+    def take(self, file, wait=0.6):
+        time.sleep(wait)
+        picture = self.call("Page.captureScreenshot", {"format": "png"})["data"]
+        file.write_bytes(base64.b64decode(picture))
+        print(file.name, flush=True)
+
+    def close(self):
+        os.write(self.write, json.dumps({"id": 0, "method": "Browser.close"}).encode() + b"\0")
+        self.process.wait(10)
+
+
+def shopper(demo, browser, folder):
+    kiosk = f"{demo.pages}/kiosk/1"
+    browser.open(kiosk)
+    browser.take(folder / "kiosk-start.png")
+    demo.press(1, {"start": {}})
+    for code in GOODS:
+        demo.scan(1, code)
+    demo.device("scale-1", {"put": 620})
+    demo.scan(1, PEARS)
+    demo.scan(1, MEMBER)
+    demo.until(1, "the basket", lambda view: len(view["lines"]) >= 5)
+    for language in ["zh", "en"]:
+        demo.press(1, {"speak": {"language": language}})
+        browser.open(kiosk)
+        browser.take(folder / ("kiosk.png" if language == "en" else "kiosk-zh.png"))
+        browser.open(kiosk, PORTRAIT)
+        browser.take(folder / f"kiosk-portrait-{language}.png")
+    demo.press(1, {"pay": {"method": "card"}})
+    browser.open(kiosk)
+    browser.take(folder / "kiosk-pay.png")
+
+
+def attendant(demo, browser, folder):
+    demo.scan(2, "6970000010139")
+    demo.scan(2, "6980000140019")
+    demo.press(1, {"call_help": {}})
+    token = demo.ask(f"{demo.pages}/api/staff/login", {"pin": STAFF_PIN})
+    for language in ["zh", "en"]:
+        browser.open(f"{demo.pages}/staff")
+        keep = {"staff-token": token["token"], "staff-name": token.get("name", ""), "staff-role": token.get("role", "cashier")}
+        browser.run(f"localStorage.setItem('language', '{language}'); for (const [k, v] of Object.entries({json.dumps(keep)})) sessionStorage.setItem(k, v);")
+        for name, hash_ in [("staff", ""), ("staff-lane", "#lane-2"), ("staff-store", "#store")]:
+            browser.open(f"{demo.pages}/staff{hash_}")
+            browser.take(folder / (f"{name}.png" if language == "en" else f"{name}-zh.png"))
+    demo.device("terminal-1", {"tap": True})
+    demo.until(1, "the sale", lambda view: view["stage"] != "paying" if "stage" in view else True)
+    browser.open(f"{demo.pages}/kiosk/1")
+    browser.take(folder / "kiosk-thanks.png")
+
+
+def headquarters(demo, browser, folder):
+    time.sleep(2)
+    for language in ["zh", "en"]:
+        for name, path in [("hq", "/"), ("hq-box", "/box/demo-1"), ("hq-coupons", "/coupons"), ("hq-parity", "/parity")]:
+            browser.open(f"{demo.hq}{path}?lang={language}")
+            browser.take(folder / (f"{name}.png" if language == "en" else f"{name}-zh.png"))
+    browser.open(demo.panel)
+    browser.run("localStorage.setItem('language', 'en')")
+    browser.open(demo.panel, (1280, 1000))
+    browser.take(folder / "panel.png")
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        demo = Demo(os.path.join(temporary, "demo"))
+        try:
+            browser = Browser(os.path.join(temporary, "profile"))
+            for part in [shopper, attendant, headquarters]:
+                part(demo, browser, folder)
+            browser.close()
+        finally:
+            demo.close()
+
+
+if __name__ == "__main__":
+    main()
