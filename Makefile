@@ -7,7 +7,7 @@ LOCKED := $(if $(CI),--locked)
 # Goes to `aisled demo`, for instance: make demo ARGS=--once
 ARGS ?=
 
-.PHONY: help setup build demo test soak chaos bench fuzz check arm arm-check deb clean
+.PHONY: help setup build demo test soak chaos bench fuzz screenshots check arm arm-check deb clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -47,6 +47,10 @@ fuzz: ## minutes of mutated scans and frames against the properties of fuzz/ (SE
 	@scripts/setup.sh base
 	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p checkout --test it fuzzing -- --nocapture
 	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p drivers --test fuzzing -- --nocapture
+
+screenshots: build ## pictures of every page for docs/ (needs python3 and chromium)
+	@scripts/setup.sh base test
+	@scripts/screenshots.py docs
 
 check: ## what a change must pass before the tests: format, clippy, dependencies, purity, systemd hardening
 	@scripts/setup.sh base check

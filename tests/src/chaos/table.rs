@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// A lane nobody disturbs sells a line at least this often, payments and paper included.
 const GAP: Duration = Duration::from_secs(6);
+/// On a machine with other work a device may take longer to come back, but not for ever.
+const BACK: Duration = Duration::from_secs(60);
 const IDLE: f64 = 0.01;
 /// What a journal and its pages may add in such a trial.
 const GROWTH_KB: u64 = 16 * 1024;
@@ -117,7 +119,7 @@ fn spread(mut times: Vec<Duration>) -> String {
 
 /// # Errors
 /// Every promise that was broken.
-pub(crate) fn keeps_its_promises(books: &Ledger, figures: &Figures, log: &str) -> Result<()> {
+pub(crate) fn keeps_its_promises(books: &Ledger, figures: &Figures, log: &str, timed: bool) -> Result<()> {
     let mut broken = sums(books);
     let mut insist = |holds: bool, otherwise: String| {
         if !holds {
@@ -128,14 +130,17 @@ pub(crate) fn keeps_its_promises(books: &Ledger, figures: &Figures, log: &str) -
     insist(lost.is_empty(), format!("scans were lost: {lost:?}"));
     insist(doubled.is_empty(), format!("scans were doubled: {doubled:?}"));
     insist(books.invented().is_empty(), format!("nobody scanned {:?}", books.invented()));
+    let patience = if timed { RECOVERY } else { BACK };
     for (fault, took) in books.recoveries() {
-        insist(took <= RECOVERY, format!("{} needed {took:?} after {:?}", fault.device, fault.what));
+        insist(took <= patience, format!("{} needed {took:?} after {:?}", fault.device, fault.what));
     }
-    let failed = books.failed_uses();
-    insist(failed.is_empty(), format!("not at work 5 s after a fault: {failed:#?}"));
-    let gap = books.longest_gap(|lane| lane == books.calm);
-    insist(gap <= GAP, format!("the calm lane stood still for {gap:?}"));
-    insist(figures.idle <= IDLE, format!("{:.2} % of a processor for nothing", figures.idle * 100.0));
+    if timed {
+        let failed = books.failed_uses();
+        insist(failed.is_empty(), format!("not at work 5 s after a fault: {failed:#?}"));
+        let gap = books.longest_gap(|lane| lane == books.calm);
+        insist(gap <= GAP, format!("the calm lane stood still for {gap:?}"));
+        insist(figures.idle <= IDLE, format!("{:.2} % of a processor for nothing", figures.idle * 100.0));
+    }
     let (early, late) = figures.memory_kb();
     insist(late <= early + GROWTH_KB, format!("memory grew from {early} to {late} kB"));
     let (before, after) = figures.descriptors;
