@@ -527,6 +527,47 @@ fn a_confirmation_that_is_lost_is_asked_for_again_and_counts_for_one_receipt() {
 }
 
 #[test]
+fn a_confirmation_that_never_comes_holds_up_the_receipts_behind_it_once() {
+    let mut driver = printing();
+    let mut tell = |now, input: In<'_>| {
+        let mut out = Out::default();
+        driver.handle(Mono(now), input, &mut out);
+        out
+    };
+    for name in ["two", "three"] {
+        let mut next = receipt(Language::En);
+        next.transaction = name.into();
+        let job = PrintJob { document: Document::Receipt(next), drawer: false };
+        tell(1, In::Command(&DeviceCommand::Print(Box::new(job))));
+    }
+    let printed = |out: &Out| {
+        let is = |event: &&DeviceEvent| matches!(event, DeviceEvent::Printer(PrinterEvent::Printed { .. }));
+        out.events.iter().filter(is).count()
+    };
+    let asks = |out: &Out| out.bytes.windows(3).any(|three| three == [0x1D, b'r', 1]);
+    let mut turn = 0;
+    let mut asked = |tell: &mut dyn FnMut(u64, In<'_>) -> Out| {
+        loop {
+            turn += 1;
+            assert!(turn < 20, "it is asked again");
+            let out = tell(turn * 2_000, In::Timeout);
+            tell(turn * 2_000 + 10, WELL);
+            if asks(&out) {
+                return turn * 2_000 + 20;
+            }
+        }
+    };
+    // The first one's answer was lost, and only the second question is answered.
+    let now = asked(&mut tell);
+    assert_eq!(printed(&tell(now, In::Bytes(&[0]))), 1);
+    // The second receipt's own answer may be the first one's, late: it is asked again, once.
+    assert_eq!(printed(&tell(now + 20, In::Bytes(&[0]))), 0);
+    let now = asked(&mut tell);
+    assert_eq!(printed(&tell(now, In::Bytes(&[0]))), 1);
+    assert_eq!(printed(&tell(now + 20, In::Bytes(&[0]))), 1, "the third is told by its own answer");
+}
+
+#[test]
 fn a_printer_that_was_away_with_a_receipt_in_it_is_not_believed() {
     let mut driver = printing();
     assert_eq!(failed(&mut *driver, 2_000, In::Timeout), None);

@@ -69,6 +69,8 @@ pub(super) struct Printer {
     again: u32,
     /// Confirmations that may still come for the job before, and until when.
     surplus: (u32, Mono),
+    /// Answers taken for such while the job under way waits. Where the one before was lost and not late, they were its own.
+    passed_over: u32,
     automatic: Vec<u8>,
     asked: Option<u8>,
     heard: Mono,
@@ -111,6 +113,7 @@ impl Printer {
             due: Mono(0),
             again: 0,
             surplus: (0, Mono(0)),
+            passed_over: 0,
             automatic: Vec::new(),
             asked: None,
             heard: Mono(0),
@@ -205,12 +208,15 @@ impl Printer {
         let (surplus, until) = &mut self.surplus;
         if *surplus > 0 && self.heard < *until {
             *surplus -= 1;
+            self.passed_over += 1;
             return;
         }
         let Some(transaction) = self.printing.take() else {
             return;
         };
-        self.surplus = (core::mem::take(&mut self.again), self.heard.plus_ms(SURPLUS_MS));
+        // Without this one lost answer would hold up every later receipt: each would be told by the one before.
+        let surplus = core::mem::take(&mut self.again).saturating_sub(core::mem::take(&mut self.passed_over));
+        self.surplus = (surplus, self.heard.plus_ms(SURPLUS_MS));
         (self.asked, self.unanswered) = (None, false);
         out.event(DeviceEvent::Printer(PrinterEvent::Printed { transaction }));
         self.paper(byte & 0x0C != 0, byte & 0x03 != 0);
