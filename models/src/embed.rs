@@ -53,6 +53,10 @@ impl Embedding {
     pub fn as_slice(&self) -> &[f32] {
         &self.0
     }
+
+    pub(crate) fn as_array(&self) -> &[f32; LENGTH] {
+        &self.0.as_chunks().0[0]
+    }
 }
 
 /// Sum of products, in eight lanes that the compiler can keep in one register.

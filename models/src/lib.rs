@@ -16,6 +16,7 @@ pub mod liveness;
 pub mod model;
 mod onnx;
 pub mod openvino;
+pub mod search;
 pub mod serve;
 pub mod session;
 pub mod source;
