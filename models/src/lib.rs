@@ -14,6 +14,7 @@ pub mod image;
 pub mod install;
 pub mod liveness;
 pub mod model;
+mod net;
 mod onnx;
 pub mod openvino;
 pub mod search;

@@ -10,6 +10,9 @@ use tract_onnx::prelude::{
     Framework, InferenceModelExt, IntoRunnable, TValue, Tensor, TractResult, TypedRunnableModel, tvec,
 };
 
+use crate::net::Plan;
+use crate::onnx;
+
 /// No model is larger; a bigger file is not read at all.
 const FILE_CAP: u64 = 64 << 20;
 
@@ -170,7 +173,13 @@ pub(crate) fn read_pinned(dir: &Path, name: &str) -> Result<Vec<u8>, ModelError>
 pub struct Network {
     name: String,
     shape: [usize; 4],
-    plan: Arc<TypedRunnableModel>,
+    engine: Engine,
+    threads: usize,
+}
+
+enum Engine {
+    Plan(Box<Plan>),
+    Tract(Arc<TypedRunnableModel>),
 }
 
 impl std::fmt::Debug for Network {
@@ -189,20 +198,56 @@ impl Network {
 
     /// Prepares ONNX bytes that the caller trusts; `shape` is batch, channels, height, width.
     pub fn from_onnx(name: &str, shape: [usize; 4], bytes: &[u8]) -> Result<Self, ModelError> {
+        match onnx::parse(bytes).and_then(|model| Plan::of(&model)) {
+            Ok(plan) => Ok(Self { name: name.to_owned(), shape, engine: Engine::Plan(Box::new(plan)), threads: 1 }),
+            Err(reason) => {
+                tracing::info!(name, reason, "this model runs on tract");
+                Self::on_tract(name, shape, bytes)
+            }
+        }
+    }
+
+    /// The same on tract, which knows every operation: the reference, and what runs a model that is new here.
+    pub fn on_tract(name: &str, shape: [usize; 4], bytes: &[u8]) -> Result<Self, ModelError> {
         let plan = optimised(bytes).map_err(|error| broken(name, &error))?;
-        Ok(Self { name: name.to_owned(), shape, plan })
+        Ok(Self { name: name.to_owned(), shape, engine: Engine::Tract(plan), threads: 1 })
+    }
+
+    /// Whether the model runs on the loops of this crate.
+    pub fn is_planned(&self) -> bool {
+        matches!(self.engine, Engine::Plan(_))
+    }
+
+    /// Shares the larger layers among threads, at most two.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
     }
 
     /// Runs the network on one image: planar, blue, green, red, 0 to 255. Outputs come in the model's order.
     pub fn run(&self, planes: &[f32]) -> Result<Vec<Vec<f32>>, ModelError> {
-        self.outputs(planes).map_err(|error| broken(&self.name, &error))
+        let expected: usize = self.shape.iter().product();
+        if planes.len() != expected {
+            return Err(broken(&self.name, &format!("{} numbers are no picture of {:?}", planes.len(), self.shape)));
+        }
+        match &self.engine {
+            Engine::Plan(plan) => Ok(plan.run(planes, self.threads)),
+            Engine::Tract(plan) => outputs(plan, &self.shape, planes).map_err(|error| broken(&self.name, &error)),
+        }
     }
 
-    fn outputs(&self, planes: &[f32]) -> TractResult<Vec<Vec<f32>>> {
-        let input: TValue = Tensor::from_shape(&self.shape, planes)?.into();
-        let outputs = self.plan.run(tvec!(input))?;
-        outputs.iter().map(|tensor| Ok(tensor.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())).collect()
+    /// Overwrites what earlier images left in memory.
+    pub fn forget(&self) {
+        match &self.engine {
+            Engine::Plan(plan) => plan.forget(),
+            Engine::Tract(_) => {}
+        }
     }
+}
+
+fn outputs(plan: &Arc<TypedRunnableModel>, shape: &[usize; 4], planes: &[f32]) -> TractResult<Vec<Vec<f32>>> {
+    let input: TValue = Tensor::from_shape(shape, planes)?.into();
+    let outputs = plan.run(tvec!(input))?;
+    outputs.iter().map(|tensor| Ok(tensor.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())).collect()
 }
 
 fn optimised(mut bytes: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {

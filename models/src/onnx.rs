@@ -71,7 +71,7 @@ fn append_softmax(graph: &mut GraphProto) -> Result<(), String> {
 }
 
 /// The numbers of a constant.
-fn floats(tensor: &TensorProto) -> Result<Vec<f32>, String> {
+pub(crate) fn floats(tensor: &TensorProto) -> Result<Vec<f32>, String> {
     if tensor.data_type != DataType::Float as i32 {
         return Err(format!("constant {} does not hold 32-bit floats", tensor.name));
     }
