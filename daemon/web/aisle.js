@@ -144,6 +144,12 @@ export function isNews(lane, serial) {
   return true;
 }
 
+/** The hour of a moment, as the store's clock shows it. */
+export function hour(ms) {
+  const at = new Date(ms);
+  return `${String(at.getHours()).padStart(2, "0")}:${String(at.getMinutes()).padStart(2, "0")}`;
+}
+
 /** `0:42` from milliseconds. */
 export function clock(ms) {
   const seconds = Math.max(0, Math.trunc(ms / 1000));

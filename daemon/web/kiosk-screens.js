@@ -55,7 +55,7 @@ export function weighing(m) {
 
 export function paying(m) {
   const { tender } = m.view;
-  const wallet = tender?.kind === "wallet";
+  const wallet = ["wallet", "gift"].includes(tender?.kind);
   const asking = wallet && tender.tender !== null;
   return h(
     "div",
@@ -64,7 +64,8 @@ export function paying(m) {
     h("p", { class: "total amount" }, m.amount(Math.abs(tender?.amount ?? m.view.due))),
     h("h1", { "aria-live": "polite" }, payingText(tender, asking)),
     wallet || (tender && say(tender.text)) ? null : h("p", { class: "lead quiet" }, t("card_at_terminal")),
-    asking ? h("span", { class: "busy", role: "presentation" }) : h("button", { type: "button", class: "calm", onclick: () => m.ask({ cancel_payment: {} }) }, t(tender?.amount < 0 ? "refund_stop" : "paying_cancel")),
+    asking ? h("span", { class: "busy", role: "presentation" }) : null,
+    asking && tender.amount < 0 ? null : h("button", { type: "button", class: "calm", onclick: () => m.ask({ cancel_payment: {} }) }, t(tender?.amount < 0 ? "refund_stop" : "paying_cancel")),
   );
 }
 

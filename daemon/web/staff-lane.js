@@ -1,5 +1,6 @@
 // One lane taken over: what it wants, its basket, and how it can be paid.
 
+import { hour } from "/web/aisle.js";
 import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { keypad } from "/web/keypad.js";
@@ -122,7 +123,7 @@ const REASONS = { true: ["reason_approved", "reason_bank"], false: ["reason_decl
 function doubt(m, lane, one) {
   const tender = lane.tender;
   if (tender?.amount < 0) return refundByHand(m, lane, one);
-  const checks = [t("check_1", { amount: m.amount(tender?.amount ?? lane.due) }), t("check_2"), t("check_3")];
+  const checks = whatToCheck(m, tender);
   return h(
     "section",
     { class: "task doubt" },
@@ -131,6 +132,15 @@ function doubt(m, lane, one) {
     h("div", { class: "reasons" }, reasonField(m), h("div", { class: "chips" }, [...REASONS.true, ...REASONS.false].map((reason) => chip(m, t(reason))))),
     h("div", { class: "answers" }, verdict(m, lane, false), verdict(m, lane, true)),
   );
+}
+
+/** What to look at, and what must stand there for the payment to have been taken. */
+function whatToCheck(m, tender) {
+  const check = tender?.check;
+  const facts = { amount: m.amount(tender?.amount ?? 0), at: check ? hour(check.started) : "" };
+  if (tender?.kind !== "card") return [t("check_app", { ...facts, tender: tender?.tender ?? "" }), t(check?.giving_up ? "check_giving_up" : "check_hq"), t("check_3")];
+  const slip = check?.trace ? [t("check_trace", { trace: check.trace, terminal: check.terminal })] : check?.last_trace ? [t("check_not", { trace: check.last_trace })] : [];
+  return [t("check_1", facts), ...slip, t("check_2"), t("check_3")];
 }
 
 /** Card and wallet are given back by a person, who says so. */

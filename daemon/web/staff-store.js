@@ -1,6 +1,6 @@
 // The business day so far, its close, and the health of every device.
 
-import { notice } from "/web/aisle.js";
+import { hour, notice } from "/web/aisle.js";
 import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { knows, say, t } from "/web/i18n.js";
@@ -15,6 +15,7 @@ export function storePage(m) {
     figures(m),
     h("section", { class: "panel" }, h("h2", {}, t("day_tenders")), byTender(m)),
     h("section", { class: "panel" }, h("h2", {}, t("day_so_far")), sums(m, m.view.day)),
+    refundTasks(m),
     lastDay(m),
     audit(m),
     h("section", { class: "panel" }, h("h2", {}, t("devices")), devices(m)),
@@ -27,6 +28,21 @@ function figures(m) {
   const average = day.sales === 0 ? 0 : Math.round(day.total / day.sales);
   const figure = (label, value) => h("div", { class: "figure" }, h("dt", { class: "quiet" }, label), h("dd", { class: "amount" }, value));
   return h("dl", { class: "figures" }, figure(t("day_total"), m.amount(day.total)), figure(t("day_sales"), day.sales), figure(t("day_average"), m.amount(average)), figure(t("day_members"), `${share(day.members, day.sales)} %`));
+}
+
+/** Money that arrived after its payment had ended: it goes back, by headquarters or by a person who says so. */
+function refundTasks(m) {
+  const tasks = m.view.refund_tasks;
+  if (tasks.length === 0) return null;
+  const settle = (task) => async () => {
+    const reason = document.getElementById(`late-${task.tender}`).value.trim();
+    const at = m.view.lanes.find((lane) => lane.lane === task.lane) ?? m.view.lanes[0];
+    if ((await m.ask(at.lane, { settle_late: { tender: task.tender, reason } })).ok) notice(true, t("late_done"));
+  };
+  const state = (task) => (task.done ? t("late_done") : t(task.staff ? "late_staff" : "late_open"));
+  const action = (task) => (task.done || !task.staff ? null : h("span", { class: "row" }, h("input", { id: `late-${task.tender}`, maxlength: "200", "aria-label": t("answer_reason"), placeholder: t("answer_reason") }), h("button", { type: "button", class: "primary", onclick: settle(task) }, t("late_settle"))));
+  const row = (task) => h("tr", { key: `late-row-${task.tender}` }, h("th", { scope: "row" }, hour(task.at)), h("td", {}, t("lane_n", { n: task.lane }), " · ", t(task.kind)), h("td", { class: "amount" }, m.amount(task.amount)), h("td", {}, task.reference), h("td", {}, state(task), action(task)));
+  return h("section", { class: "panel" }, h("h2", {}, t("late")), h("p", { class: "quiet" }, t("late_text")), h("table", { class: "audit" }, h("tbody", {}, tasks.map(row))));
 }
 
 function lastDay(m) {

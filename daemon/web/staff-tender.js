@@ -47,6 +47,7 @@ function choice(m, lane) {
       h("button", { type: "button", disabled: blocked, onclick: toCash }, icon("cash"), t("cash")),
       h("button", { type: "button", disabled: blocked || !(terminal?.up || m.store.training), onclick: pay("card") }, icon("card"), t("card")),
       h("button", { type: "button", disabled: blocked || !(m.store.online || m.store.training), onclick: pay("wallet") }, icon("wallet"), t("wallet")),
+      h("button", { type: "button", class: "plain", disabled: !m.store.online, onclick: () => m.ask(lane.lane, { check_gift: {} }) }, icon("points"), t("gift_check")),
       pointsButton(m, lane, blocked, pay),
       m.ui.tender === "part" ? partPad(m, lane) : h("button", { type: "button", class: "plain", disabled: blocked, onclick: () => toPart(m) }, t("part")),
     ),
@@ -153,20 +154,21 @@ export function parseAmount(text, digits) {
 }
 
 function waiting(m, lane) {
-  const wallet = lane.tender?.kind === "wallet";
+  const wallet = ["wallet", "gift"].includes(lane.tender?.kind);
   const said = lane.tender ? say(lane.tender.text) : "";
   const asking = wallet && lane.tender.tender !== null;
   const text = said || (asking ? t("paying_checking") : t(wallet ? "paying_wallet" : "paying_card"));
   const amount = lane.tender?.amount ?? lane.due;
   const back = amount < 0;
-  const kind = wallet ? t("wallet") : t("card");
+  const kind = t(lane.tender?.kind ?? "card");
   return h(
     "section",
     { class: "tender centre" },
     icon(wallet ? "wallet" : "terminal", "large"),
     h("p", { class: "due" }, h("span", {}, back ? t("refund_to", { kind }) : kind), h("strong", { class: "amount" }, m.amount(Math.abs(amount)))),
     h("p", { role: "status" }, text),
-    asking ? h("span", { class: "busy" }) : h("button", { type: "button", onclick: () => m.ask(lane.lane, { cancel_payment: {} }) }, t(back ? "refund_stop" : "paying_cancel")),
+    asking ? h("span", { class: "busy" }) : null,
+    asking && back ? null : h("button", { type: "button", onclick: () => m.ask(lane.lane, { cancel_payment: {} }) }, t(back ? "refund_stop" : "paying_cancel")),
   );
 }
 

@@ -105,6 +105,8 @@ export function sums(m, totals, extra = []) {
     ...["card", "wallet", "cash"].map((kind) => [t(kind), m.amount(totals[kind] + refunded[kind])]),
     ...["card", "wallet", "cash"].filter((kind) => refunded[kind] !== 0).map((kind) => [`${t("refund")} · ${t(kind)}`, m.amount(-refunded[kind])]),
     ...(totals.points || refunded.points ? [[t("points"), m.amount((totals.points ?? 0) + (refunded.points ?? 0))]] : []),
+    ...(totals.gift || refunded.gift ? [[t("gift"), m.amount((totals.gift ?? 0) + (refunded.gift ?? 0))]] : []),
+    ...(refunded.gift ? [[`${t("refund")} · ${t("gift")}`, m.amount(-refunded.gift)]] : []),
     ...(refunded.points ? [[`${t("refund")} · ${t("points")}`, m.amount(-refunded.points)]] : []),
     [t("voids"), `${voids.baskets} · ${m.amount(voids.baskets_worth)}`],
     [t("line_voids"), `${voids.lines} · ${m.amount(voids.lines_worth)}`],

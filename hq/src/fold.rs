@@ -1,5 +1,7 @@
 //! From journal bodies to rows a retailer asks about: events, sales, dead letters.
 
+mod tender;
+
 use crate::coupon;
 use crate::store::{alarm, int, now_ms};
 use checkout::sale::Sale;
@@ -48,6 +50,9 @@ pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8]) -> 
         kind.0,
         text
     ])?;
+    if kind.0.starts_with("tender.") {
+        return tender::fold(txn, origin.box_id, envelope.utc, envelope.event.get());
+    }
     if kind.0 != SALE {
         return Ok(());
     }

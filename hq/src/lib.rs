@@ -18,11 +18,11 @@ mod fold;
 mod judge;
 mod link;
 pub mod parity;
+pub mod pay;
 mod rows;
 pub mod sign;
 pub mod store;
 mod tls;
-mod wallet;
 mod work;
 mod writer;
 
@@ -36,6 +36,9 @@ use anyhow::Context as _;
 use config::{BrokerChoice, Config};
 use link::Target;
 use parity::Parity;
+use pay::gift::Gifts;
+use pay::sandbox::Sandbox;
+use pay::{Providers, desk};
 use sign::Signer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,12 +71,23 @@ impl Hq {
     /// # Errors
     /// When an address is taken, the data directory is unusable or a certificate is wrong.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        tls::install_provider();
         let store = Store::open(&config.data)?;
+        let wallets = Arc::new(Sandbox::open(&config.data)?);
+        let gifts = Arc::new(Gifts::open(&config.data)?);
+        Self::start_with(config, store, Providers { wallets, gifts }).await
+    }
+
+    /// As [`Hq::start`], with other providers.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_with(config: &Config, store: Store, providers: Providers) -> anyhow::Result<Self> {
+        tls::install_provider();
         let signer = Arc::new(Signer::open(&store.key_path())?);
         let public_key = signer.public_key();
         let (broker, target) = broker_of(config, &public_key).await?;
-        let writer = Writer::new(&store, signer, &config.tenant)?;
+        let (jobs, to_call) = mpsc::channel(desk::JOBS);
+        let writer = Writer::new(&store, signer, &config.tenant, jobs)?;
 
         let (work, queue) = mpsc::channel(WORK_QUEUE);
         let (answers, outgoing) = mpsc::channel(ANSWERS_QUEUE);
@@ -98,6 +112,7 @@ impl Hq {
         tasks.spawn(async move { Ok(axum::serve(listener, console).await?) });
         let named = (target.host.clone(), target.port);
         tasks.spawn(tick(work.clone()));
+        tasks.spawn(desk::run(providers, to_call, work.clone()));
         tasks.spawn(link::run(target, work, outgoing, up_now));
         Ok(Self {
             http,

@@ -5,9 +5,14 @@ use aisle_hq::config::Options;
 use aisle_hq::coupon::CouponKey;
 use aisle_hq::dataset::{self, Kind, OnBad};
 use aisle_hq::parity::{self, Parity};
+use aisle_hq::pay::gift::Gifts;
+use aisle_hq::pay::sandbox::Sandbox;
+use aisle_hq::pay::{reconcile, statement};
 use aisle_hq::sign::Signer;
 use aisle_hq::store::Store;
 use anyhow::Context as _;
+use checkout::scan::Printed;
+use checkout::words::Money;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -69,6 +74,11 @@ enum Command {
         #[arg(long, value_name = "TIME")]
         since: Option<String>,
     },
+    /// Gift cards and providers' statements
+    Pay {
+        #[command(subcommand)]
+        what: PayCommand,
+    },
     /// Print the key boxes check HQ's signatures with
     Pubkey {
         #[arg(long, value_name = "DIR")]
@@ -107,6 +117,39 @@ enum CouponCommand {
     },
 }
 
+#[derive(Subcommand)]
+enum PayCommand {
+    /// Put money on a gift card, a new one or one there is; G-4242424242 gets its check digits added
+    LoadGift {
+        code: String,
+        /// In minor units: 5000 is 50.00
+        amount: i64,
+        #[arg(long, default_value = "CNY")]
+        currency: String,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Take a provider's statement in: the CSV of WeChat's or Alipay's bill, in UTF-8
+    Statement {
+        file: PathBuf,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Write the statement the sandbox provider would send for a day, such as 2026-11-27
+    SandboxStatement {
+        day: String,
+        #[arg(long, default_value = "wechat")]
+        provider: String,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// List what statements and journals say differently, a line of JSON each; fails where anything does
+    Reconcile {
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("AISLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
@@ -122,6 +165,7 @@ fn main() -> ExitCode {
             (import(dataset, &file, &data, name.as_deref(), on_bad), EX_DATAERR)
         }
         Command::Coupon { what } => (coupon(what), EX_DATAERR),
+        Command::Pay { what } => (pay(what), EX_DATAERR),
         Command::Parity { data, since } => (parity(&data, since.as_deref()), EX_DATAERR),
         Command::Pubkey { data } => (pubkey(&data), EX_IOERR),
     };
@@ -245,6 +289,38 @@ fn coupon(what: CouponCommand) -> anyhow::Result<()> {
             for conflict in aisle_hq::coupon::conflicts(&Store::open(&data)?.reader()?, u32::MAX)? {
                 println!("{}", serde_json::to_string(&conflict)?);
             }
+            Ok(())
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
+fn pay(what: PayCommand) -> anyhow::Result<()> {
+    match what {
+        PayCommand::LoadGift { code, amount, currency, data } => {
+            let body = code.strip_prefix("G-").filter(|body| body.len() == 10);
+            let code = body.and_then(|body| Printed::Gift.code(body)).unwrap_or(code);
+            let card = Gifts::open(&data)?.load(&code, Money(amount), &currency)?;
+            println!("{}", serde_json::json!({ "code": code, "card": card, "loaded": amount }));
+            Ok(())
+        }
+        PayCommand::Statement { file, data } => {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let lines = statement::read(&text).with_context(|| file.display().to_string())?;
+            let kept = statement::keep(&mut Store::open(&data)?.writer()?, &lines)?;
+            println!("{}", serde_json::json!({ "lines": lines.len(), "new": kept }));
+            Ok(())
+        }
+        PayCommand::SandboxStatement { day, provider, data } => {
+            print!("{}", Sandbox::open(&data)?.statement(&provider, &day)?);
+            Ok(())
+        }
+        PayCommand::Reconcile { data } => {
+            let found = reconcile::differences(&Store::open(&data)?.reader()?)?;
+            for difference in &found {
+                println!("{}", serde_json::to_string(difference)?);
+            }
+            anyhow::ensure!(found.is_empty(), "{} differences between statements and journals", found.len());
             Ok(())
         }
     }

@@ -207,33 +207,74 @@ CREATE TABLE IF NOT EXISTS chunk (
     body BLOB NOT NULL
 ) STRICT;
 
--- One row a tender for ever: what makes a wallet code be charged at most once. The code itself is never stored.
-CREATE TABLE IF NOT EXISTS wallet_payment (
+-- One row a charge for ever: what makes a tender be charged at most once. The shopper's code is never stored.
+CREATE TABLE IF NOT EXISTS payment (
     box       TEXT NOT NULL,
     tender    TEXT NOT NULL,
-    amount    INTEGER NOT NULL,
-    currency  TEXT NOT NULL,
+    -- Our number at the provider (pay::order_no).
+    order_no  TEXT NOT NULL UNIQUE,
     provider  TEXT NOT NULL,
-    state     TEXT NOT NULL CHECK (state IN ('approved', 'declined', 'pending', 'closed')),
-    reference TEXT NOT NULL,
-    at        INTEGER NOT NULL,
-    PRIMARY KEY (box, tender)
-) STRICT, WITHOUT ROWID;
-
--- One row a refund for ever, as above; all that is approved of one charge is never more than the charge.
-CREATE TABLE IF NOT EXISTS wallet_refund (
-    box       TEXT NOT NULL,
-    tender    TEXT NOT NULL,
-    -- The charge it gives back.
-    charge    TEXT NOT NULL,
     amount    INTEGER NOT NULL,
     currency  TEXT NOT NULL,
-    state     TEXT NOT NULL CHECK (state IN ('approved', 'declined')),
+    state     TEXT NOT NULL CHECK (state IN ('asked', 'pending', 'reversing', 'approved', 'declined', 'reversed', 'closed')),
+    -- What the provider took.
+    taken     INTEGER NOT NULL DEFAULT 0,
+    -- The provider's number, or its reason.
+    reference TEXT NOT NULL DEFAULT '',
     at        INTEGER NOT NULL,
+    asked_at  INTEGER NOT NULL,
+    -- When it turned out to be taken after the box had been told that it was not.
+    late      INTEGER,
     PRIMARY KEY (box, tender)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS payment_open ON payment (asked_at) WHERE state IN ('asked', 'pending', 'reversing');
+CREATE INDEX IF NOT EXISTS payment_late ON payment (box) WHERE late IS NOT NULL;
 
-CREATE INDEX IF NOT EXISTS wallet_refund_of ON wallet_refund (box, charge);
+-- One row a refund for ever, as above; all refunds of one charge are never more than it took.
+CREATE TABLE IF NOT EXISTS payment_refund (
+    box       TEXT NOT NULL,
+    tender    TEXT NOT NULL,
+    order_no  TEXT NOT NULL UNIQUE,
+    -- The tender of the charge it gives back.
+    charge    TEXT NOT NULL,
+    provider  TEXT NOT NULL,
+    amount    INTEGER NOT NULL,
+    currency  TEXT NOT NULL,
+    state     TEXT NOT NULL CHECK (state IN ('asked', 'approved', 'declined')),
+    reference TEXT NOT NULL DEFAULT '',
+    at        INTEGER NOT NULL,
+    asked_at  INTEGER NOT NULL,
+    PRIMARY KEY (box, tender)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS payment_refund_of ON payment_refund (box, charge);
+CREATE INDEX IF NOT EXISTS payment_refund_open ON payment_refund (asked_at) WHERE state = 'asked';
+
+-- What the journals say of every tender; negative amounts went back.
+CREATE TABLE IF NOT EXISTS tender_money (
+    box      TEXT NOT NULL,
+    tender   TEXT NOT NULL,
+    order_no TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    asked    INTEGER NOT NULL,
+    taken    INTEGER NOT NULL DEFAULT 0,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (box, tender)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tender_money_order ON tender_money (order_no);
+
+-- Providers' statements, line by line; a line that stands there twice is here twice.
+CREATE TABLE IF NOT EXISTS statement_line (
+    provider  TEXT NOT NULL,
+    kind      TEXT NOT NULL CHECK (kind IN ('charge', 'refund')),
+    order_no  TEXT NOT NULL,
+    refund_no TEXT NOT NULL,
+    nth       INTEGER NOT NULL,
+    reference TEXT NOT NULL,
+    amount    INTEGER NOT NULL,
+    currency  TEXT NOT NULL,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (provider, kind, order_no, refund_no, nth)
+) STRICT, WITHOUT ROWID;
 
 -- What all stores together did to each account since the first sale.
 CREATE VIEW IF NOT EXISTS member_points AS

@@ -1,8 +1,10 @@
 //! What boxes ask of HQ and what HQ tells them, freed from MQTT.
 
 use crate::batch::Batch;
+use crate::pay::{About, Asked, Told};
 use bytes::Bytes;
 use checkout::wire::{Ask, BoxState, Hello, parse_topic};
+use checkout::words::{LaneId, Money};
 use serde::de::DeserializeOwned;
 use std::time::Instant;
 
@@ -35,6 +37,23 @@ pub enum Work {
         box_id: String,
         ask: Ask,
         heard: Instant,
+    },
+    /// A provider's word on a payment.
+    Paid {
+        about: About,
+        asked: Asked,
+        told: Told,
+    },
+    /// A provider told it unasked.
+    Noticed {
+        order: String,
+        told: Told,
+    },
+    /// What is left on a gift card.
+    Balance {
+        about: About,
+        lane: LaneId,
+        balance: Option<Money>,
     },
 }
 

@@ -5,13 +5,18 @@ use crate::coupon;
 use crate::dataset;
 use crate::fold::{self, Origin};
 use crate::judge::{self, Judgement, Place};
+use crate::pay::desk::Flying;
+use crate::pay::{About, Asked, Call, Charge, Job, Told, book};
 use crate::sign::Signer;
 use crate::store::{self, Known, alarm, int, known, mark, now_ms, set_known};
-use crate::wallet::{self, Charge, Refund};
 use crate::work::{Outgoing, Work};
 use anyhow::Context as _;
 use bytes::Bytes;
-use checkout::wire::{Ack, Answer, Ask, BoxState, Hello, Question, Reply, Signed, Topics, Verdict, Welcome};
+use checkout::scan::WalletProvider;
+use checkout::wire::{
+    Ack, Answer, Ask, BoxState, Hello, Question, Reply, Signed, Topics, Verdict, WalletOutcome, Welcome,
+};
+use checkout::words::TenderId;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,12 +41,20 @@ pub struct Writer {
     told: BTreeMap<String, Instant>,
     /// Dataset → version whose manifest was published on this connection.
     published: BTreeMap<String, u64>,
+    flying: Flying,
+    /// To who calls the providers.
+    jobs: mpsc::Sender<Job>,
 }
 
 impl Writer {
     /// # Errors
     /// When the database cannot be opened.
-    pub fn new(store: &store::Store, signer: Arc<Signer>, tenant: &str) -> anyhow::Result<Self> {
+    pub fn new(
+        store: &store::Store,
+        signer: Arc<Signer>,
+        tenant: &str,
+        jobs: mpsc::Sender<Job>,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             db: store.writer()?,
             signer,
@@ -49,6 +62,8 @@ impl Writer {
             chunk_sent: BTreeMap::new(),
             told: BTreeMap::new(),
             published: BTreeMap::new(),
+            flying: Flying::default(),
+            jobs,
         })
     }
 
@@ -87,15 +102,33 @@ impl Writer {
             chunk_sent: &mut self.chunk_sent,
             told: &mut self.told,
             published: &mut self.published,
+            flying: &mut self.flying,
+            jobs: Vec::new(),
             acks: BTreeMap::new(),
             out: Vec::new(),
         };
         for work in turn {
             desk.handle(work)?;
         }
-        let answers = desk.finish()?;
+        let (answers, jobs) = desk.finish()?;
         txn.commit()?;
+        self.call(jobs);
         Ok(answers)
+    }
+
+    /// Only what is committed is called for. Where too much waits already it is not: the next question about it calls again.
+    fn call(&mut self, jobs: Vec<Job>) {
+        for job in jobs {
+            let balance = matches!(job.call, Call::Balance { .. });
+            if !balance && !self.flying.take_off(&job) {
+                continue;
+            }
+            let (about, asked) = (job.about.clone(), job.call.asked());
+            if self.jobs.try_send(job).is_err() {
+                self.flying.landed(&about, asked);
+                tracing::warn!(box_id = about.box_id, tender = %about.tender, "too many payments wait for their provider");
+            }
+        }
     }
 }
 
@@ -107,6 +140,8 @@ struct Desk<'a> {
     chunk_sent: &'a mut BTreeMap<String, Instant>,
     told: &'a mut BTreeMap<String, Instant>,
     published: &'a mut BTreeMap<String, u64>,
+    flying: &'a mut Flying,
+    jobs: Vec<Job>,
     /// The last ack of each box says it all.
     acks: BTreeMap<String, Ack>,
     out: Vec<Outgoing>,
@@ -120,20 +155,35 @@ impl Desk<'_> {
                 self.manifests()?;
                 self.acks_again()
             }
-            Work::Tick => self.manifests(),
+            Work::Tick => {
+                self.jobs.extend(book::sweep(self.txn)?);
+                self.manifests()
+            }
             Work::Hello { box_id, hello } => self.hello(box_id, hello),
             Work::Batch { box_id, batch } => self.batch(box_id, batch),
             Work::Refused { box_id, reason } => Ok(alarm(self.txn, box_id, "batch_refused", &reason.to_string())?),
             Work::State { box_id, state } => self.state(box_id, state),
             Work::Ask { box_id, ask, heard } => self.ask(box_id, ask, *heard),
+            Work::Paid { about, asked, told } => {
+                self.flying.landed(about, *asked);
+                self.paid(about, *asked, told)
+            }
+            Work::Noticed { order, told } => match book::about_order(self.txn, order)? {
+                Some(about) => self.paid(&about, Asked::Notice, told),
+                None => Ok(()),
+            },
+            Work::Balance { about, lane, balance } => {
+                let what = Answer::GiftBalance { lane: *lane, balance: *balance };
+                self.say(&about.box_id, "reply", &Reply { id: about.ask, what })
+            }
         }
     }
 
-    fn finish(mut self) -> anyhow::Result<Vec<Outgoing>> {
+    fn finish(mut self) -> anyhow::Result<(Vec<Outgoing>, Vec<Job>)> {
         for (box_id, ack) in std::mem::take(&mut self.acks) {
             self.say(&box_id, "ack", &ack)?;
         }
-        Ok(self.out)
+        Ok((self.out, self.jobs))
     }
 
     fn hello(&mut self, box_id: &str, hello: &Hello) -> anyhow::Result<()> {
@@ -142,6 +192,9 @@ impl Desk<'_> {
         let mark = mark(self.txn, box_id, epoch, hello.acked)?;
         let judgement = judge::hello(before, hello, mark);
         self.welcome(box_id, &judgement)?;
+        for (tender, outcome) in book::late_of(self.txn, box_id)? {
+            self.tell_of_payment(box_id, 0, &tender, outcome)?;
+        }
         self.txn
             .prepare_cached("UPDATE box SET head = ?2, boot = ?3, online = 1, version = ?4 WHERE id = ?1")?
             .execute(params![box_id, int(hello.head), int(hello.boot), clip(&hello.version)])?;
@@ -270,32 +323,57 @@ impl Desk<'_> {
 
     fn ask(&mut self, box_id: &str, ask: &Ask, heard: Instant) -> anyhow::Result<()> {
         let late = heard.elapsed() > Duration::from_millis(u64::from(ask.wait_ms));
-        let (tender, outcome) = match &ask.what {
+        let about = |tender: &TenderId| About { box_id: box_id.into(), tender: tender.clone(), ask: ask.id };
+        let (tender, said) = match &ask.what {
+            Question::AuthoriseWallet { tender, .. } | Question::RefundWallet { tender, .. } if late => {
+                tracing::info!(box_id, %tender, "the box waits no longer: no money is moved");
+                return Ok(());
+            }
             Question::AuthoriseWallet { tender, amount, currency, provider, code } => {
-                if late {
-                    tracing::info!(box_id, %tender, "the box waits no longer: not charged");
-                    return Ok(());
-                }
-                let charge = Charge { tender, amount: *amount, currency, provider: *provider, code };
-                (tender, wallet::authorise(self.txn, box_id, &charge)?)
+                let charge =
+                    Charge { amount: *amount, currency: currency.clone(), provider: *provider, code: code.clone() };
+                (tender, book::charge(self.txn, about(tender), &charge)?)
             }
             Question::RefundWallet { tender, of, amount, currency } => {
-                if late {
-                    tracing::info!(box_id, %tender, "the box waits no longer: not given back");
-                    return Ok(());
-                }
-                let refund = Refund { tender, of, amount: *amount, currency };
-                (tender, wallet::refund(self.txn, box_id, &refund)?)
+                (tender, book::refund(self.txn, about(tender), of, *amount, currency)?)
             }
-            Question::QueryWallet { tender } => (tender, wallet::query(self.txn, box_id, tender)?),
+            Question::QueryWallet { tender } => (tender, book::query(self.txn, about(tender))?),
+            Question::ReverseWallet { tender } => (tender, book::reverse(self.txn, about(tender))?),
+            Question::GiftBalance { lane, code } => {
+                let call = Call::Balance { lane: *lane, code: code.clone() };
+                let about = about(&TenderId(String::new()));
+                self.jobs.push(Job { provider: WalletProvider::Gift, about, call });
+                return Ok(());
+            }
             Question::ClaimCoupon { campaign, serial } => {
                 let used = coupon::claim(self.txn, box_id, campaign, serial)?;
                 return self.tell_of_coupon(box_id, ask.id, campaign, serial, used);
             }
             Question::Chunk { hash } => return self.chunk(hash),
         };
-        let reply = Reply { id: ask.id, what: Answer::Wallet { tender: tender.clone(), outcome } };
-        self.say(box_id, "reply", &reply)
+        self.jobs.extend(said.job);
+        match said.tell {
+            Some(outcome) => self.tell_of_payment(box_id, ask.id, tender, outcome),
+            None => Ok(()),
+        }
+    }
+
+    fn paid(&mut self, about: &About, asked: Asked, told: &Told) -> anyhow::Result<()> {
+        match book::told(self.txn, about, asked, told)? {
+            Some(outcome) => self.tell_of_payment(&about.box_id, about.ask, &about.tender, outcome),
+            None => Ok(()),
+        }
+    }
+
+    fn tell_of_payment(
+        &mut self,
+        box_id: &str,
+        id: u64,
+        tender: &TenderId,
+        outcome: WalletOutcome,
+    ) -> anyhow::Result<()> {
+        let what = Answer::Wallet { tender: tender.clone(), outcome };
+        self.say(box_id, "reply", &Reply { id, what })
     }
 
     fn tell_of_coupon(

@@ -3,6 +3,7 @@
 mod bad_input;
 mod chaos;
 mod demo;
+mod late;
 mod page;
 mod peers;
 mod power;

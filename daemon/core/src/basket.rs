@@ -469,18 +469,18 @@ impl Turn<'_> {
 
     /// While a payment is under way or has moved money, the lines stand still.
     pub(crate) fn money_moves(&self, lane: LaneId) -> bool {
-        self.live.lanes.get(&lane).is_some_and(|live| live.wants_wallet_code.is_some())
+        self.live.lanes.get(&lane).is_some_and(|live| live.pays_by_code().is_some())
             || self.tender_in_flight(lane).is_some()
             || self.open(lane).is_some_and(|open| open.paid() != Money::ZERO || open.voiding.is_some())
     }
 
     pub(crate) fn void_transaction(&mut self, lane: LaneId) -> Result<(), Refused> {
         // Leaving the wait for a wallet code is part of giving up.
-        let waiting = self.live.lane(lane).wants_wallet_code.take();
+        let waiting = self.live.lane(lane).wants_code.take();
         let transaction = match self.editable(lane) {
             Ok(open) => open.id.clone(),
             Err(refused) => {
-                self.live.lane(lane).wants_wallet_code = waiting;
+                self.live.lane(lane).wants_code = waiting;
                 return Err(refused);
             }
         };

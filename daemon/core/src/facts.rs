@@ -18,7 +18,7 @@ use crate::rules::PointRules;
 use crate::sale::Sale;
 use crate::shift::Shifts;
 use crate::store::{DayReport, StoreEvent};
-use crate::tender::{TenderEvent, Traces};
+use crate::tender::{Late, TenderEvent, TenderState, Traces};
 use crate::totals::Totals;
 use crate::words::{DeviceId, LaneId, LineNo, Money, TransactionId, Utc};
 use alloc::collections::BTreeMap;
@@ -71,6 +71,9 @@ pub struct Facts {
     pub coupons: Redeemed,
     #[serde(default)]
     pub points: PointsMoved,
+    /// Payments that arrived after all.
+    #[serde(default)]
+    pub late: Late,
     #[serde(default)]
     pub looks: Looks,
     #[serde(default)]
@@ -165,6 +168,7 @@ impl Facts {
                 self.day_number = day.saturating_add(1);
                 self.day = Totals::default();
                 self.lanes.values_mut().for_each(|lane| lane.totals = Totals::default());
+                self.late.day_closed(utc);
                 self.returned.retain(|_, sale| utc.0.saturating_sub(sale.at.0) <= RETURN_MAX_MS);
                 let (totals, lanes) = ((**totals).clone(), lanes.clone());
                 self.last_day = Some(DayReport { day: *day, closed: utc, totals, lanes, perpetual: *perpetual });
@@ -345,7 +349,12 @@ impl Facts {
             TenderEvent::CardAnswered { device, outcome: CardOutcome::Approved(slip), .. } if slip.trace != 0 => {
                 self.terminals.entry(device.clone()).or_default().learn(slip.trace);
             }
+            TenderEvent::LateApproved { .. }
+            | TenderEvent::LateRefunded { .. }
+            | TenderEvent::LateToStaff { .. }
+            | TenderEvent::LateSettled { .. } => self.late.apply(utc, lane, event),
             TenderEvent::CardAnswered { .. }
+            | TenderEvent::GivingUp { .. }
             | TenderEvent::Started { .. }
             | TenderEvent::Rounded { .. }
             | TenderEvent::SlipPrinted { .. }
@@ -357,6 +366,18 @@ impl Facts {
         }
         if let Some(open) = self.lane(lane).open.as_mut() {
             open.apply_tender(utc, event);
+        }
+        self.tender_ended(lane, event);
+    }
+    /// It may yet turn out that it was taken.
+    fn tender_ended(&mut self, lane: LaneId, event: &TenderEvent) {
+        let (TenderEvent::Declined { tender, .. } | TenderEvent::Resolved { tender, taken: false, .. }) = event else {
+            return;
+        };
+        let open = self.lanes.get(&lane).and_then(|facts| facts.open.as_ref());
+        let ended = open.into_iter().flat_map(|open| &open.tenders).find(|one| one.id == *tender);
+        if let Some(ended) = ended.filter(|ended| ended.state == TenderState::Declined) {
+            self.late.ended(lane, ended);
         }
     }
 }

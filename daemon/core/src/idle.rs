@@ -24,7 +24,7 @@ impl Turn<'_> {
             return;
         }
         // Nobody showed a wallet code for so long: nothing of that payment has begun, and the wait for it ends.
-        let waited = self.live.lane(lane).wants_wallet_code.take().is_some();
+        let waited = self.live.lane(lane).wants_code.take().is_some();
         let Some(open) = self.open(lane) else { return };
         let helped = self.facts.lanes.get(&lane).is_some_and(|facts| facts.help_since.is_some())
             || open.interventions.iter().any(|asked| asked.answer.is_none());

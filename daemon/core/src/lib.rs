@@ -109,6 +109,7 @@ impl Store {
     /// When to be woken with [`Input::Tick`], and why.
     #[must_use]
     pub fn deadline(&self) -> Option<(Mono, &'static str)> {
-        self.live.lanes.values().flat_map(turn::LaneLive::deadlines).min()
+        let late = self.live.late_due.map(|due| (due, "a late payment to give back"));
+        self.live.lanes.values().flat_map(turn::LaneLive::deadlines).chain(late).min()
     }
 }

@@ -35,6 +35,8 @@ pub enum PageRequest {
         #[serde(default)]
         amount: Option<Money>,
     },
+    /// What is left on the gift card shown next.
+    CheckGift {},
     /// Back out of a payment that waits for a card or a code.
     CancelPayment {},
     /// Leave what waits for its weight.
@@ -96,7 +98,7 @@ pub enum StaffRequest {
         reason: String,
     },
     /// The terminal could not say: a person looked at it.
-    /// Of a refund: whether the money was given back.
+    /// Of a refund: whether the money was given back. That a payment was not taken a supervisor says: it can be paid again then.
     ResolveTender {
         tender: TenderId,
         taken: bool,
@@ -104,6 +106,11 @@ pub enum StaffRequest {
         /// Where less moved than was asked for.
         #[serde(default)]
         amount: Option<Money>,
+    },
+    /// A late payment headquarters does not give back: a person did, or says why not.
+    SettleLate {
+        tender: TenderId,
+        reason: String,
     },
     /// Cash over the counter of a staffed lane: what the shopper hands over for all that is due, or for `amount` of it.
     TakeCash {

@@ -18,14 +18,14 @@ use crate::returns::Sold;
 use crate::rules::BaggingRules;
 use crate::sale::{SaleLine, SaleTender};
 use crate::shift::Shift;
-use crate::tender::{Tender, TenderState};
+use crate::tender::{RefundTask, TaskState, Tender, TenderState};
 use crate::turn::{LaneLive, Live};
 use crate::view::{
-    AttendingView, BaggingView, DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView, PaidView,
-    PerContentView, Phase, PointsView, ReceiptView, RescanView, SavingView, ShiftView, SoldLineView, SoldView,
-    SuspendedView, TenderKind, TenderView, View, WeighingView,
+    AttendingView, BaggingView, CheckView, DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView,
+    PaidView, PerContentView, Phase, PointsView, ReceiptView, RefundTaskView, RescanView, SavingView, ShiftView,
+    SoldLineView, SoldView, SuspendedView, TenderKind, TenderView, View, WeighingView,
 };
-use crate::words::{DeviceId, LaneId, Name};
+use crate::words::{DeviceId, LaneId, Name, TenderId};
 use alloc::vec::Vec;
 
 impl Store {
@@ -42,6 +42,7 @@ impl Store {
             day: self.facts.day.clone(),
             last_day: self.facts.last_day.clone(),
             suspended: self.facts.suspended.values().map(suspended_view).collect(),
+            refund_tasks: self.facts.late.tasks.iter().map(task_view).collect(),
             training: self.config.till.training,
             audit: self.facts.audit.clone(),
             overrides: self.config.floor.overrides,
@@ -90,7 +91,7 @@ impl Store {
                 unit_price: it.item.price,
                 tare_g: it.tare_g,
             }),
-            tender: tender_view(tender, live),
+            tender: tender_view(tender, live, &self.facts),
             interventions: interventions(basket, &self.config.currency),
             bagging: config
                 .bagging
@@ -191,7 +192,7 @@ fn phase(open: Option<&Transaction>, tender: Option<&Tender>, live: &LaneLive) -
         (_, Some(TenderState::Started | TenderState::Answered | TenderState::Approved | TenderState::Declined)) => {
             Phase::Paying
         }
-        (Some(_), None) if live.wants_wallet_code.is_some() => Phase::Paying,
+        (Some(_), None) if live.pays_by_code().is_some() => Phase::Paying,
         (Some(_), None) if live.weighing.is_some() => Phase::Weighing,
         (Some(_), None) => Phase::Scanning,
         (None, None) if live.done => Phase::Done,
@@ -226,19 +227,37 @@ fn line_view(line: &Line, basket: &Transaction, rules: &PriceRules) -> LineView 
     }
 }
 
-fn tender_view(tender: Option<&Tender>, live: &LaneLive) -> Option<TenderView> {
+fn tender_view(tender: Option<&Tender>, live: &LaneLive, facts: &Facts) -> Option<TenderView> {
     if let Some(tender) = tender {
         return Some(TenderView {
             tender: Some(tender.id.clone()),
             kind: tender.kind,
             amount: tender.amount,
+            check: check_view(tender, facts),
             text: refund_text(tender)
                 .filter(|_| live.tender_text == Name::default())
                 .unwrap_or_else(|| live.tender_text.clone()),
         });
     }
     let text = Name { zh: "请出示付款码".into(), en: "Please show your payment code to the scanner".into() };
-    live.wants_wallet_code.map(|amount| TenderView { tender: None, kind: TenderKind::Wallet, amount, text })
+    let waits = |amount| TenderView { tender: None, kind: TenderKind::Wallet, amount, check: None, text };
+    live.pays_by_code().map(waits)
+}
+
+/// What a person compares with the terminal's last slip, or the provider's list, before saying what became of it.
+fn check_view(tender: &Tender, facts: &Facts) -> Option<CheckView> {
+    if !matches!(tender.state, TenderState::InDoubt | TenderState::Staff) {
+        return None;
+    }
+    let last = tender.device.as_ref().and_then(|device| facts.terminals.get(device)).and_then(|known| known.last);
+    Some(CheckView {
+        started: tender.started,
+        device: tender.device.clone(),
+        terminal: tender.slip.as_ref().map(|slip| slip.terminal.clone()).unwrap_or_default(),
+        trace: tender.slip.as_ref().map(|slip| slip.trace),
+        last_trace: last.filter(|trace| *trace != 0),
+        giving_up: tender.giving_up,
+    })
 }
 
 /// What staff are told of a refund no machine said anything of: where one was asked, that it may have gone back already.
@@ -257,6 +276,19 @@ fn refund_text(tender: &Tender) -> Option<Name> {
 fn paid_view(basket: &Transaction) -> Vec<PaidView> {
     let stands = basket.tenders.iter().filter(|tender| tender.state == TenderState::Approved);
     stands.map(|tender| PaidView { kind: tender.kind, amount: tender.amount }).collect()
+}
+
+fn task_view((tender, task): (&TenderId, &RefundTask)) -> RefundTaskView {
+    RefundTaskView {
+        tender: tender.clone(),
+        kind: task.kind,
+        lane: task.lane,
+        amount: task.amount,
+        reference: task.reference.clone(),
+        at: task.at,
+        done: task.state == TaskState::Done,
+        staff: task.state == TaskState::Staff,
+    }
 }
 
 fn suspended_view(waiting: &Suspended) -> SuspendedView {

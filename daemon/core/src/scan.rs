@@ -96,6 +96,8 @@ pub enum WalletProvider {
     Wechat,
     Alipay,
     Unionpay,
+    /// A gift card of the retailer's own, or of who keeps them for it.
+    Gift,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -220,7 +222,7 @@ fn unmarked(text: &str, rules: &ScanRules, paying: bool) -> Code {
     if let Some(number) = text.strip_prefix('M').filter(|n| n.len() == 10) {
         return member(text, number);
     }
-    if let Some(code) = printed::read(text) {
+    if let Some(code) = printed::read(text, paying) {
         return code;
     }
     if let Some(provider) = wallet(text) {

@@ -29,9 +29,7 @@ impl Turn<'_> {
         let phase = phase_of(self.facts, self.live, lane);
         let trigger = match phase {
             Phase::Idle | Phase::Scanning | Phase::Weighing | Phase::Done | Phase::Handed => Trigger::On,
-            Phase::Paying if self.live.lanes.get(&lane).is_some_and(|live| live.wants_wallet_code.is_some()) => {
-                Trigger::On
-            }
+            Phase::Paying if self.live.lanes.get(&lane).is_some_and(|live| live.wants_code.is_some()) => Trigger::On,
             Phase::Paying | Phase::InDoubt | Phase::Staff => Trigger::Off,
         };
         let scanners = config.scanners.iter().map(|scanner| (scanner.clone(), DeviceCommand::Trigger(trigger)));

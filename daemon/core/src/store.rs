@@ -182,10 +182,12 @@ impl Turn<'_> {
                 self.live.online = online;
                 if online {
                     self.query_wallets();
+                    self.ask_late_again();
                     self.claim_leased();
                 }
             }
             HqInput::Answer(crate::wire::Answer::Wallet { tender, outcome }) => self.wallet_answer(&tender, outcome),
+            HqInput::Answer(crate::wire::Answer::GiftBalance { lane, balance }) => self.gift_balance(lane, balance),
             HqInput::Answer(crate::wire::Answer::Coupon { campaign, serial, used }) => {
                 self.coupon_answer(&campaign, &serial, used);
             }

@@ -8,13 +8,18 @@
 
 mod back;
 mod doubt;
+mod late;
 mod plan;
 mod refund;
 mod terminal;
 mod traces;
+mod wallet;
 
 pub(crate) use doubt::Verdict;
+pub use late::{Late, RefundTask, TaskState, refund_of};
 pub use traces::Traces;
+pub use wallet::{REVERSE_NOT_BEFORE_MS, WALLET_PENDING_MS};
+pub(crate) use wallet::{WalletLive, Wants};
 
 use crate::basket::Transaction;
 use crate::catalog::is_nought;
@@ -30,8 +35,6 @@ use serde::{Deserialize, Serialize};
 pub const CARD_ANSWER_MS: u64 = 200_000;
 /// An answer of HQ about a wallet code not here by then is asked for (provider rules: query after 5 s, then every 10 s).
 pub const WALLET_ANSWER_MS: u64 = 5_000;
-/// How long a shopper may take to confirm on the phone before the lane is shown as in doubt.
-pub const WALLET_PENDING_MS: u64 = 45_000;
 /// From our acknowledgement to the end of the exchange; the terminal may print in between.
 pub const CARD_END_MS: u64 = 30_000;
 pub const QUERY_AGAIN_MS: u64 = 10_000;
@@ -91,6 +94,10 @@ pub enum TenderEvent {
         tender: TenderId,
         reason: String,
     },
+    /// Nobody confirmed it in time, or the shopper backed out: headquarters is asked to give it up.
+    GivingUp {
+        tender: TenderId,
+    },
     HandedToStaff {
         tender: TenderId,
     },
@@ -112,6 +119,29 @@ pub enum TenderEvent {
     TerminalSeen {
         device: DeviceId,
         trace: u32,
+    },
+    /// A payment that had ended without money was taken after all: it goes back. Durable before headquarters hears of it.
+    LateApproved {
+        tender: TenderId,
+        kind: TenderKind,
+        amount: Money,
+        reference: String,
+    },
+    /// It went back.
+    LateRefunded {
+        tender: TenderId,
+        amount: Money,
+        reference: String,
+    },
+    /// Headquarters does not give it back: a person does.
+    LateToStaff {
+        tender: TenderId,
+        reason: String,
+    },
+    LateSettled {
+        tender: TenderId,
+        staff: StaffId,
+        reason: String,
     },
 }
 
@@ -146,6 +176,9 @@ pub struct Tender {
     pub reference: String,
     pub given: Money,
     pub of: Option<TenderId>,
+    /// Headquarters was asked to give it up.
+    #[serde(default)]
+    pub giving_up: bool,
     /// Burnt, or given back.
     #[serde(default)]
     pub points: u64,
@@ -209,6 +242,7 @@ impl Transaction {
                 reference: String::new(),
                 given: Money::ZERO,
                 of: of.clone(),
+                giving_up: false,
                 points: 0,
             });
             return;
@@ -218,6 +252,11 @@ impl Transaction {
             if let Some(slip) = tender.and_then(|tender| tender.slip.as_mut()) {
                 slip.text.extend(lines.iter().cloned());
             }
+        }
+        if let TenderEvent::GivingUp { tender } = event
+            && let Some(tender) = self.tenders.iter_mut().find(|known| known.id == *tender)
+        {
+            tender.giving_up = true;
         }
         let Some((id, state)) = event.outcome() else {
             return;
@@ -252,7 +291,12 @@ impl Transaction {
             | TenderEvent::HandedToStaff { .. }
             | TenderEvent::Resolved { .. }
             | TenderEvent::TerminalUsed { .. }
-            | TenderEvent::TerminalSeen { .. } => {}
+            | TenderEvent::TerminalSeen { .. }
+            | TenderEvent::GivingUp { .. }
+            | TenderEvent::LateApproved { .. }
+            | TenderEvent::LateRefunded { .. }
+            | TenderEvent::LateToStaff { .. }
+            | TenderEvent::LateSettled { .. } => {}
         }
     }
 }
@@ -265,7 +309,12 @@ impl TenderEvent {
             | Self::Rounded { .. }
             | Self::SlipPrinted { .. }
             | Self::TerminalUsed { .. }
-            | Self::TerminalSeen { .. } => None,
+            | Self::TerminalSeen { .. }
+            | Self::GivingUp { .. }
+            | Self::LateApproved { .. }
+            | Self::LateRefunded { .. }
+            | Self::LateToStaff { .. }
+            | Self::LateSettled { .. } => None,
             Self::CardAnswered { tender, .. } => Some((tender, TenderState::Answered)),
             Self::Approved { tender, .. } | Self::Resolved { tender, taken: true, .. } => {
                 Some((tender, TenderState::Approved))

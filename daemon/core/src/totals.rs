@@ -23,6 +23,8 @@ pub struct Totals {
     /// Worth of points burnt less given back.
     #[serde(skip_serializing_if = "Money::is_zero")]
     pub points: Money,
+    #[serde(skip_serializing_if = "Money::is_zero")]
+    pub gift: Money,
     pub members: u64,
     /// Goods and deposits before discounts.
     #[serde(skip_serializing_if = "is_none_yet")]
@@ -59,6 +61,8 @@ pub struct Refunded {
     pub wallet: Money,
     #[serde(default, skip_serializing_if = "Money::is_zero")]
     pub points: Money,
+    #[serde(default, skip_serializing_if = "Money::is_zero")]
+    pub gift: Money,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +144,7 @@ impl Totals {
             TenderKind::Card => (&mut self.card, &mut self.refunded.card),
             TenderKind::Wallet => (&mut self.wallet, &mut self.refunded.wallet),
             TenderKind::Points => (&mut self.points, &mut self.refunded.points),
+            TenderKind::Gift => (&mut self.gift, &mut self.refunded.gift),
         };
         *sum = sum.plus(amount);
         *refunded = refunded.minus(amount.min(Money::ZERO));
@@ -192,12 +197,24 @@ impl Totals {
             money(("缴款", "Cash drops"), Money::ZERO.minus(self.drawer.dropped)),
             count(("无交易开钱箱", "No sale"), self.drawer.opened),
         ]);
+        rows.extend(self.stored_value(currency));
+        if let Some((first, last)) = self.receipts {
+            rows.push(SlipRow::of(("小票号", "Receipts"), alloc::format!("{first} – {last}")));
+        }
+        rows
+    }
+
+    /// Points and gift cards, where there were any.
+    fn stored_value(&self, currency: &Currency) -> Vec<SlipRow> {
+        let money = |label, amount: Money| SlipRow::of(label, currency.show(amount));
+        let mut rows = Vec::new();
         if !self.points.is_zero() || !self.refunded.points.is_zero() {
             rows.push(money(("积分", "Points"), self.points.plus(self.refunded.points)));
             rows.push(money(("退款：积分", "Refunds: points"), Money::ZERO.minus(self.refunded.points)));
         }
-        if let Some((first, last)) = self.receipts {
-            rows.push(SlipRow::of(("小票号", "Receipts"), alloc::format!("{first} – {last}")));
+        if !self.gift.is_zero() || !self.refunded.gift.is_zero() {
+            rows.push(money(("礼品卡", "Gift cards"), self.gift.plus(self.refunded.gift)));
+            rows.push(money(("退款：礼品卡", "Refunds: gift cards"), Money::ZERO.minus(self.refunded.gift)));
         }
         rows
     }

@@ -13,7 +13,7 @@ use crate::refusal::LineRefusal;
 use crate::returns::Sold;
 use crate::scan::{Code, Refusal, classify};
 use crate::store::{HqInput, PortStatus};
-use crate::tender::Verdict;
+use crate::tender::{Verdict, WalletLive, Wants};
 use crate::view::{FaceEnd, Notice};
 use crate::weigh::Weighing;
 use crate::wire::Question;
@@ -68,6 +68,8 @@ pub struct Step {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Live {
     pub(crate) online: bool,
+    /// Late payments are asked to go back again.
+    pub(crate) late_due: Option<Mono>,
     pub(crate) lanes: BTreeMap<LaneId, LaneLive>,
     pub(crate) devices: BTreeMap<DeviceId, DeviceLive>,
 }
@@ -85,8 +87,10 @@ pub(crate) struct LaneLive {
     pub(crate) language: Language,
     /// The thank-you screen.
     pub(crate) done: bool,
-    /// A wallet code is waited for, to pay so much.
-    pub(crate) wants_wallet_code: Option<Money>,
+    /// A payment code is waited for.
+    pub(crate) wants_code: Option<Wants>,
+    /// Headquarters is working on a payment.
+    pub(crate) wallet: Option<WalletLive>,
     /// The basket that left for another lane: its code stays on the page until the next shopper.
     pub(crate) handed: Option<TransactionId>,
     /// The sale goods are brought back from.
@@ -138,18 +142,28 @@ impl LaneLive {
         *self = Self { language: self.language, notices: self.notices, ..Self::default() };
     }
 
+    /// What the code waited for is to pay.
+    pub(crate) fn pays_by_code(&self) -> Option<Money> {
+        match self.wants_code {
+            Some(Wants::Pay(amount)) => Some(amount),
+            Some(Wants::Balance) | None => None,
+        }
+    }
+
     pub(crate) fn deadlines(&self) -> impl Iterator<Item = (Mono, &'static str)> {
         let face = self.face.as_ref().filter(|face| face.outcome.is_none()).map(|face| face.until);
         let weighing = self.weighing.as_ref().map(|weighing| weighing.until);
         let attending = self.attending.as_ref().map(|attending| attending.until);
         let claim = self.claims.iter().map(|claim| claim.until).min();
         let weigh_again = self.weigh_again.as_ref().map(|(_, due)| *due);
+        let wallet = self.wallet.as_ref().map(WalletLive::due);
         [
             (weigh_again, "an empty plate"),
             (claim, "headquarters' word on a coupon"),
             (self.tender_due, "a payment's answer"),
             (self.query_due, "a payment to ask about"),
             (self.staff_due, "a payment to hand to staff"),
+            (wallet, "a payment to give up"),
             (face, "a face"),
             (weighing, "a weight"),
             (self.idle_due, "a basket left behind"),
@@ -231,7 +245,7 @@ impl Turn<'_> {
     }
 
     fn scan(&mut self, lane: LaneId, scan: &crate::device::Scan) {
-        let paying = self.live.lane(lane).wants_wallet_code.is_some();
+        let paying = self.live.lane(lane).wants_code.is_some();
         match classify(scan, &self.config.scan, paying) {
             Code::Item(code) => self.item(lane, &code),
             Code::Member(code) => self.member_code(lane, &code),
@@ -243,7 +257,7 @@ impl Turn<'_> {
                 self.refuse_line(lane, LineRefusal::NotTaken, None);
             }
             Code::Gs1(_) => self.refuse_line(lane, LineRefusal::Code(Refusal::NotGoods), None),
-            Code::Wallet { provider, code } => self.pay_wallet(lane, provider, code),
+            Code::Wallet { provider, code } => self.payment_code(lane, provider, code),
             Code::Refused(reason) => self.refuse_line(lane, LineRefusal::Code(reason), None),
         }
     }
@@ -267,6 +281,7 @@ impl Turn<'_> {
                 self.floor_gate(lane)?;
                 self.pay(lane, method, amount, false)
             }
+            PageRequest::CheckGift {} => self.check_gift(lane),
             PageRequest::CancelPayment {} => self.cancel_payment(lane),
             PageRequest::CancelWeighing {} => {
                 self.live.lane(lane).weighing.take().map(drop).ok_or(Refused::NothingHere)
@@ -304,12 +319,13 @@ impl Turn<'_> {
                 self.answer(lane, intervention, approved, by, &reason)
             }
             StaffRequest::ResolveTender { tender, taken, reason, amount } => {
-                self.resolve_tender(lane, tender, Verdict { taken, amount, reason }, by.staff)
+                self.resolve_tender(lane, tender, Verdict { taken, amount, reason }, by)
             }
             StaffRequest::TakeCash { given, amount } => {
                 let staffed = self.config.lane(lane).is_some_and(|lane| lane.kind == crate::view::LaneKind::Staffed);
                 self.pay(lane, crate::page::Method::Cash { given }, amount, staffed)
             }
+            StaffRequest::SettleLate { tender, reason } => self.settle_late(tender, by, &reason),
             StaffRequest::Finish {} => self.finish_even(lane),
             StaffRequest::Resume { transaction } => self.resume(lane, transaction, Some(by.staff)),
             StaffRequest::Shift(request) => self.shift(lane, by, request),
@@ -347,5 +363,6 @@ impl Turn<'_> {
             self.bag_tick(lane);
             self.attend_tick(lane);
         }
+        self.late_tick();
     }
 }

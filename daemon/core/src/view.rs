@@ -36,12 +36,29 @@ pub struct View {
     pub last_day: Option<DayReport>,
     /// Baskets that wait for a lane.
     pub suspended: Vec<SuspendedView>,
+    /// Payments that arrived after all and go back.
+    pub refund_tasks: Vec<RefundTaskView>,
     /// Nothing here is a sale.
     pub training: bool,
     /// What questions to shoppers came to, by rule.
     pub audit: FloorAudit,
     /// How far each role may change a price.
     pub overrides: OverrideLimits,
+}
+
+/// A payment that was taken though it had ended without money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundTaskView {
+    pub tender: TenderId,
+    pub kind: TenderKind,
+    pub lane: LaneId,
+    pub amount: Money,
+    /// The provider's number of the payment.
+    pub reference: String,
+    pub at: Utc,
+    pub done: bool,
+    /// A person has to give it back.
+    pub staff: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -285,8 +302,25 @@ pub struct TenderView {
     pub tender: Option<TenderId>,
     pub kind: TenderKind,
     pub amount: Money,
+    /// Of one in doubt.
+    pub check: Option<CheckView>,
     /// “Insert card”, “enter PIN”: from the terminal.
     pub text: Name,
+}
+
+/// What staff compares with the terminal's last slip, or the provider's list, before saying what became of a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckView {
+    pub started: Utc,
+    pub device: Option<DeviceId>,
+    /// As the terminal names itself, where it answered; else empty.
+    pub terminal: String,
+    /// What it answered with.
+    pub trace: Option<u32>,
+    /// Its last payment known before: a slip with this number is not the one looked for.
+    pub last_trace: Option<u32>,
+    /// Headquarters was asked to give it up.
+    pub giving_up: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -297,9 +331,17 @@ pub enum TenderKind {
     Wallet,
     /// The member's points.
     Points,
+    /// Stored value.
+    Gift,
 }
 
 impl TenderKind {
+    /// Headquarters charges it and gives it back.
+    #[must_use]
+    pub const fn is_hq(self) -> bool {
+        matches!(self, Self::Wallet | Self::Gift)
+    }
+
     /// As in the journal.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -308,6 +350,7 @@ impl TenderKind {
             Self::Cash => "cash",
             Self::Wallet => "wallet",
             Self::Points => "points",
+            Self::Gift => "gift",
         }
     }
 
@@ -319,6 +362,7 @@ impl TenderKind {
             Self::Cash => ("退现金", "Cash back"),
             Self::Wallet => ("退回电子钱包", "Back to wallet"),
             Self::Points => ("退回积分", "Points back"),
+            Self::Gift => ("退回礼品卡", "Back to gift card"),
         };
         Name { zh: zh.into(), en: en.into() }
     }
@@ -330,6 +374,7 @@ impl TenderKind {
             Self::Cash => ("现金", "Cash"),
             Self::Wallet => ("电子钱包", "Wallet"),
             Self::Points => ("积分", "Points"),
+            Self::Gift => ("礼品卡", "Gift card"),
         };
         Name { zh: zh.into(), en: en.into() }
     }

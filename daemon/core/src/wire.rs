@@ -1,7 +1,7 @@
 //! What travels between a box and headquarters (DESIGN section 4, docs/mqtt.asyncapi.yaml). Types only; both ends use these.
 
 use crate::scan::WalletProvider;
-use crate::words::{Money, Private, TenderId};
+use crate::words::{LaneId, Money, Private, TenderId};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -179,6 +179,10 @@ pub enum Question {
     RefundWallet { tender: TenderId, of: TenderId, amount: Money, currency: String },
     /// What became of that tender, a charge or a refund? Moves no money.
     QueryWallet { tender: TenderId },
+    /// Give that charge up, whatever became of it: what was taken and is not told as approved goes back. Only after a question.
+    ReverseWallet { tender: TenderId },
+    /// What is left on that gift card? `lane` comes back with the answer.
+    GiftBalance { lane: LaneId, code: Private<String> },
     /// A single-use coupon is about to be taken: is it free? Headquarters then keeps it for this box for a while.
     ClaimCoupon { campaign: String, serial: String },
     /// Publish this chunk (SHA-256, hexadecimal).
@@ -194,9 +198,13 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    Wallet {
-        tender: TenderId,
-        outcome: WalletOutcome,
+    /// Also told unasked, as soon as headquarters knows more than it said.
+    Wallet { tender: TenderId, outcome: WalletOutcome },
+    /// `None`: no such card.
+    GiftBalance {
+        lane: LaneId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        balance: Option<Money>,
     },
     /// Told in answer to a claim, and unasked to a box whose sale turns out to be the second with this coupon.
     Coupon {
@@ -219,8 +227,10 @@ pub enum WalletOutcome {
     Declined {
         reason: String,
     },
-    /// The shopper is typing a password: ask again.
+    /// The provider has not decided: the shopper is typing a password, or the network is slow. Ask again.
     Pending,
+    /// Given up as asked: no money stays taken.
+    Reversed,
     /// Never heard of this tender: no money moved, and none will.
     NotFound,
 }

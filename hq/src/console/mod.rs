@@ -4,10 +4,12 @@ mod chart;
 mod coupons;
 mod pages;
 mod parity;
+mod payments;
 mod read;
 mod words;
 
 use crate::coupon;
+use crate::pay::reconcile;
 use crate::store::Store;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
@@ -55,6 +57,8 @@ pub(crate) fn router(
         .route("/box/{id}", get(one_box))
         .route("/coupons", get(coupons_page))
         .route("/api/coupon-conflicts", get(api_coupon_conflicts))
+        .route("/payments", get(payments_page))
+        .route("/api/payment-differences", get(api_payment_differences))
         .route("/parity", get(parity_page))
         .route("/api/parity", get(api_parity))
         .route("/api/boxes", get(api_boxes))
@@ -178,6 +182,22 @@ async fn coupons_page(
 
 async fn api_coupon_conflicts(State(console): State<Console>) -> Result<Response, Failed> {
     let found = reading(&console, |db| coupon::conflicts(db, 500)).await?;
+    Ok(Json(found).into_response())
+}
+
+async fn payments_page(
+    State(console): State<Console>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Failed> {
+    let language = Language::of(query.lang.as_deref(), &headers);
+    let up = *console.up.borrow();
+    let page = reading(&console, move |db| Ok(payments::page(&payments::seen(db)?, up, language))).await?;
+    Ok(in_language(page, language))
+}
+
+async fn api_payment_differences(State(console): State<Console>) -> Result<Response, Failed> {
+    let found = reading(&console, reconcile::differences).await?;
     Ok(Json(found).into_response())
 }
 

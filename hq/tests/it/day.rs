@@ -38,7 +38,8 @@ fn taken_in(dir: &Path, published: &[Published], bodies: &[String]) -> HqStore {
     }
     let mut journal = Journal::default();
     bodies.iter().for_each(|body| journal.add(body.as_bytes()));
-    let mut writer = Writer::new(&store, Arc::new(Signer::open(&store.key_path()).unwrap()), "demo").unwrap();
+    let (jobs, _) = tokio::sync::mpsc::channel(1);
+    let mut writer = Writer::new(&store, Arc::new(Signer::open(&store.key_path()).unwrap()), "demo", jobs).unwrap();
     let hello = Hello {
         journal: "journal-of-box-1".into(),
         epoch: 1,

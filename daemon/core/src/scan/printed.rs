@@ -1,6 +1,6 @@
 //! Codes a shop of ours prints: badges, coupons, receipts, exit passes, orders.
 
-use super::{Code, CouponCode, CouponScheme, Refusal};
+use super::{Code, CouponCode, CouponScheme, Refusal, WalletProvider};
 use crate::words::Private;
 use alloc::format;
 use alloc::string::String;
@@ -14,6 +14,8 @@ const BODY_MAX: usize = 200;
 pub enum Printed {
     Coupon,
     ExitPass,
+    /// Stored value: whoever holds the code can spend it.
+    Gift,
     Order,
     Receipt,
     Staff,
@@ -24,6 +26,7 @@ impl Printed {
         match self {
             Self::Coupon => "K-",
             Self::ExitPass => "X-",
+            Self::Gift => "G-",
             Self::Order => "O-",
             Self::Receipt => "R-",
             Self::Staff => "S-",
@@ -48,8 +51,8 @@ fn check(text: &str) -> u32 {
 }
 
 /// `None`: no code of ours.
-pub(crate) fn read(text: &str) -> Option<Code> {
-    let kind = [Printed::Coupon, Printed::ExitPass, Printed::Order, Printed::Receipt, Printed::Staff]
+pub(crate) fn read(text: &str, paying: bool) -> Option<Code> {
+    let kind = [Printed::Coupon, Printed::ExitPass, Printed::Gift, Printed::Order, Printed::Receipt, Printed::Staff]
         .into_iter()
         .find(|kind| text.starts_with(kind.prefix()))?;
     let (unchecked, digits) = text.split_at_checked(text.len().checked_sub(2)?)?;
@@ -61,6 +64,8 @@ pub(crate) fn read(text: &str) -> Option<Code> {
     Some(match kind {
         Printed::Coupon => Code::Coupon(CouponCode { scheme: CouponScheme::Ours, code: body }),
         Printed::ExitPass => Code::ExitPass(body),
+        Printed::Gift if paying => Code::Wallet { provider: WalletProvider::Gift, code: Private(text.into()) },
+        Printed::Gift => Code::Refused(Refusal::WalletNotNow),
         Printed::Order => Code::Order(body),
         Printed::Receipt => Code::Receipt(body),
         Printed::Staff => Code::Staff(Private(body)),

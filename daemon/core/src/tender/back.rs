@@ -89,7 +89,7 @@ impl Turn<'_> {
     /// To the wallet it came from, through headquarters; by a person where headquarters is away.
     pub(super) fn wallet_back(&mut self, lane: LaneId, original: &Original, amount: Money) {
         let of = original.tender.clone();
-        let tender = self.start_tender(lane, TenderKind::Wallet, Money::ZERO.minus(amount), None, Some(of.clone()));
+        let tender = self.start_tender(lane, original.kind, Money::ZERO.minus(amount), None, Some(of.clone()));
         if !self.live.online {
             return self.refund_to_staff(lane, Name::default());
         }

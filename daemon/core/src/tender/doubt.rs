@@ -1,17 +1,13 @@
 //! Doubt: asked about until the answer is certain.
 
-use super::{
-    DeclineReason, QUERY_AGAIN_MS, STAFF_AFTER_MS, Tender, TenderEvent, TenderState, WALLET_ANSWER_MS,
-    WALLET_PENDING_MS,
-};
+use super::{QUERY_AGAIN_MS, STAFF_AFTER_MS, Tender, TenderEvent, TenderState};
 use crate::device::TerminalCommand;
 use crate::event::Event;
 use crate::line::spoken;
-use crate::page::Refused;
+use crate::page::{Attendant, Refused};
 use crate::turn::{Effect, Turn};
-use crate::view::TenderKind;
-use crate::wire::{Question, WalletOutcome};
-use crate::words::{LaneId, Money, Name, StaffId, TenderId};
+use crate::wire::Question;
+use crate::words::{LaneId, Money, Name, Role, TenderId};
 use alloc::string::String;
 
 /// What a person says of a tender no machine could settle.
@@ -34,6 +30,7 @@ impl Turn<'_> {
         if tender.is_by_hand() {
             return;
         }
+        self.wallet_in_doubt(lane);
         let mono = self.now.mono;
         let live = self.live.lane(lane);
         live.query_due = Some(mono.plus_ms(QUERY_AGAIN_MS));
@@ -48,6 +45,7 @@ impl Turn<'_> {
         let live = self.live.lane(lane);
         live.tender_due = None;
         live.staff_due = Some(self.now.mono.plus_ms(STAFF_AFTER_MS));
+        self.wallet_in_doubt(lane);
         self.query(lane);
     }
 
@@ -59,7 +57,7 @@ impl Turn<'_> {
         if tender.is_by_hand() {
             return false;
         }
-        if !matches!(tender.state, TenderState::InDoubt | TenderState::Staff) && tender.kind != TenderKind::Wallet {
+        if !matches!(tender.state, TenderState::InDoubt | TenderState::Staff) && !tender.kind.is_hq() {
             return false;
         }
         let (id, device) = (tender.id.clone(), tender.device.clone());
@@ -81,48 +79,8 @@ impl Turn<'_> {
 
     pub(crate) fn query_wallets(&mut self) {
         for lane in self.facts.lane_ids() {
-            if self.tender_in_flight(lane).is_some_and(|tender| tender.kind == TenderKind::Wallet) {
+            if self.tender_in_flight(lane).is_some_and(|tender| tender.kind.is_hq()) {
                 self.query(lane);
-            }
-        }
-    }
-
-    pub(crate) fn wallet_answer(&mut self, tender: &TenderId, outcome: WalletOutcome) {
-        let Some(lane) = self.lane_of_tender(tender) else {
-            return;
-        };
-        let Some(found) = self.tender(lane, tender) else {
-            return;
-        };
-        if matches!(found.state, TenderState::Approved | TenderState::Declined) {
-            return;
-        }
-        let (asked, refund) = (found.amount, found.is_refund());
-        match outcome {
-            WalletOutcome::Approved { amount, reference } if refund => {
-                self.refund_stands(lane, tender, amount, reference);
-            }
-            WalletOutcome::Declined { .. } | WalletOutcome::NotFound if refund => self.refund_declined(lane),
-            // Less than asked (a wallet with too little in it) is kept; the rest is still due.
-            WalletOutcome::Approved { amount, reference } if amount > Money::ZERO && amount <= asked => {
-                self.approve(lane, tender, amount, reference, Money::ZERO);
-                self.complete_if_paid(lane);
-            }
-            WalletOutcome::Approved { .. } => self.hand_to_staff(lane),
-            WalletOutcome::Declined { reason } => self.decline(lane, tender, DeclineReason::Provider { reason }),
-            WalletOutcome::NotFound => self.decline(lane, tender, DeclineReason::NotTaken),
-            WalletOutcome::Pending => {
-                let mono = self.now.mono;
-                let started = found.state == TenderState::Started;
-                let live = self.live.lane(lane);
-                live.query_due = Some(mono.plus_ms(WALLET_ANSWER_MS));
-                live.tender_due = started.then(|| mono.plus_ms(WALLET_PENDING_MS));
-                if !refund {
-                    live.tender_text = Name {
-                        zh: "请在手机上输入支付密码".into(),
-                        en: "Please confirm on your phone".into(),
-                    };
-                }
             }
         }
     }
@@ -133,7 +91,7 @@ impl Turn<'_> {
         lane: LaneId,
         tender: TenderId,
         verdict: Verdict,
-        staff: StaffId,
+        by: Attendant,
     ) -> Result<(), Refused> {
         let Verdict { taken, amount, reason } = verdict;
         let found = self.tender(lane, &tender).ok_or(Refused::NothingHere)?.clone();
@@ -141,7 +99,12 @@ impl Turn<'_> {
             return Err(Refused::NothingHere);
         }
         let (asked, refund) = (found.amount, found.is_refund());
-        let reason = if refund { spoken(&reason)? } else { reason };
+        let reason = spoken(&reason)?;
+        // Whoever says that nothing was taken lets the shopper pay again: twice, where it is not so.
+        if !taken && !refund {
+            by.at_least(Role::Supervisor)?;
+        }
+        let staff = by.staff;
         let amount = amount.filter(|amount| taken && *amount != asked);
         if amount.is_some_and(|less| refund || less <= Money::ZERO || less > asked) {
             return Err(Refused::BadAmount);
@@ -191,5 +154,6 @@ impl Turn<'_> {
             self.live.lane(lane).query_due = None;
             self.query(lane);
         }
+        self.wallet_tick(lane);
     }
 }

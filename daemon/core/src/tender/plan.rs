@@ -3,16 +3,14 @@
 //! Any part may be paid by any means, and what was approved stays: a terminal or wallet that took less leaves the rest due.
 //! Cash alone gives change; card, wallet and points never take more than is due. While money has moved the lines stand still.
 
-use super::{CARD_ANSWER_MS, DeclineReason, TenderEvent, TenderState, WALLET_ANSWER_MS};
+use super::{CARD_ANSWER_MS, DeclineReason, TenderEvent, TenderState, Wants};
 use crate::device::TerminalCommand;
 use crate::event::Event;
 use crate::page::{Method, Refused};
 use crate::price;
-use crate::scan::WalletProvider;
-use crate::turn::{Effect, Turn};
+use crate::turn::Turn;
 use crate::view::TenderKind;
-use crate::wire::Question;
-use crate::words::{DeviceId, LaneId, Money, Name, Private, TenderId};
+use crate::words::{DeviceId, LaneId, Money, Name, TenderId};
 use alloc::string::String;
 
 /// What stands on a training receipt where a terminal or provider would have its reference.
@@ -44,7 +42,7 @@ impl Turn<'_> {
             Method::Card => self.pay_card(lane, part),
             Method::Wallet if !self.live.online => Err(Refused::HqOffline),
             Method::Wallet => {
-                self.live.lane(lane).wants_wallet_code = Some(part);
+                self.live.lane(lane).wants_code = Some(Wants::Pay(part));
                 Ok(())
             }
             Method::Points => self.pay_points(lane, due, amount),
@@ -71,7 +69,7 @@ impl Turn<'_> {
             return Err(Refused::NotEnoughPoints);
         }
         let amount = rules.worth_of(points);
-        self.live.lane(lane).wants_wallet_code = None;
+        self.live.lane(lane).wants_code = None;
         let tender = self.start_tender(lane, TenderKind::Points, amount, None, None);
         self.approve_points(lane, tender, amount, points);
         self.complete_if_paid(lane);
@@ -79,7 +77,7 @@ impl Turn<'_> {
     }
 
     /// What is due, where it may be paid now.
-    fn payable(&self, lane: LaneId) -> Result<Money, Refused> {
+    pub(super) fn payable(&self, lane: LaneId) -> Result<Money, Refused> {
         if let Some(tender) = self.tender_in_flight(lane) {
             let doubt = matches!(tender.state, TenderState::InDoubt | TenderState::Staff);
             return Err(if doubt { Refused::InDoubt } else { Refused::Paying });
@@ -102,7 +100,7 @@ impl Turn<'_> {
         if !self.live.device(&device).up || self.terminal_is_busy(&device) {
             return Err(Refused::TerminalDown);
         }
-        self.live.lane(lane).wants_wallet_code = None;
+        self.live.lane(lane).wants_code = None;
         let tender = self.start_tender(lane, TenderKind::Card, amount, Some(device.clone()), None);
         self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(CARD_ANSWER_MS));
         self.terminal(device, TerminalCommand::Authorise { tender, amount, at: self.now.utc });
@@ -123,7 +121,7 @@ impl Turn<'_> {
         if given < amount {
             return Err(Refused::NotEnough);
         }
-        self.live.lane(lane).wants_wallet_code = None;
+        self.live.lane(lane).wants_code = None;
         self.round(lane, rounding);
         let tender = self.start_tender(lane, TenderKind::Cash, amount, None, None);
         self.approve(lane, &tender, amount, String::new(), given);
@@ -149,28 +147,15 @@ impl Turn<'_> {
         self.approve(lane, &tender, amount, TRAINING.into(), Money::ZERO);
     }
 
-    /// A wallet code was scanned while one was wanted.
-    pub(crate) fn pay_wallet(&mut self, lane: LaneId, provider: WalletProvider, code: Private<String>) {
-        let asked = self.live.lane(lane).wants_wallet_code.take();
-        let Ok(due) = self.payable(lane) else {
-            return;
-        };
-        let amount = asked.unwrap_or(due).min(due);
-        let tender = self.start_tender(lane, TenderKind::Wallet, amount, None, None);
-        self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(WALLET_ANSWER_MS));
-        let currency = self.config.currency.code.clone();
-        self.out.effects.push(Effect::Ask {
-            wait_ms: 30_000,
-            what: Question::AuthoriseWallet { tender, amount, currency, provider, code },
-        });
-    }
-
     /// Gives up waiting for a card or a code. The terminal still answers; that answer decides.
     pub(crate) fn cancel_payment(&mut self, lane: LaneId) -> Result<(), Refused> {
-        if self.live.lane(lane).wants_wallet_code.take().is_some() {
+        if self.live.lane(lane).wants_code.take().is_some() {
             return Ok(());
         }
         let tender = self.tender_in_flight(lane).ok_or(Refused::NothingHere)?;
+        if tender.kind.is_hq() && !tender.is_refund() {
+            return self.give_up_early(lane);
+        }
         let (TenderState::Started, Some(device)) = (tender.state, tender.device.clone()) else {
             return Err(Refused::Paying);
         };
@@ -197,7 +182,7 @@ impl Turn<'_> {
             TenderKind::Card => {
                 Name { zh: "请按刷卡机提示操作".into(), en: "Please follow the card terminal".into() }
             }
-            TenderKind::Cash | TenderKind::Wallet | TenderKind::Points => {
+            TenderKind::Cash | TenderKind::Wallet | TenderKind::Points | TenderKind::Gift => {
                 Name { zh: "正在确认付款".into(), en: "Confirming the payment".into() }
             }
         };
@@ -235,6 +220,7 @@ impl Turn<'_> {
         live.tender_due = None;
         live.query_due = None;
         live.staff_due = None;
+        live.wallet = None;
         live.tender_text = Name::default();
     }
 }

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 /// A payment that can be given back, and how much of it is left.
 pub(super) struct Original {
     pub(super) tender: TenderId,
-    kind: TenderKind,
+    pub(super) kind: TenderKind,
     pub(super) amount: Money,
     left: Money,
     /// What `amount` burnt.
@@ -33,7 +33,7 @@ impl Turn<'_> {
             return Err(Refused::Paying);
         }
         let (transaction, paid) = (open.id.clone(), open.paid());
-        self.live.lane(lane).wants_wallet_code = None;
+        self.live.lane(lane).wants_code = None;
         if paid == Money::ZERO {
             self.void(lane, transaction, Some(by), None);
             return Ok(());
@@ -230,7 +230,7 @@ impl Turn<'_> {
             }));
         }
         found.sort_by_key(|original| match original.kind {
-            TenderKind::Card | TenderKind::Wallet => 0,
+            TenderKind::Card | TenderKind::Wallet | TenderKind::Gift => 0,
             TenderKind::Cash => 1,
             TenderKind::Points => 2,
         });

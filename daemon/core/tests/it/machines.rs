@@ -143,6 +143,10 @@ impl Terminal {
 #[derive(Default)]
 pub struct Provider {
     known: BTreeMap<TenderId, Option<Moved>>,
+    /// The shopper has not confirmed yet.
+    undecided: BTreeMap<TenderId, Money>,
+    /// Taken though nobody waited for it: told until it has gone back.
+    late: BTreeMap<TenderId, Money>,
 }
 
 #[derive(Clone, Debug)]
@@ -153,23 +157,64 @@ struct Moved {
 }
 
 impl Provider {
-    /// `refuses`: the first word on a tender is no.
-    pub fn told(&mut self, what: Question, refuses: bool) -> Option<(TenderId, WalletOutcome)> {
+    /// `luck` below 6: 0 refuses at first, 1 and 2 leave a charge undecided, 3 decides one that is asked about, and all
+    /// but 0 take the money though it was given up.
+    pub fn told(&mut self, what: Question, luck: u64) -> Option<(TenderId, WalletOutcome)> {
         let (tender, wanted) = match what {
-            Question::AuthoriseWallet { tender, amount, .. } => (tender, Some(Moved { amount, of: None })),
+            Question::AuthoriseWallet { tender, amount, .. } => {
+                if matches!(luck, 1 | 2) && !self.known.contains_key(&tender) {
+                    self.undecided.insert(tender.clone(), amount);
+                    return Some((tender, WalletOutcome::Pending));
+                }
+                (tender, Some(Moved { amount, of: None }))
+            }
             Question::RefundWallet { tender, of, amount, .. } => {
                 let wanted = Moved { amount, of: Some(of.clone()) };
                 (tender, Some(wanted).filter(|_| amount <= self.left(&of)))
             }
-            Question::QueryWallet { tender } => (tender, None),
-            Question::ClaimCoupon { .. } | Question::Chunk { .. } => return None,
+            Question::QueryWallet { tender } => match self.undecided.remove(&tender) {
+                Some(amount) if luck == 3 => (tender, Some(Moved { amount, of: None })),
+                Some(amount) => {
+                    self.undecided.insert(tender.clone(), amount);
+                    return Some((tender, WalletOutcome::Pending));
+                }
+                None => (tender, None),
+            },
+            Question::ReverseWallet { tender } => match self.undecided.remove(&tender) {
+                Some(amount) => {
+                    self.known.insert(tender.clone(), None);
+                    if luck > 0 {
+                        self.late.insert(tender.clone(), amount);
+                    }
+                    return Some((tender, WalletOutcome::Reversed));
+                }
+                None => (tender, None),
+            },
+            Question::GiftBalance { .. } | Question::ClaimCoupon { .. } | Question::Chunk { .. } => return None,
         };
-        let known = self.known.entry(tender.clone()).or_insert(wanted.filter(|_| !refuses));
+        let known = self.known.entry(tender.clone()).or_insert(wanted.filter(|_| luck != 0));
         let outcome = match known {
             Some(moved) => WalletOutcome::Approved { amount: moved.amount, reference: "w".into() },
             None => WalletOutcome::NotFound,
         };
         Some((tender, outcome))
+    }
+
+    /// What it took in the meantime, told until it has gone back; with `luck` the shoppers confirm at last.
+    pub fn news(&mut self, luck: bool) -> Vec<(TenderId, WalletOutcome)> {
+        if luck {
+            let confirmed: Vec<_> = std::mem::take(&mut self.undecided).into_iter().collect();
+            self.late.extend(confirmed);
+        }
+        for (tender, amount) in &self.late {
+            self.known.insert(tender.clone(), Some(Moved { amount: *amount, of: None }));
+        }
+        let gone: Vec<TenderId> = self.late.keys().filter(|tender| self.left(tender) == Money::ZERO).cloned().collect();
+        self.late.retain(|tender, _| !gone.contains(tender));
+        let told = |(tender, amount): (&TenderId, &Money)| {
+            (tender.clone(), WalletOutcome::Approved { amount: *amount, reference: "late".into() })
+        };
+        self.late.iter().map(told).collect()
     }
 
     fn left(&self, of: &TenderId) -> Money {

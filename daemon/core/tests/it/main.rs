@@ -7,6 +7,7 @@ mod freshness;
 mod fuzzing;
 mod golden;
 mod interventions;
+mod late;
 mod lines;
 mod machines;
 mod oracle;

@@ -12,7 +12,7 @@ use checkout::event::{Event, Record};
 use checkout::page::{Method, PageRequest, ReturnRequest, StaffRequest};
 use checkout::sale::Sale;
 use checkout::store::{HqInput, PortStatus};
-use checkout::tender::{TenderEvent, TenderState};
+use checkout::tender::{TaskState, TenderEvent, TenderState, refund_of};
 use checkout::view::{Phase, TenderKind};
 use checkout::wire::{Answer, Question};
 use checkout::words::{DeviceId, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, Role, TenderId, Utc};
@@ -26,6 +26,7 @@ const LANES: [u16; 2] = [1, 2];
 fn a_thousand_stores_with_power_cuts_take_exactly_the_money_they_record() {
     let mut cuts = 0;
     let mut sales = 0;
+    let mut late = 0;
     let (mut split, mut by_hand, mut by_card, mut by_wallet, mut burnt) = (0, 0, 0, 0, 0);
     for seed in 1..=SEEDS {
         let mut world = World::new(seed, Order::CommitFirst);
@@ -38,6 +39,7 @@ fn a_thousand_stores_with_power_cuts_take_exactly_the_money_they_record() {
         by_hand += u64::from(!world.by_hand.is_empty());
         by_card += world.terminal_money().2;
         by_wallet += world.wallets.money().1;
+        late += world.store.facts().late.tasks.len();
         burnt += world
             .journal
             .iter()
@@ -49,6 +51,8 @@ fn a_thousand_stores_with_power_cuts_take_exactly_the_money_they_record() {
     println!("given back: {by_card} times by terminals, {by_wallet} to wallets, in {by_hand} stores by hand");
     assert!(split > SEEDS && by_hand > SEEDS / 20, "{split} sales in parts, {by_hand} stores gave money back by hand");
     assert!(by_card > SEEDS / 4 && by_wallet > SEEDS / 20, "{by_card} refunds by terminals, {by_wallet} to wallets");
+    println!("{late} payments arrived late and went back");
+    assert!(late > 25, "{late} payments arrived late");
     assert!(burnt > SEEDS, "{burnt} points burnt");
     println!("{SEEDS} stores, {cuts} power cuts, {sales} card payments captured");
     assert!(cuts > SEEDS && sales > SEEDS / 2, "the test must cut ({cuts}) and sell ({sales})");
@@ -130,6 +134,9 @@ impl World {
             if self.random.one_in(8) {
                 self.staff_looks();
             }
+            if self.random.one_in(8) {
+                self.news();
+            }
         }
     }
 
@@ -140,6 +147,7 @@ impl World {
         for _ in 0..40 {
             self.run_until(self.clock + 20_000);
             self.staff_looks();
+            self.news();
         }
         let at = self.clock;
         self.sync();
@@ -291,11 +299,22 @@ impl World {
         if request_lost {
             return;
         }
-        let refuses = self.random.one_in(6);
-        let Some((tender, outcome)) = self.wallets.told(what, refuses) else { return };
+        let luck = self.random.below(6);
+        let Some((tender, outcome)) = self.wallets.told(what, luck) else { return };
         if !answer_lost {
             let delay = 100 + self.random.below(2_000);
             self.later(delay, Input::Hq(HqInput::Answer(Answer::Wallet { tender, outcome })));
+        }
+    }
+
+    /// What headquarters tells unasked; the way may lose it, so it is told again.
+    fn news(&mut self) {
+        let luck = self.random.one_in(16);
+        for (tender, outcome) in self.wallets.news(luck) {
+            if self.calm || !self.random.one_in(3) {
+                let delay = 100 + self.random.below(2_000);
+                self.later(delay, Input::Hq(HqInput::Answer(Answer::Wallet { tender, outcome })));
+            }
         }
     }
 
@@ -356,12 +375,14 @@ impl World {
     }
 
     fn staff(&self, lane: u16, request: StaffRequest) -> Input {
-        let what = PageRequest::Staff { staff: checkout::words::StaffId("s-1".into()), role: Role::Cashier, request };
+        let what =
+            PageRequest::Staff { staff: checkout::words::StaffId("s-1".into()), role: Role::Supervisor, request };
         Input::Page { lane: LaneId(lane), request: RequestId(0), what }
     }
 
     /// Where the machines could not tell, a person reads the terminal and says what it shows.
     fn staff_looks(&mut self) {
+        self.late_by_hand();
         for lane in LANES {
             let view = self.store.view(&self.shelf);
             let Some(found) = view.lanes.iter().find(|view| view.lane.0 == lane && view.phase == Phase::Staff) else {
@@ -386,6 +407,18 @@ impl World {
             let request =
                 StaffRequest::ResolveTender { tender, taken, reason: "read at the terminal".into(), amount: None };
             let input = self.staff(lane, request);
+            self.turn(vec![input]);
+        }
+    }
+
+    /// What arrived late and headquarters does not give back a person does.
+    fn late_by_hand(&mut self) {
+        let tasks = &self.store.facts().late.tasks;
+        let staff = tasks.iter().filter(|(_, task)| task.state == TaskState::Staff);
+        let staff: Vec<_> = staff.map(|(tender, task)| (tender.clone(), task.lane, task.kind, task.amount)).collect();
+        for (tender, lane, kind, amount) in staff {
+            self.by_hand.insert(refund_of(&tender), (name_of(kind), amount.0));
+            let input = self.staff(lane.0, StaffRequest::SettleLate { tender, reason: "given back".into() });
             self.turn(vec![input]);
         }
     }
@@ -444,7 +477,10 @@ impl World {
         if wallets != provider {
             return Err(format!("the provider took {provider} and the journal says {wallets}"));
         }
-        Ok(())
+        match self.store.facts().late.owed() {
+            Money::ZERO => Ok(()),
+            owed => Err(format!("{} that arrived late has not gone back", owed.0)),
+        }
     }
 
     /// Every payment the journal says stands, and for how much.
@@ -461,10 +497,26 @@ impl World {
                     let (kind, all) = asked[tender];
                     stands.insert(tender.clone(), (kind, amount.map_or(all, |amount| amount.0)));
                 }
+                TenderEvent::LateApproved { tender, kind, amount, .. } => {
+                    let one = stands.insert(tender.clone(), (*kind, amount.0));
+                    assert!(one.is_none(), "{tender} was taken twice");
+                }
+                TenderEvent::LateRefunded { tender, amount, .. } => {
+                    let refund = refund_of(tender);
+                    let one = stands.insert(refund, (stands[tender].0, -amount.0));
+                    assert!(one.is_none(), "{tender} went back twice");
+                }
+                TenderEvent::LateSettled { tender, .. } => {
+                    let (kind, amount) = stands[tender];
+                    let one = stands.insert(refund_of(tender), (kind, -amount));
+                    assert!(one.is_none(), "{tender} went back twice");
+                }
                 TenderEvent::CardAnswered { .. }
                 | TenderEvent::Rounded { .. }
                 | TenderEvent::Declined { .. }
                 | TenderEvent::InDoubt { .. }
+                | TenderEvent::GivingUp { .. }
+                | TenderEvent::LateToStaff { .. }
                 | TenderEvent::HandedToStaff { .. }
                 | TenderEvent::Resolved { .. }
                 | TenderEvent::SlipPrinted { .. }
@@ -516,6 +568,7 @@ fn name_of(kind: TenderKind) -> &'static str {
         TenderKind::Cash => "cash",
         TenderKind::Wallet => "wallet",
         TenderKind::Points => "points",
+        TenderKind::Gift => "gift",
     }
 }
 

@@ -1,0 +1,72 @@
+//! What the journals say of every tender: asked for, and what stands.
+
+use crate::pay::order_no;
+use checkout::event::Event;
+use checkout::tender::{TenderEvent, refund_of};
+use checkout::words::{Money, TenderId};
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+/// An event this code does not know says nothing here; the event itself is kept.
+///
+/// # Errors
+/// When the database cannot be written.
+pub(super) fn fold(txn: &Transaction<'_>, box_id: &str, utc: i64, event: &str) -> rusqlite::Result<()> {
+    let Ok(Event::Tender(event)) = serde_json::from_str(event) else { return Ok(()) };
+    match event {
+        TenderEvent::Started { tender, kind, amount, .. } => begun(txn, box_id, utc, &tender, kind.code(), amount),
+        TenderEvent::Approved { tender, amount, .. } => stands(txn, box_id, utc, &tender, Some(amount)),
+        TenderEvent::Resolved { tender, taken: true, amount, .. } => stands(txn, box_id, utc, &tender, amount),
+        TenderEvent::LateApproved { tender, kind, amount, .. } => {
+            begun(txn, box_id, utc, &tender, kind.code(), amount)?;
+            stands(txn, box_id, utc, &tender, Some(amount))
+        }
+        TenderEvent::LateRefunded { tender, amount, .. } => {
+            let (refund, amount) = (refund_of(&tender), Money::ZERO.minus(amount));
+            let kind = "SELECT kind FROM tender_money WHERE box = ?1 AND tender = ?2";
+            let kind: Option<String> =
+                txn.prepare_cached(kind)?.query_row([box_id, &tender.0], |row| row.get(0)).optional()?;
+            begun(txn, box_id, utc, &refund, kind.as_deref().unwrap_or("wallet"), amount)?;
+            stands(txn, box_id, utc, &refund, Some(amount))
+        }
+        TenderEvent::CardAnswered { .. }
+        | TenderEvent::Rounded { .. }
+        | TenderEvent::SlipPrinted { .. }
+        | TenderEvent::Declined { .. }
+        | TenderEvent::InDoubt { .. }
+        | TenderEvent::GivingUp { .. }
+        | TenderEvent::HandedToStaff { .. }
+        | TenderEvent::Resolved { .. }
+        | TenderEvent::LateToStaff { .. }
+        | TenderEvent::LateSettled { .. }
+        | TenderEvent::TerminalUsed { .. }
+        | TenderEvent::TerminalSeen { .. } => Ok(()),
+    }
+}
+
+fn begun(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    utc: i64,
+    tender: &TenderId,
+    kind: &str,
+    amount: Money,
+) -> rusqlite::Result<()> {
+    txn.prepare_cached(
+        "INSERT OR IGNORE INTO tender_money (box, tender, order_no, kind, asked, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![box_id, tender.0, order_no(box_id, tender), kind, amount.0, utc])?;
+    Ok(())
+}
+
+/// `None`: all that was asked for.
+fn stands(
+    txn: &Transaction<'_>,
+    box_id: &str,
+    utc: i64,
+    tender: &TenderId,
+    amount: Option<Money>,
+) -> rusqlite::Result<()> {
+    txn.prepare_cached("UPDATE tender_money SET taken = coalesce(?3, asked), at = ?4 WHERE box = ?1 AND tender = ?2")?
+        .execute(params![box_id, tender.0, amount.map(|amount| amount.0), utc])?;
+    Ok(())
+}
