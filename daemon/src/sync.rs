@@ -229,6 +229,7 @@ impl Link<'_> {
             hash: hex(&self.reader.hash_at(acked)?),
             datasets: self.sync.versions.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
+            key: String::new(),
         };
         self.publish(self.topics.of("hello"), false, &hello)
     }

@@ -13,6 +13,13 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 
 const SALE: &str = "basket.completed";
+/// What a box says of itself that somebody should look at.
+const TROUBLES: [(&str, &str); 4] = [
+    ("box.disk_full", "its disk was full: it finished what had been begun and began nothing"),
+    ("box.backup_failed", "its journal could not be copied to the second medium"),
+    ("box.clock_doubted", "its clock was wrong: times of its events may be, their order is not"),
+    ("box.restored", "its journal was damaged or restored: what it lost it asked headquarters for"),
+];
 
 /// Where a body comes from.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +57,9 @@ pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8]) -> 
         kind.0,
         text
     ])?;
+    if let Some((_, detail)) = TROUBLES.iter().find(|(trouble, _)| *trouble == kind.0) {
+        alarm(txn, origin.box_id, kind.0.trim_start_matches("box."), detail)?;
+    }
     if kind.0.starts_with("tender.") {
         return tender::fold(txn, origin.box_id, envelope.utc, envelope.event.get());
     }
@@ -109,6 +119,7 @@ fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale
         ])?;
     if inserted == 1 {
         parts(txn, sale)?;
+        numbered_once(txn, origin, envelope.lane, sale)?;
         return coupon::redeemed(txn, origin, envelope.utc, sale);
     }
     let first: Option<[u8; 32]> = txn
@@ -120,6 +131,19 @@ fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale
         alarm(txn, origin.box_id, "sale_conflict", &detail)?;
     }
     Ok(())
+}
+
+/// A disk that was put back by hand may give a number out again before headquarters is heard.
+fn numbered_once(txn: &Transaction<'_>, origin: Origin<'_>, lane: Option<i64>, sale: &Sale) -> rusqlite::Result<()> {
+    let other: Option<String> = txn
+        .prepare_cached(
+            "SELECT transaction_id FROM sale WHERE box = ?1 AND lane IS ?2 AND receipt_no = ?3 AND transaction_id <> ?4",
+        )?
+        .query_row(params![origin.box_id, lane, int(sale.receipt.0), sale.transaction.0], |row| row.get(0))
+        .optional()?;
+    let Some(other) = other else { return Ok(()) };
+    let detail = format!("receipt {} was given to {other} and to {}", sale.receipt, sale.transaction);
+    alarm(txn, origin.box_id, "receipt_repeated", &detail)
 }
 
 fn parts(txn: &Transaction<'_>, sale: &Sale) -> rusqlite::Result<()> {

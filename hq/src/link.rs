@@ -18,6 +18,7 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Requests handed to the event loop and not yet on the wire.
 const REQUESTS: usize = 64;
 const INFLIGHT: u16 = 100;
+const LEAVES: [&str; 5] = ["hello", "journal", "head", "state", "ask"];
 
 /// Where and as whom HQ connects.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ async fn connection(
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     events.set_network_options(network);
-    for leaf in ["hello", "journal", "state", "ask"] {
+    for leaf in LEAVES {
         let filter = format!("aisle/v1/{}/+/+/{leaf}", target.tenant);
         client.subscribe(filter, QoS::AtLeastOnce).await?;
     }
@@ -99,7 +100,7 @@ async fn receive(
                     bail!("the broker refuses our subscriptions: check its access list");
                 }
                 subscribed += 1;
-                if subscribed < 4 {
+                if subscribed < LEAVES.len() {
                     continue;
                 }
                 tracing::info!(host = target.host, port = target.port, "connected to the broker");

@@ -79,6 +79,13 @@ enum Command {
         #[command(subcommand)]
         what: PayCommand,
     },
+    /// Print what a box has signed its journal to be, a document a line, behind the key it signs with
+    Heads {
+        #[arg(value_name = "BOX")]
+        box_id: String,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
     /// Print the key boxes check HQ's signatures with
     Pubkey {
         #[arg(long, value_name = "DIR")]
@@ -167,6 +174,7 @@ fn main() -> ExitCode {
         Command::Coupon { what } => (coupon(what), EX_DATAERR),
         Command::Pay { what } => (pay(what), EX_DATAERR),
         Command::Parity { data, since } => (parity(&data, since.as_deref()), EX_DATAERR),
+        Command::Heads { box_id, data } => (heads(&box_id, &data), EX_IOERR),
         Command::Pubkey { data } => (pubkey(&data), EX_IOERR),
     };
     match ended {
@@ -330,6 +338,16 @@ fn pay(what: PayCommand) -> anyhow::Result<()> {
 fn moment(db: &rusqlite::Connection, text: &str) -> anyhow::Result<i64> {
     let seconds: Option<i64> = db.query_row("SELECT CAST(strftime('%s', ?1) AS INTEGER)", [text], |row| row.get(0))?;
     Ok(seconds.with_context(|| format!("--since {text:?}: write 2026-11-21 or \"2026-11-21 17:30\""))? * 1000)
+}
+
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
+fn heads(box_id: &str, data: &Path) -> anyhow::Result<()> {
+    let db = Store::open(data)?.reader()?;
+    println!("{}", aisle_hq::heads::public_key(&db, box_id)?);
+    for document in aisle_hq::heads::list(&db, box_id)? {
+        println!("{document}");
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]

@@ -62,6 +62,28 @@ CREATE TABLE IF NOT EXISTS sale (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS sale_at ON sale (at);
 CREATE INDEX IF NOT EXISTS sale_box_at ON sale (box, at);
+CREATE INDEX IF NOT EXISTS sale_number ON sale (box, lane, receipt_no);
+
+-- What each box signs its heads with, as it first said.
+CREATE TABLE IF NOT EXISTS box_key (
+    box TEXT PRIMARY KEY,
+    key TEXT NOT NULL,
+    at  INTEGER NOT NULL
+) STRICT;
+
+-- What boxes have signed their journals to be. `checked`: held against the rows headquarters has.
+CREATE TABLE IF NOT EXISTS signed_head (
+    box      TEXT NOT NULL,
+    journal  TEXT NOT NULL,
+    epoch    INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    hash     TEXT NOT NULL,
+    -- Compact JWS.
+    document TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    checked  INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (box, journal, epoch, seq, hash)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS sale_line (
     transaction_id TEXT NOT NULL,

@@ -33,6 +33,11 @@ pub enum Work {
         box_id: String,
         state: BoxState,
     },
+    /// A signed head of a journal.
+    Head {
+        box_id: String,
+        document: String,
+    },
     Ask {
         box_id: String,
         ask: Ask,
@@ -82,6 +87,10 @@ pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static
         "hello" => json(payload).map(|hello| Work::Hello { box_id, hello }),
         "state" => json(payload).map(|state| Work::State { box_id, state }),
         "ask" => json(payload).map(|ask| Work::Ask { box_id, ask, heard: Instant::now() }),
+        "head" => match std::str::from_utf8(payload) {
+            Ok(document) => Ok(Work::Head { box_id, document: document.to_owned() }),
+            Err(_) => Err("not a compact JWS"),
+        },
         "journal" => Ok(match Batch::open(payload) {
             Ok(batch) => Work::Batch { box_id, batch: Box::new(batch) },
             Err(reason) => Work::Refused { box_id, reason },

@@ -4,9 +4,11 @@ use crate::batch::Batch;
 use crate::coupon;
 use crate::dataset;
 use crate::fold::{self, Origin};
+use crate::heads;
 use crate::judge::{self, Judgement, Place};
 use crate::pay::desk::Flying;
 use crate::pay::{About, Asked, Call, Charge, Job, Told, book};
+use crate::refill;
 use crate::sign::Signer;
 use crate::store::{self, Known, alarm, int, known, mark, now_ms, set_known};
 use crate::work::{Outgoing, Work};
@@ -16,7 +18,7 @@ use checkout::scan::WalletProvider;
 use checkout::wire::{
     Ack, Answer, Ask, BoxState, Hello, Question, Reply, Signed, Topics, Verdict, WalletOutcome, Welcome,
 };
-use checkout::words::TenderId;
+use checkout::words::{TenderId, Utc};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -163,6 +165,7 @@ impl Desk<'_> {
             Work::Batch { box_id, batch } => self.batch(box_id, batch),
             Work::Refused { box_id, reason } => Ok(alarm(self.txn, box_id, "batch_refused", &reason.to_string())?),
             Work::State { box_id, state } => self.state(box_id, state),
+            Work::Head { box_id, document } => heads::take(self.txn, self.tenant, box_id, document),
             Work::Ask { box_id, ask, heard } => self.ask(box_id, ask, *heard),
             Work::Paid { about, asked, told } => {
                 self.flying.landed(about, *asked);
@@ -190,6 +193,8 @@ impl Desk<'_> {
         let before = known(self.txn, box_id)?;
         let epoch = before.as_ref().map_or(hello.epoch, |known| known.epoch);
         let mark = mark(self.txn, box_id, epoch, hello.acked)?;
+        heads::key(self.txn, box_id, &hello.key)?;
+        heads::hello(self.txn, box_id, hello)?;
         let judgement = judge::hello(before, hello, mark);
         self.welcome(box_id, &judgement)?;
         for (tender, outcome) in book::late_of(self.txn, box_id)? {
@@ -226,6 +231,7 @@ impl Desk<'_> {
                 connection: judgement.known.connection,
                 verdict: judgement.verdict.clone(),
                 window: WINDOW,
+                utc: Some(Utc(now_ms())),
             },
         };
         let topic = Topics::new(self.tenant, box_id).of("welcome");
@@ -269,6 +275,7 @@ impl Desk<'_> {
         let hash = batch.hash_at(acked).unwrap_or(known.hash);
         let known = Known { acked, hash, ..known };
         set_known(self.txn, box_id, &known)?;
+        heads::compare(self.txn, box_id, &known)?;
         self.txn
             .prepare_cached("UPDATE box SET head = max(head, ?2) WHERE id = ?1")?
             .execute(params![box_id, int(acked)])?;
@@ -350,6 +357,18 @@ impl Desk<'_> {
                 return self.tell_of_coupon(box_id, ask.id, campaign, serial, used);
             }
             Question::Chunk { hash } => return self.chunk(hash),
+            Question::Refill { since, after } => {
+                let doc = refill::page(self.txn, box_id, *since, after)?;
+                let signed = Signed {
+                    tenant: self.tenant.to_owned(),
+                    box_id: Some(box_id.to_owned()),
+                    purpose: "refill".into(),
+                    rev: ask.id,
+                    doc,
+                };
+                let what = Answer::Refill { document: self.signer.sign(&signed)? };
+                return self.say(box_id, "reply", &Reply { id: ask.id, what });
+            }
         };
         self.jobs.extend(said.job);
         match said.tell {

@@ -6,6 +6,7 @@ use crate::member::MemberEvent;
 use crate::shift::ShiftEvent;
 use crate::store::StoreEvent;
 use crate::tender::TenderEvent;
+use crate::upkeep::BoxEvent;
 use crate::words::{LaneId, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -28,4 +29,5 @@ pub enum Event {
     Member(MemberEvent),
     Tender(TenderEvent),
     Shift(ShiftEvent),
+    Box(BoxEvent),
 }

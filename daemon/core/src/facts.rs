@@ -20,6 +20,7 @@ use crate::shift::Shifts;
 use crate::store::{DayReport, StoreEvent};
 use crate::tender::{Late, TenderEvent, TenderState, Traces};
 use crate::totals::Totals;
+use crate::upkeep::Upkeep;
 use crate::words::{DeviceId, LaneId, LineNo, Money, TransactionId, Utc};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -78,8 +79,10 @@ pub struct Facts {
     pub looks: Looks,
     #[serde(default)]
     pub audit: FloorAudit,
-    /// The latest time any event carries: the floor for a clock that fell back.
+    /// The latest time any event carries whose clock was believed: the floor for a clock that fell back.
     pub latest: Utc,
+    #[serde(default)]
+    pub upkeep: Upkeep,
 }
 
 /// A version of a dataset.
@@ -99,6 +102,9 @@ pub struct LaneFacts {
     pub shifts: Shifts,
     /// The business day so far.
     pub totals: Totals,
+    /// Numbers were left out for those that a lost part of the journal may have given out.
+    #[serde(default)]
+    pub spared: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,9 +119,15 @@ pub struct LastSale {
 impl Facts {
     /// Same journal, same facts: no clock, no lookup, no failure.
     pub fn apply(&mut self, record: &Record) {
-        self.latest = self.latest.max(record.utc);
+        if let Event::Store(StoreEvent::Booted { .. }) = &record.event {
+            self.upkeep.before_boot = self.latest;
+        }
+        if self.is_timely(&record.event) {
+            self.latest = self.latest.max(record.utc);
+        }
         match (&record.event, record.lane) {
             (Event::Store(event), _) => self.apply_store(record.utc, event),
+            (Event::Box(event), lane) => self.apply_box(record.utc, lane, event),
             (Event::Lane(event), Some(lane)) => self.apply_lane(record.utc, lane, event),
             (Event::Basket(event), Some(lane)) => self.apply_basket(record.utc, lane, event),
             (Event::Member(event), Some(lane)) => {
@@ -163,7 +175,10 @@ impl Facts {
     fn apply_store(&mut self, utc: Utc, event: &StoreEvent) {
         match event {
             StoreEvent::Booted { boot, nonce, .. } => (self.boot, self.nonce) = (*boot, *nonce),
-            StoreEvent::EpochOpened { epoch, .. } => self.epoch = *epoch,
+            StoreEvent::EpochOpened { epoch, .. } => {
+                self.epoch = *epoch;
+                self.may_miss(self.upkeep.before_boot);
+            }
             StoreEvent::DayClosed { day, totals, lanes, perpetual } => {
                 self.day_number = day.saturating_add(1);
                 self.day = Totals::default();
@@ -314,6 +329,21 @@ impl Facts {
 
     fn complete(&mut self, utc: Utc, lane: LaneId, sale: &Sale) {
         self.each_totals(lane, |totals| totals.take_sale(sale));
+        self.remember(utc, sale);
+        let unsettled = self.upkeep.unsettled.is_some();
+        let facts = self.lane(lane);
+        facts.spared |= unsettled;
+        facts.receipts = sale.receipt.0;
+        facts.totals.take_receipt(sale.receipt);
+        if let Some(shift) = facts.shifts.open.as_mut() {
+            shift.totals.take_receipt(sale.receipt);
+        }
+        facts.open = None;
+        facts.last_sale = Some(LastSale { sale: sale.clone(), at: utc, printed: false, prints: 0 });
+    }
+
+    /// What later sales depend on: goods and coupons that cannot be had twice, points, the sum of all sales.
+    pub(crate) fn remember(&mut self, utc: Utc, sale: &Sale) {
         self.take_back(utc, sale);
         for coupon in &sale.coupons {
             self.coupons.take(coupon);
@@ -328,14 +358,6 @@ impl Facts {
             if line.kind == LineKind::Returned { self.serials.forget(&id) } else { self.serials.remember(id) }
         }
         self.perpetual_total = self.perpetual_total.plus(sale.total);
-        let facts = self.lane(lane);
-        facts.receipts = sale.receipt.0;
-        facts.totals.take_receipt(sale.receipt);
-        if let Some(shift) = facts.shifts.open.as_mut() {
-            shift.totals.take_receipt(sale.receipt);
-        }
-        facts.open = None;
-        facts.last_sale = Some(LastSale { sale: sale.clone(), at: utc, printed: false, prints: 0 });
     }
 
     fn apply_tender(&mut self, utc: Utc, lane: LaneId, event: &TenderEvent) {

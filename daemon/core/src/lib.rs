@@ -47,6 +47,7 @@ pub mod store;
 pub mod tender;
 pub mod totals;
 mod turn;
+pub mod upkeep;
 pub mod view;
 pub mod weigh;
 pub mod wire;

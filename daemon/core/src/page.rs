@@ -276,13 +276,19 @@ pub enum Refused {
     NotEnoughPoints,
     PointsOffline,
     PointsNeedCode,
+    DiskFull,
 }
 
 impl Refused {
     /// What the page says.
     #[must_use]
     pub fn text(self) -> Name {
-        let (zh, en) = match self {
+        let (zh, en) = self.words();
+        Name { zh: zh.into(), en: en.into() }
+    }
+
+    pub(crate) const fn words(self) -> (&'static str, &'static str) {
+        match self {
             Self::NoLane => ("没有这个收银台", "There is no such lane"),
             Self::NothingHere => ("没有可处理的内容", "There is nothing to do this to"),
             Self::NoSuchLine => ("没有这一行商品", "There is no such line"),
@@ -343,7 +349,10 @@ impl Refused {
                 ("用积分付款请再扫一次会员码", "To pay with points, please scan your member code too")
             }
             Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
-        };
-        Name { zh: zh.into(), en: en.into() }
+            Self::DiskFull => (
+                "存储空间已满：已开始的购物可以完成，暂不能开始新的购物",
+                "The disk is full: a basket already begun can be finished, no new one can be begun",
+            ),
+        }
     }
 }

@@ -46,6 +46,7 @@ impl Store {
             training: self.config.till.training,
             audit: self.facts.audit.clone(),
             overrides: self.config.floor.overrides,
+            upkeep: self.facts.upkeep.clone(),
         }
     }
 

@@ -32,7 +32,7 @@ pub enum SaleRef {
 }
 
 /// A completed sale as the journal holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sold {
     pub lane: LaneId,
     pub at: Utc,

@@ -194,7 +194,7 @@ impl Turn<'_> {
         if open.due() != Money::ZERO || open.voiding.is_some() || self.tender_in_flight(lane).is_some() {
             return;
         }
-        let receipt = ReceiptNo(self.facts.lanes.get(&lane).map_or(0, |facts| facts.receipts).saturating_add(1));
+        let receipt = self.facts.next_receipt(lane);
         let coupons = open.redeemed();
         let points_back = self.facts.points_back(open, |asked| self.catalog.sale(asked));
         let (revoked, utc_offset_min) = (self.revoked(open), Some(self.now.offset_min));

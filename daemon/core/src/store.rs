@@ -198,6 +198,8 @@ impl Turn<'_> {
                 }
                 self.record(None, Event::Store(StoreEvent::DatasetActivated { dataset, version, name }));
             }
+            // Words for the port that asked, which brings them as [`crate::upkeep::BoxInput`].
+            HqInput::Answer(crate::wire::Answer::Refill { .. }) => {}
             HqInput::NewEpoch { epoch, reason } => {
                 self.record(None, Event::Store(StoreEvent::EpochOpened { epoch, reason }));
             }

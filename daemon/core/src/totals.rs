@@ -151,8 +151,8 @@ impl Totals {
     }
 
     pub(crate) fn take_receipt(&mut self, receipt: ReceiptNo) {
-        let (first, _) = self.receipts.unwrap_or((receipt, receipt));
-        self.receipts = Some((first, receipt));
+        let (first, last) = self.receipts.unwrap_or((receipt, receipt));
+        self.receipts = Some((first.min(receipt), last.max(receipt)));
     }
 
     /// The report as rows of paper, without what the drawer must hold: that is said after the cashier has counted.

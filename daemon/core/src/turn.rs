@@ -14,6 +14,7 @@ use crate::returns::Sold;
 use crate::scan::{Code, Refusal, classify};
 use crate::store::{HqInput, PortStatus};
 use crate::tender::{Verdict, WalletLive, Wants};
+use crate::upkeep::BoxInput;
 use crate::view::{FaceEnd, Notice};
 use crate::weigh::Weighing;
 use crate::wire::Question;
@@ -45,6 +46,7 @@ pub enum Input {
         what: PageRequest,
     },
     Hq(HqInput),
+    Box(BoxInput),
     /// A deadline has come, see [`crate::Store::deadline`].
     Tick,
 }
@@ -196,6 +198,7 @@ impl Turn<'_> {
                 self.out.effects.push(Effect::Reply { request, result });
             }
             Input::Hq(input) => self.hq(input),
+            Input::Box(input) => self.box_says(input),
             Input::Tick => self.tick(),
         }
         self.signs();
@@ -246,7 +249,12 @@ impl Turn<'_> {
 
     fn scan(&mut self, lane: LaneId, scan: &crate::device::Scan) {
         let paying = self.live.lane(lane).wants_code.is_some();
-        match classify(scan, &self.config.scan, paying) {
+        let code = classify(scan, &self.config.scan, paying);
+        let begins = matches!(code, Code::Item(_) | Code::Member(_) | Code::Coupon(_));
+        if begins && self.is_out_of_room(lane) {
+            return;
+        }
+        match code {
             Code::Item(code) => self.item(lane, &code),
             Code::Member(code) => self.member_code(lane, &code),
             // To be taken one by one by those who own them.
@@ -265,6 +273,15 @@ impl Turn<'_> {
     fn page(&mut self, lane: LaneId, what: PageRequest) -> Result<(), Refused> {
         if self.config.lane(lane).is_none() {
             return Err(Refused::NoLane);
+        }
+        let begins = matches!(
+            what,
+            PageRequest::Recognise { .. }
+                | PageRequest::OwnBag {}
+                | PageRequest::Staff { request: StaffRequest::Return(_), .. }
+        );
+        if begins && self.is_out_of_room(lane) {
+            return Err(Refused::DiskFull);
         }
         match what {
             PageRequest::Key { code } => {

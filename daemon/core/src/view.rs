@@ -11,6 +11,7 @@ use crate::rules::OverrideLimits;
 use crate::shift::ShiftReport;
 use crate::store::DayReport;
 use crate::totals::Totals;
+use crate::upkeep::Upkeep;
 use crate::words::{
     Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId,
     TransactionId, Utc,
@@ -44,6 +45,8 @@ pub struct View {
     pub audit: FloorAudit,
     /// How far each role may change a price.
     pub overrides: OverrideLimits,
+    /// The box's clock, disk and copies.
+    pub upkeep: Upkeep,
 }
 
 /// A payment that was taken though it had ended without money.

@@ -1,7 +1,8 @@
 //! What travels between a box and headquarters (DESIGN section 4, docs/mqtt.asyncapi.yaml). Types only; both ends use these.
 
+use crate::returns::Sold;
 use crate::scan::WalletProvider;
-use crate::words::{LaneId, Money, Private, TenderId};
+use crate::words::{LaneId, Money, Private, ReceiptNo, TenderId, Utc};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -29,7 +30,7 @@ impl Topics {
         Self { tenant: tenant.into(), prefix: alloc::format!("aisle/v1/{tenant}/{shard:02}/{box_id}/") }
     }
 
-    /// `leaf` is one of `hello welcome journal ack state telemetry desired reported cmd ask reply`.
+    /// `leaf` is one of `hello welcome journal ack head state telemetry desired reported cmd ask reply`.
     #[must_use]
     pub fn of(&self, leaf: &str) -> String {
         alloc::format!("{}{leaf}", self.prefix)
@@ -92,6 +93,9 @@ pub struct Hello {
     pub hash: String,
     pub datasets: BTreeMap<String, u64>,
     pub version: String,
+    /// What the box signs its heads with: Ed25519, base64url; empty from boxes that sign none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
 }
 
 /// HQ → box, in answer to hello; travels as a signed document with purpose `welcome`.
@@ -102,6 +106,9 @@ pub struct Welcome {
     pub verdict: Verdict,
     /// Bytes of journal the box may have unacknowledged.
     pub window: u64,
+    /// What time it is at headquarters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utc: Option<Utc>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +194,31 @@ pub enum Question {
     ClaimCoupon { campaign: String, serial: String },
     /// Publish this chunk (SHA-256, hexadecimal).
     Chunk { hash: String },
+    /// Which sales of this box does headquarters have after that one? Asked by a box that lost rows.
+    Refill { since: Utc, after: String },
+}
+
+/// Some of a box's sales as headquarters has them, by time and transaction id; travels as a signed document with purpose
+/// `refill`, whose revision is the number of the ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refill {
+    pub sales: Vec<Sold>,
+    /// There are later ones.
+    pub more: bool,
+    /// The highest receipt number of each lane.
+    pub receipts: BTreeMap<LaneId, ReceiptNo>,
+}
+
+/// What a box says its journal is, signed with its own key; travels on `head` as a signed document with purpose `head`, whose
+/// revision is `seq`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    pub journal: String,
+    pub epoch: u64,
+    pub seq: u64,
+    /// Chain hash after `seq`, hexadecimal.
+    pub hash: String,
+    pub utc: Utc,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,6 +246,8 @@ pub enum Answer {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         used: Option<String>,
     },
+    /// A [`Refill`], signed.
+    Refill { document: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

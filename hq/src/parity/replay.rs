@@ -117,6 +117,6 @@ fn works_out(event: &Event) -> bool {
             MemberEvent::Identified(_) | MemberEvent::Switched { .. } | MemberEvent::Removed {} => true,
             MemberEvent::FaceConsented { .. } | MemberEvent::FaceEnded { .. } => false,
         },
-        Event::Store(_) | Event::Lane(_) | Event::Tender(_) | Event::Shift(_) => false,
+        Event::Store(_) | Event::Lane(_) | Event::Tender(_) | Event::Shift(_) | Event::Box(_) => false,
     }
 }

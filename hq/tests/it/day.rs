@@ -50,6 +50,7 @@ fn taken_in(dir: &Path, published: &[Published], bodies: &[String]) -> HqStore {
         hash: hex(&journal.hash(0)),
         datasets: BTreeMap::new(),
         version: "0.1.0".into(),
+        key: String::new(),
     };
     writer.turn(&[Work::Hello { box_id: "box-1".into(), hello }]).unwrap();
     let topic = Topics::new("demo", "box-1").of("journal");

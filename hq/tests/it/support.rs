@@ -231,6 +231,7 @@ impl TestBox {
             hash: hex(&journal.hash(self.acked.min(journal.head()))),
             datasets: BTreeMap::new(),
             version: "0.1.0".into(),
+            key: String::new(),
         };
         self.say("hello", serde_json::to_vec(&hello).unwrap()).await;
         self.welcome().await

@@ -190,7 +190,10 @@ impl Provider {
                 }
                 None => (tender, None),
             },
-            Question::GiftBalance { .. } | Question::ClaimCoupon { .. } | Question::Chunk { .. } => return None,
+            Question::GiftBalance { .. }
+            | Question::ClaimCoupon { .. }
+            | Question::Chunk { .. }
+            | Question::Refill { .. } => return None,
         };
         let known = self.known.entry(tender.clone()).or_insert(wanted.filter(|_| luck != 0));
         let outcome = match known {

@@ -19,3 +19,4 @@ mod samples;
 mod selling;
 mod signs;
 mod till;
+mod upkeep;

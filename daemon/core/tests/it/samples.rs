@@ -103,6 +103,16 @@ const VARIANTS: &[&str] = &[
     "no_sale",
     "counted",
     "shift\":{\"closed",
+    "clock_doubted",
+    "clock_trusted",
+    "disk_full",
+    "disk_room",
+    "backed_up",
+    "backup_failed",
+    "restored\":{\"from\":\"salvage",
+    "restored\":{\"from\":\"disk",
+    "refilled",
+    "settled",
 ];
 
 #[test]

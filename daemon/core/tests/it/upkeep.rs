@@ -1,0 +1,127 @@
+//! The box's own troubles: a full disk, a wrong clock, a journal that lost rows.
+
+use crate::common::{COLA, NOODLES, Till, scan, sold};
+use checkout::event::{Event, Record};
+use checkout::facts::Facts;
+use checkout::page::{PageRequest, Refused, StaffRequest};
+use checkout::returns::Sold;
+use checkout::store::HqInput;
+use checkout::upkeep::{BoxEvent, BoxInput, NUMBERS_SPARED, Restored, Source};
+use checkout::words::{LaneId, Money, Mono, Now, ReceiptNo, Utc};
+use checkout::{Input, Step};
+
+const YEAR_MS: i64 = 365 * 24 * 3_600_000;
+
+/// A cash sale at the staffed lane.
+fn sell(till: &mut Till, code: &str) -> Sold {
+    till.take(scan(2, code));
+    let due = till.lane(2).due;
+    till.staff(2, StaffRequest::TakeCash { given: due, amount: None }).unwrap();
+    till.last.events.iter().find_map(sold).expect("it is paid")
+}
+
+fn box_says(till: &mut Till, input: BoxInput) {
+    till.take(Input::Box(input));
+}
+
+#[test]
+fn on_a_full_disk_a_basket_already_begun_is_finished_and_none_is_begun() {
+    let mut till = Till::open();
+    till.take(scan(2, COLA));
+    box_says(&mut till, BoxInput::Disk { full: true });
+    till.take(scan(2, NOODLES));
+    assert_eq!(till.lane(2).lines.len(), 2, "a begun basket grows");
+    till.take(scan(1, COLA));
+    assert!(till.last.events.is_empty(), "a basket that is not begun costs no room: {:?}", till.last.events);
+    let notice = till.lane(1).notice.expect("the shopper is told");
+    assert_eq!(notice.text, Refused::DiskFull.text());
+    assert_eq!(till.press(1, PageRequest::Recognise { consent: "1".into() }), Err(Refused::DiskFull));
+    till.staff(2, StaffRequest::TakeCash { given: Money(650), amount: None }).unwrap();
+    assert!(till.last.events.iter().any(|record| sold(record).is_some()));
+    till.take(scan(2, COLA));
+    assert!(till.lane(2).lines.is_empty() && till.store.view(&till.shelf).upkeep.disk_full);
+    box_says(&mut till, BoxInput::Disk { full: false });
+    till.take(scan(2, COLA));
+    assert_eq!(till.lane(2).lines.len(), 1);
+}
+
+#[test]
+fn after_rows_were_lost_numbers_go_on_behind_headquarters_and_without_it_far_behind_our_own() {
+    let mut till = Till::open();
+    assert_eq!(sell(&mut till, COLA).sale.receipt, ReceiptNo(1));
+    let epoch = |epoch| Input::Hq(HqInput::NewEpoch { epoch, reason: "restored".into() });
+    till.take(epoch(2));
+    box_says(&mut till, BoxInput::Settled([(LaneId(2), ReceiptNo(57))].into()));
+    assert_eq!(sell(&mut till, COLA).sale.receipt, ReceiptNo(58), "headquarters has seen 57");
+    till.take(epoch(3));
+    assert_eq!(sell(&mut till, COLA).sale.receipt, ReceiptNo(59 + NUMBERS_SPARED), "nobody knows what was given out");
+    assert_eq!(sell(&mut till, COLA).sale.receipt, ReceiptNo(60 + NUMBERS_SPARED), "once is enough");
+    box_says(&mut till, BoxInput::Settled([(LaneId(2), ReceiptNo(70))].into()));
+    assert_eq!(sell(&mut till, COLA).sale.receipt, ReceiptNo(61 + NUMBERS_SPARED), "ours is the higher one");
+}
+
+#[test]
+fn a_sale_headquarters_gives_back_counts_once_and_ends_the_basket_it_was() {
+    let mut till = Till::open();
+    sell(&mut till, COLA);
+    till.take(scan(2, NOODLES));
+    let mut copy = till.clone();
+    // The box goes on, its disk dies, and it gets its copy back.
+    till.staff(2, StaffRequest::TakeCash { given: Money(300), amount: None }).unwrap();
+    let lost = till.last.events.iter().find_map(sold).unwrap();
+    let whole = till.store.facts().clone();
+    let reason = "the disk died".into();
+    let restored =
+        Restored { from: Source::Backup, journal: "j".into(), rows: 1, lost: Vec::new(), since: Utc(0), reason };
+    copy.store.apply(&Record { utc: Utc(0), lane: None, event: Event::Box(BoxEvent::Restored(restored)) });
+    let refill = BoxInput::Refill(vec![copy.shelf.sales[0].clone(), lost.clone()]);
+    box_says(&mut copy, refill.clone());
+    assert_eq!(copy.last.events.len(), 1, "what is here is not taken again: {:?}", copy.last.events);
+    copy.shelf.sales.push(lost);
+    box_says(&mut copy, refill);
+    assert!(copy.last.events.is_empty());
+    let facts = copy.store.facts();
+    assert!(copy.lane(2).lines.is_empty(), "the basket was paid and cannot be paid again");
+    assert_eq!((facts.perpetual_total, &facts.day), (whole.perpetual_total, &whole.day));
+    box_says(&mut copy, BoxInput::Settled([(LaneId(2), ReceiptNo(2))].into()));
+    assert_eq!(sell(&mut copy, COLA).sale.receipt, ReceiptNo(3));
+    let known = copy.shelf.sales[0].clone();
+    box_says(&mut copy, BoxInput::Refill(vec![known]));
+    assert!(copy.last.events.is_empty(), "nobody asked");
+}
+
+#[test]
+fn a_clock_ten_years_off_is_written_down_as_doubted_and_leaves_no_trace_when_it_is_right_again() {
+    let mut till = Till::open();
+    let before = till.store.facts().latest;
+    let wrong = before.0 + 10 * YEAR_MS;
+    let at = |till: &mut Till, utc: i64, input: Input| {
+        till.clock += 10;
+        till.last = Step::default();
+        let now = Now { mono: Mono(till.clock), utc: Utc(utc), offset_min: 480 };
+        till.store.step(now, input, &till.shelf, &mut till.last);
+    };
+    let clock = |doubt: Option<&str>| Input::Box(BoxInput::Clock { doubt: doubt.map(Into::into) });
+    at(&mut till, wrong, clock(Some("ten years ahead")));
+    assert!(till.said(|event| matches!(event, Event::Box(BoxEvent::ClockDoubted { .. }))));
+    at(&mut till, wrong, clock(Some("ten years ahead")));
+    assert!(till.last.events.is_empty(), "told once");
+    at(&mut till, wrong, scan(2, COLA));
+    assert!(till.last.events.iter().all(|record| record.utc.0 == wrong), "what the clock says, under that flag");
+    assert_eq!(till.store.facts().latest, before);
+    at(&mut till, before.0 + 60_000, clock(None));
+    at(&mut till, before.0 + 60_000, scan(2, NOODLES));
+    assert!(till.last.events.iter().all(|record| record.utc.0 == before.0 + 60_000));
+    // Back in 1970: the last good time is the floor.
+    at(&mut till, 0, clock(Some("1970")));
+    at(&mut till, 0, scan(2, NOODLES));
+    assert!(till.last.events.iter().all(|record| record.utc.0 == before.0 + 60_000));
+    // The journal says the same.
+    let mut facts = Facts::default();
+    facts.apply(&Record {
+        utc: Utc(wrong),
+        lane: None,
+        event: Event::Box(BoxEvent::ClockDoubted { reason: "x".into() }),
+    });
+    assert_eq!(facts.latest, Utc(0));
+}
