@@ -50,12 +50,28 @@ pub struct Clock {
     started: Instant,
     /// The offset last worked out, and from when until when it holds.
     known: Cell<(i64, i64, i32)>,
+    /// What time it was at headquarters, and when that was said.
+    told: Option<(Utc, Instant)>,
 }
 
 impl Clock {
     #[must_use]
     pub fn new(zone: Zone) -> Self {
-        Self { zone, started: Instant::now(), known: Cell::new((0, 0, 0)) }
+        Self { zone, started: Instant::now(), known: Cell::new((0, 0, 0)), told: None }
+    }
+
+    /// Headquarters says what time it is.
+    pub fn told(&mut self, utc: Utc) {
+        self.told = Some((utc, Instant::now()));
+    }
+
+    /// Why the wall clock is not to be believed; `latest`: of the events recorded while it was.
+    #[must_use]
+    pub fn doubt(&self, latest: Utc) -> Option<&'static str> {
+        let at_hq = self
+            .told
+            .map(|(utc, heard)| utc.0.saturating_add(i64::try_from(heard.elapsed().as_millis()).unwrap_or(i64::MAX)));
+        judge(wall(), latest, at_hq.map(Utc))
     }
 
     #[must_use]
@@ -77,11 +93,53 @@ impl Clock {
     }
 }
 
-/// What the wall clock says; 1970 where it says less.
+/// What the wall clock says, and no less than when this program was built.
 #[must_use]
 pub fn utc() -> Utc {
+    wall().max(BUILT)
+}
+
+fn wall() -> Utc {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Utc(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// When this program was built.
+pub const BUILT: Utc = Utc(seconds(env!("AISLE_BUILT")).saturating_mul(1000));
+
+const fn seconds(digits: &str) -> i64 {
+    let (mut seconds, mut at) = (0_i64, 0);
+    let digits = digits.as_bytes();
+    while at < digits.len() {
+        seconds = seconds * 10 + (digits[at] - b'0') as i64;
+        at += 1;
+    }
+    seconds
+}
+
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+/// A clock and headquarters' may differ by as much as messages wait, and some more.
+const APART_MS: i64 = 5 * MINUTE_MS;
+/// A shop may be closed for so long, and a box lie on a shelf before its first day.
+const CLOSED_MS: i64 = 400 * DAY_MS;
+const SHELF_MS: i64 = 5 * 365 * DAY_MS;
+
+/// Headquarters' word, where there is one, settles it; else the time must be possible.
+fn judge(wall: Utc, latest: Utc, at_hq: Option<Utc>) -> Option<&'static str> {
+    if let Some(at_hq) = at_hq {
+        return ((wall.0 - at_hq.0).abs() > APART_MS).then_some("headquarters' clock says another time");
+    }
+    let longest = if latest > Utc(0) { CLOSED_MS } else { SHELF_MS };
+    if wall < BUILT {
+        Some("the clock stands before the day this program was built")
+    } else if wall.0 < latest.0.saturating_sub(MINUTE_MS) {
+        Some("the clock stands before the last event")
+    } else if wall.0 > latest.max(BUILT).0.saturating_add(longest) {
+        Some("the clock stands more than a year after the last event")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +180,35 @@ mod tests {
         };
         assert_eq!((minute_of_day(SPRING - 60_000), minute_of_day(SPRING)), (119, 180));
         assert_eq!((minute_of_day(AUTUMN - 60_000), minute_of_day(AUTUMN)), (179, 120));
+    }
+
+    #[test]
+    fn a_clock_in_1970_or_ten_years_off_is_doubted_until_it_is_possible_again_or_headquarters_says_so() {
+        let year = 365 * DAY_MS;
+        let now = BUILT.0 + 30 * DAY_MS;
+        for (wall, latest, at_hq, doubted) in [
+            (now, 0, None, false),
+            (now, now - DAY_MS, None, false),
+            (0, 0, None, true),
+            (0, now, None, true),
+            (BUILT.0 - 1, 0, None, true),
+            (now - 10 * year, now, None, true),
+            (now + 10 * year, now, None, true),
+            (now + 10 * year, 0, None, true),
+            // Summer holidays, and a clock set back by a second.
+            (now + 40 * DAY_MS, now, None, false),
+            (now - 1000, now, None, false),
+            // An hour wrong is possible, and told by headquarters alone; what it says of a long rest counts, too.
+            (now + 3_600_000, now, Some(now), true),
+            (now + 3 * year, now, Some(now + 3 * year), false),
+        ] {
+            assert_eq!(judge(Utc(wall), Utc(latest), at_hq.map(Utc)).is_some(), doubted, "{wall} after {latest}");
+        }
+    }
+
+    #[test]
+    fn no_event_is_dated_before_the_program_was_built() {
+        assert!(BUILT > Utc(1_790_000_000_000 - 20 * 365 * DAY_MS) && utc() >= BUILT);
     }
 
     #[test]

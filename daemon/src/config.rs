@@ -42,6 +42,9 @@ pub struct Config {
     pub till: Till,
     #[serde(default)]
     pub coupons: Coupons,
+    #[serde(default)]
+    pub disk: Disk,
+    pub backup: Option<Backup>,
     /// Nothing is a sale: asked for on the command line, never kept in a file.
     #[serde(skip)]
     pub training: bool,
@@ -62,6 +65,60 @@ pub struct Till {
 pub struct Coupons {
     /// What signed coupons are told by; left out: the service's credential `coupon.key`, if there is one.
     pub key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// Room kept for the baskets that are open when the disk is full, in kB.
+    #[serde(default = "ballast_kb")]
+    pub ballast_kb: u64,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { ballast_kb: ballast_kb() }
+    }
+}
+
+const fn ballast_kb() -> u64 {
+    crate::space::BALLAST_KB
+}
+
+/// Copies of the journal on a second medium.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// A folder on it, which must be there: nothing is written where the medium is not plugged in.
+    pub folder: PathBuf,
+    /// How many are kept.
+    #[serde(default = "keep")]
+    pub keep: u16,
+    /// The store's own time, such as `03:30`.
+    #[serde(default = "at")]
+    pub at: MinuteOfDay,
+}
+
+const fn keep() -> u16 {
+    14
+}
+
+const fn at() -> MinuteOfDay {
+    MinuteOfDay(3 * 60 + 30)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinuteOfDay(pub u16);
+
+impl<'de> Deserialize<'de> for MinuteOfDay {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parts = text.split_once(':').and_then(|(hour, minute)| Some((hour.parse().ok()?, minute.parse().ok()?)));
+        match parts {
+            Some((hour @ 0..24, minute @ 0..60)) => Ok(Self(hour * 60 + minute)),
+            Some(_) | None => Err(serde::de::Error::custom(format!("{text:?} is no time: write it as 03:30"))),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -309,6 +366,7 @@ impl Config {
     pub fn for_training(mut self) -> Self {
         self.training = true;
         self.hq = None;
+        self.backup = None;
         self.box_id += "-training";
         for lane in &mut self.lanes {
             lane.terminal = None;

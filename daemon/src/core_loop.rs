@@ -2,16 +2,19 @@
 
 use crate::catalog::SqliteCatalog;
 use crate::clock::{Clock, Zone};
-use crate::journal::{Cursor, Journal};
+use crate::journal::{Cursor, Journal, is_full, salvage};
 use crate::notify::Notify;
-use anyhow::{Context, Result};
+use crate::space::Ballast;
+use crate::watch::Pulse;
+use anyhow::{Context, Result, bail};
 use checkout::device::DeviceCommand;
 use checkout::event::{Event, Record};
 use checkout::page::{PageRequest, Refused};
 use checkout::store::{HqInput, PortStatus, StoreEvent};
+use checkout::upkeep::BoxInput;
 use checkout::view::View;
 use checkout::wire::Question;
-use checkout::words::{DeviceId, LaneId, RequestId};
+use checkout::words::{DeviceId, LaneId, RequestId, Utc};
 use checkout::{Effect, Input, Step, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +29,8 @@ pub const INPUTS_MAX: usize = 1024;
 pub const COMMANDS_MAX: usize = 64;
 /// The cursor is written with the next events, or alone at most this often: an ack costs no commit of its own.
 const CURSOR_EVERY: Duration = Duration::from_secs(1);
+/// A full disk is looked at this often.
+const ROOM_EVERY: Duration = Duration::from_secs(3);
 
 /// What ports bring to the core.
 #[derive(Debug)]
@@ -38,6 +43,10 @@ pub enum ToCore {
     },
     /// Headquarters committed this far.
     Acked(Cursor),
+    /// What time it is at headquarters.
+    Time(Utc),
+    /// The journal's file is not what was written: the next start salvages it.
+    Damaged(String),
     /// A dataset was built and renamed into place.
     Dataset {
         dataset: String,
@@ -81,8 +90,13 @@ pub struct CoreLoop {
     cursor: Option<Cursor>,
     cursor_written: Instant,
     overflowed: Vec<DeviceId>,
+    damaged: Option<String>,
     notify: Notify,
     clock: Clock,
+    ballast: Ballast,
+    /// When room was looked for; none: there is enough.
+    starved: Option<Instant>,
+    pulse: Pulse,
 }
 
 /// Everything the loop starts with.
@@ -95,12 +109,15 @@ pub struct Parts {
     pub outlets: Outlets,
     pub inputs: mpsc::Receiver<ToCore>,
     pub picture: watch::Sender<Arc<Picture>>,
+    pub ballast: Ballast,
+    pub pulse: Pulse,
 }
 
 impl CoreLoop {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, journal, catalog, zone, outlets, inputs, picture } = parts;
+        let Parts { store, journal, catalog, zone, outlets, inputs, picture, mut ballast, pulse } = parts;
+        let starved = (!ballast.fill()).then(Instant::now);
         Self {
             store,
             journal,
@@ -113,8 +130,12 @@ impl CoreLoop {
             cursor: None,
             cursor_written: Instant::now(),
             overflowed: Vec::new(),
+            damaged: None,
             notify: Notify::new(),
             clock: Clock::new(zone),
+            ballast,
+            starved,
+            pulse,
         }
     }
 
@@ -136,10 +157,15 @@ impl CoreLoop {
             let ready = self.drain(heartbeat).await;
             let stop = ready.iter().any(|input| matches!(input, ToCore::Stop));
             self.turn(ready)?;
-            self.notify.send("WATCHDOG=1");
+            if self.pulse.beats() {
+                self.notify.send("WATCHDOG=1");
+            }
             if stop {
                 self.notify.send("STOPPING=1");
-                return self.journal.commit(&[], self.cursor.take(), None).context("the journal cannot be written");
+                self.journal.commit(&[], self.cursor.take(), None).context("the journal cannot be written")?;
+                // One file that stands for itself, for whoever takes it away.
+                self.journal.shrink();
+                return Ok(());
             }
         }
     }
@@ -150,6 +176,12 @@ impl CoreLoop {
         let deadline = self.store.deadline().map(|(at, _)| at);
         let wait = deadline.map_or(heartbeat, |at| Duration::from_millis(at.0.saturating_sub(now.0)).min(heartbeat));
         let wait = if self.cursor.is_some() { wait.min(CURSOR_EVERY) } else { wait };
+        let wait = match self.starved {
+            // It is told at once, whatever else happens.
+            Some(_) if !self.store.facts().upkeep.disk_full => Duration::ZERO,
+            Some(_) => wait.min(ROOM_EVERY),
+            None => wait,
+        };
         let mut ready = Vec::new();
         match tokio::time::timeout(wait, self.inputs.recv()).await {
             Ok(Some(input)) => ready.push(input),
@@ -173,11 +205,16 @@ impl CoreLoop {
             let status = PortStatus::Down { reason: "its queue is full".into() };
             self.step(Input::Port { device, status }, &mut step);
         }
+        self.look_after(&mut step);
         let quiet = ready.is_empty() && step.events.is_empty();
         for input in ready {
             self.take(input, &mut step);
         }
         self.commit(&step.events)?;
+        if let Some(reason) = self.damaged.take() {
+            salvage::condemn(self.journal.path(), &reason)?;
+            bail!("the journal is damaged ({reason}): the next start salvages what can be read");
+        }
         // Whoever pressed is answered last: looking then, they see what came of it.
         let is_reply = |effect: &Effect| matches!(effect, Effect::Reply { .. });
         let (replies, acts): (Vec<Effect>, Vec<Effect>) = step.effects.into_iter().partition(is_reply);
@@ -203,6 +240,8 @@ impl CoreLoop {
                 self.step(Input::Page { lane, request, what }, step);
             }
             ToCore::Acked(cursor) => self.cursor = Some(cursor),
+            ToCore::Time(utc) => self.clock.told(utc),
+            ToCore::Damaged(reason) => self.damaged = Some(reason),
             ToCore::Dataset { dataset, version, name } => {
                 self.catalog.reopen(&dataset);
                 self.step(Input::Hq(HqInput::Dataset { dataset, version, name }), step);
@@ -225,11 +264,42 @@ impl CoreLoop {
         let closed = |record: &Record| matches!(record.event, Event::Store(StoreEvent::DayClosed { .. }));
         let due = self.journal.snapshot_due(events.len()) || events.iter().any(closed);
         let fold = due.then(|| self.store.facts());
-        self.journal
-            .commit(events, cursor, fold)
-            .with_context(|| format!("the journal {} cannot be written", self.journal.path().display()))?;
+        let mut done = self.journal.commit(events, cursor, fold);
+        if done.as_ref().is_err_and(is_full) {
+            // The WAL may have taken all the room: what stands in it twice need not.
+            self.journal.shrink();
+            done = self.journal.commit(events, cursor, fold);
+        }
+        if done.as_ref().is_err_and(is_full) && self.ballast.give_up() {
+            // Nothing of the commit that failed is left. What follows was begun before: it has room now.
+            tracing::error!(
+                "the disk is full: the room kept for this is given up; baskets already begun can be finished"
+            );
+            self.starved = Some(Instant::now());
+            self.journal.shrink();
+            done = self.journal.commit(events, cursor, fold);
+        }
+        if self.starved.is_some() {
+            self.journal.shrink();
+        }
+        done.with_context(|| format!("the journal {} cannot be written", self.journal.path().display()))?;
         self.cursor_written = Instant::now();
         Ok(())
+    }
+
+    /// What the box itself has to tell: its clock and its disk.
+    fn look_after(&mut self, step: &mut Step) {
+        let doubt = self.clock.doubt(self.store.facts().latest).map(str::to_owned);
+        if doubt != self.store.facts().upkeep.clock_doubt {
+            self.step(Input::Box(BoxInput::Clock { doubt }), step);
+        }
+        if self.starved.is_some_and(|looked| looked.elapsed() >= ROOM_EVERY) {
+            self.starved = (!self.ballast.fill()).then(Instant::now);
+        }
+        let full = self.starved.is_some();
+        if full != self.store.facts().upkeep.disk_full {
+            self.step(Input::Box(BoxInput::Disk { full }), step);
+        }
     }
 
     fn perform(&mut self, effect: Effect) {

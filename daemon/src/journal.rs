@@ -2,16 +2,21 @@
 //!
 //! Rows carry a hash chain: `hash = SHA-256(previous hash ‖ seq ‖ body)`. UPDATE and DELETE are refused by triggers.
 
+mod check;
 mod replay;
 mod sales;
+pub mod salvage;
 mod snapshot;
+
+pub use check::Found;
 
 use anyhow::{Context, Result, bail, ensure};
 use checkout::event::Record;
 use checkout::facts::Facts;
 use checkout::wire::chain_preimage;
 use ring::rand::SecureRandom;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +24,10 @@ use std::time::Duration;
 /// Below this, SQLite can lose committed rows when a WAL is reset (fixed in 3.51.3).
 const SQLITE_MIN: i32 = 3_051_003;
 const BUSY: Duration = Duration::from_secs(5);
+/// A WAL that a reader held up is cut back to this when it can begin anew.
+const WAL_MAX: i64 = 8 * 1024 * 1024;
+/// Rows looked at in one read: no look at the past keeps the WAL from beginning anew for long.
+const LOOK_ROWS: u64 = 4096;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -39,6 +48,11 @@ INSERT OR IGNORE INTO cursor VALUES (1, 1, 0);
 ";
 
 pub type Hash = [u8; 32];
+
+/// What is in the file is not what was written.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Damaged(String);
 
 /// What HQ has, as far as the box knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +87,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::open`].
-    pub fn over(db: Connection, path: &Path) -> Result<Self> {
+    pub fn over(mut db: Connection, path: &Path) -> Result<Self> {
         ensure!(
             rusqlite::version_number() >= SQLITE_MIN,
             "SQLite {} can lose committed rows; 3.51.3 or newer is needed",
@@ -87,6 +101,7 @@ impl Journal {
         let id = journal_id(&db)?;
         let (head, hash) = head(&db)?;
         verify_head(&db, head, &hash).with_context(|| format!("journal {}", path.display()))?;
+        db.authorizer(Some(append_only))?;
         Ok(Self { db, path: path.into(), id, head, hash, kept: head })
     }
 
@@ -154,6 +169,13 @@ impl Journal {
     /// A row that is no record of ours: says which.
     pub fn replay(&self, after: u64, each: impl FnMut(&Record)) -> Result<u64> {
         replay::replay(&self.db, after, each).with_context(|| format!("journal {}", self.path.display()))
+    }
+
+    /// Copies the WAL into the file and cuts it off, as far as readers allow: what a full disk has left is for rows.
+    pub fn shrink(&self) {
+        if let Err(error) = settle(&self.db) {
+            tracing::debug!(%error, "the WAL stays as it is");
+        }
     }
 
     /// # Errors
@@ -248,18 +270,65 @@ impl Reader {
     /// # Errors
     /// The first bad row, or an unreadable file.
     pub fn verify(&self) -> Result<u64> {
-        let mut statement = self.db.prepare("SELECT seq, body, hash FROM event ORDER BY seq")?;
-        let mut rows = statement.query([])?;
-        let (mut prev, mut expected) = ([0; 32], 1);
-        while let Some(row) = rows.next()? {
-            let seq: u64 = row.get(0)?;
-            ensure!(seq == expected, "row {expected} is missing");
-            let hash: Hash = row.get(2)?;
-            prev = chain(&prev, seq, row.get_ref(1)?.as_str()?.as_bytes());
-            ensure!(hash == prev, "row {seq} was changed: its hash does not follow from row {}", seq - 1);
-            expected += 1;
+        self.walk(|_, _| {})
+    }
+
+    /// The same, showing each row's hash to `seen`.
+    ///
+    /// # Errors
+    /// As [`Reader::verify`].
+    pub fn walk(&self, mut seen: impl FnMut(u64, &Hash)) -> Result<u64> {
+        let (mut prev, mut last) = ([0; 32], 0);
+        loop {
+            let mut statement =
+                self.db.prepare_cached("SELECT seq, body, hash FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+            let mut rows = statement.query([last, LOOK_ROWS])?;
+            let before = last;
+            while let Some(row) = rows.next()? {
+                if let Some(wrong) = check::follows(row, row.get(0)?, last + 1, &mut prev)? {
+                    return Err(Damaged(wrong).into());
+                }
+                last += 1;
+                seen(last, &prev);
+            }
+            if last == before {
+                return Ok(last);
+            }
         }
-        Ok(expected - 1)
+    }
+
+    /// The whole structure of the file, as SQLite sees it.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that the file cannot be read.
+    pub fn inspect(&self) -> Result<()> {
+        let told: String = self.db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        let (all, last): (u64, u64) =
+            self.db.query_row("SELECT count(*), ifnull(max(seq), 0) FROM event", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        match told.as_str() {
+            "ok" if all == last => Ok(()),
+            "ok" => Err(Damaged(format!("it holds {all} rows, numbered to {last}")).into()),
+            wrong => Err(Damaged(wrong.to_owned()).into()),
+        }
+    }
+
+    /// Number of the last row; 0: none.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn last(&self) -> Result<u64> {
+        Ok(self.db.query_row("SELECT ifnull(max(seq), 0) FROM event", [], |row| row.get(0))?)
+    }
+
+    /// Random, made with the journal.
+    ///
+    /// # Errors
+    /// It is no journal.
+    pub fn id(&self) -> Result<String> {
+        let id = self.db.query_row("SELECT value FROM meta WHERE key = 'journal'", [], |row| row.get(0));
+        id.context("it is no journal of ours")
     }
 }
 
@@ -268,12 +337,42 @@ pub fn chain(prev: &Hash, seq: u64, body: &[u8]) -> Hash {
     Sha256::digest(chain_preimage(prev, seq, body)).into()
 }
 
+/// Whether the disk had no room for it. Nothing of the transaction is left, so it may be tried again.
+#[must_use]
+pub fn is_full(error: &anyhow::Error) -> bool {
+    check::code(error) == Some(ErrorCode::DiskFull)
+}
+
+/// What the one writer's connection prepares: rows are added, never changed, and the file keeps its shape. The triggers
+/// refuse the same to whoever else opens it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything else reads, or is temporary")]
+fn append_only(asked: AuthContext<'_>) -> Authorization {
+    let refused = match asked.action {
+        AuthAction::Update { table_name, .. } | AuthAction::Delete { table_name } => {
+            table_name == "event" || table_name == "meta" || table_name.starts_with("sqlite_")
+        }
+        AuthAction::Insert { table_name } => table_name.starts_with("sqlite_"),
+        AuthAction::DropTable { .. }
+        | AuthAction::DropTrigger { .. }
+        | AuthAction::DropIndex { .. }
+        | AuthAction::CreateTable { .. }
+        | AuthAction::CreateTrigger { .. }
+        | AuthAction::CreateTempTrigger { .. }
+        | AuthAction::AlterTable { .. }
+        | AuthAction::Attach { .. } => true,
+        AuthAction::Pragma { pragma_name, pragma_value } => pragma_value.is_some() && pragma_name == "writable_schema",
+        _ => false,
+    };
+    if refused { Authorization::Deny } else { Authorization::Allow }
+}
+
 /// WAL and FULL, read back: a database that silently runs otherwise can lose an acknowledged sale.
 fn durable(db: &Connection) -> Result<()> {
     db.busy_timeout(BUSY)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "mmap_size", 0)?;
+    db.pragma_update(None, "journal_size_limit", WAL_MAX)?;
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let full: i64 = db.pragma_query_value(None, "synchronous", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") || full != 2 {
@@ -315,149 +414,11 @@ fn verify_head(db: &Connection, head: u64, hash: &Hash) -> Result<()> {
     let prev = db.query_row("SELECT hash FROM event WHERE seq = ?1", [head - 1], |row| row.get(0)).optional()?;
     let body: String = db.query_row("SELECT body FROM event WHERE seq = ?1", [head], |row| row.get(0))?;
     let follows = chain(&prev.unwrap_or([0; 32]), head, body.as_bytes()) == *hash;
-    ensure!(follows, "its last row {head} does not follow from the row before: restore it from a backup");
+    if !follows {
+        return Err(Damaged(format!("its last row {head} does not follow from the row before")).into());
+    }
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use checkout::event::Event;
-    use checkout::store::StoreEvent;
-    use checkout::words::Utc;
-
-    fn record(n: u64) -> Record {
-        let event = Event::Store(StoreEvent::Booted { boot: n, version: "test".into(), nonce: n });
-        Record { utc: Utc(i64::try_from(n).unwrap()), lane: None, event }
-    }
-
-    #[test]
-    fn what_was_committed_is_there_after_reopening_and_the_chain_holds() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.db");
-        let id = {
-            let mut journal = Journal::open(&path).unwrap();
-            journal.commit(&[record(1), record(2)], None, None).unwrap();
-            journal.commit(&[record(3)], Some(Cursor { epoch: 1, acked: 2 }), None).unwrap();
-            journal.id().to_owned()
-        };
-        let journal = Journal::open(&path).unwrap();
-        assert_eq!((journal.id(), journal.head()), (id.as_str(), 3));
-        assert_eq!(journal.cursor().unwrap(), Cursor { epoch: 1, acked: 2 });
-        let mut boots = 0;
-        journal.replay(1, |_| boots += 1).unwrap();
-        assert_eq!(boots, 2);
-        assert_eq!(Reader::open(&path).unwrap().verify().unwrap(), 3);
-    }
-
-    #[test]
-    fn every_row_is_replayed_in_order_and_one_that_cannot_be_read_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.db");
-        let mut journal = Journal::open(&path).unwrap();
-        let records: Vec<Record> = (1..=5000).map(record).collect();
-        journal.commit(&records, None, None).unwrap();
-        for after in [0, 1, 4487, 4999, 5000] {
-            let mut seen = Vec::new();
-            assert_eq!(journal.replay(after, |record| seen.push(record.utc.0)).unwrap(), 5000 - after);
-            assert!(seen.into_iter().eq(i64::try_from(after).unwrap() + 1..=5000));
-        }
-        let db = Connection::open(&path).unwrap();
-        db.execute_batch("INSERT INTO event VALUES (5001, '{}', zeroblob(32))").unwrap();
-        let error = format!("{:#}", journal.replay(0, |_| {}).unwrap_err());
-        assert!(error.contains("row 5001 cannot be read"), "{error}");
-    }
-
-    #[test]
-    fn a_row_is_neither_changed_nor_deleted_nor_doubled_and_tampering_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.db");
-        Journal::open(&path).unwrap().commit(&[record(1), record(2), record(3)], None, None).unwrap();
-        let db = Connection::open(&path).unwrap();
-        for sql in [
-            "UPDATE event SET body = 'x' WHERE seq = 2",
-            "DELETE FROM event",
-            "INSERT INTO event VALUES (9, 'x', zeroblob(32))",
-            "REPLACE INTO event VALUES (2, 'x', zeroblob(32))",
-        ] {
-            assert!(db.execute(sql, []).is_err(), "{sql} was let through");
-        }
-        db.execute_batch("DROP TRIGGER event_is_not_changed; UPDATE event SET body = 'x' WHERE seq = 2").unwrap();
-        let error = Reader::open(&path).unwrap().verify().unwrap_err().to_string();
-        assert!(error.contains("row 2"), "{error}");
-    }
-
-    #[test]
-    fn a_snapshot_comes_with_every_so_many_rows_and_two_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.db");
-        let mut journal = Journal::open(&path).unwrap();
-        let (mut facts, mut at) = (Facts::default(), Vec::new());
-        assert!(journal.snapshot().unwrap().is_none());
-        for first in (1..=5 * snapshot::EVERY).step_by(500) {
-            let records: Vec<Record> = (first..first + 500).map(record).collect();
-            records.iter().for_each(|record| facts.apply(record));
-            let fold = journal.snapshot_due(records.len()).then_some(&facts);
-            journal.commit(&records, None, fold).unwrap();
-            if fold.is_some() {
-                at.push(journal.head());
-            }
-        }
-        assert_eq!(at, [1, 2, 3, 4, 5].map(|nth| nth * snapshot::EVERY));
-        assert_eq!(rows(&path), at[3..]);
-    }
-
-    /// What a start makes of the journal: the snapshot's row it began from, and the facts.
-    fn started(path: &Path) -> (u64, Facts) {
-        let mut journal = Journal::open(path).unwrap();
-        let (seq, mut facts) = journal.snapshot().unwrap().unwrap_or_default();
-        journal.replay(seq, |record| facts.apply(record)).unwrap();
-        (seq, facts)
-    }
-
-    fn rows(path: &Path) -> Vec<u64> {
-        let db = Connection::open(path).unwrap();
-        let mut rows = db.prepare("SELECT seq FROM snapshot ORDER BY seq").unwrap();
-        rows.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
-    }
-
-    #[test]
-    fn whatever_became_of_the_snapshots_the_facts_are_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let made = folder.path().join("journal.db");
-        let mut whole = Facts::default();
-        {
-            let mut journal = Journal::open(&made).unwrap();
-            for first in [1, 3, 5] {
-                let records = [record(first), record(first + 1)];
-                records.iter().for_each(|record| whole.apply(record));
-                journal.commit(&records, None, (first < 5).then_some(&whole)).unwrap();
-            }
-        }
-        for (damage, from) in [
-            ("SELECT 1", 4),
-            ("DELETE FROM snapshot WHERE seq = 4", 2),
-            ("DELETE FROM snapshot", 0),
-            ("DROP TABLE snapshot", 0),
-            ("UPDATE snapshot SET facts = replace(facts, '\"boot\":4', '\"boot\":9') WHERE seq = 4", 2),
-            ("UPDATE snapshot SET facts = substr(facts, 1, 20)", 0),
-            ("UPDATE snapshot SET facts = x'ff00', hash = 7 WHERE seq = 4", 2),
-            ("UPDATE snapshot SET fold = '0' WHERE seq = 4", 2),
-            ("UPDATE snapshot SET hash = zeroblob(32)", 0),
-            // One that was taken at another row, and one from beyond the end of the journal.
-            ("UPDATE snapshot SET seq = 3 WHERE seq = 4", 2),
-            ("UPDATE snapshot SET seq = 40 WHERE seq = 4", 2),
-            // The table as an earlier version made it.
-            (
-                "DROP TABLE snapshot; CREATE TABLE snapshot (seq INTEGER PRIMARY KEY, facts TEXT NOT NULL);
-              INSERT INTO snapshot VALUES (4, '{}')",
-                0,
-            ),
-        ] {
-            let path = folder.path().join("damaged.db");
-            std::fs::copy(&made, &path).unwrap();
-            Connection::open(&path).unwrap().execute_batch(damage).unwrap();
-            assert_eq!(started(&path), (from, whole.clone()), "{damage}");
-        }
-    }
-}
+mod tests;

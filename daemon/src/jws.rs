@@ -27,8 +27,8 @@ impl Verifier {
     /// # Errors
     /// The key is none.
     pub fn new(key: &str, tenant: &str, box_id: &str) -> Result<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let key = bytes.context("public_key is not what `aisle-hq pubkey` prints (43 letters, digits, '-' and '_')")?;
+        let key = public_key(key)
+            .context("public_key is not what `aisle-hq pubkey` prints (43 letters, digits, '-' and '_')")?;
         Ok(Self { key, tenant: tenant.into(), box_id: box_id.into() })
     }
 
@@ -37,22 +37,47 @@ impl Verifier {
     /// # Errors
     /// Says what does not fit; the caller keeps what it has.
     pub fn open<T: DeserializeOwned>(&self, compact: &[u8], purpose: &str) -> Result<Signed<T>> {
-        let text = std::str::from_utf8(compact).context("not a compact JWS")?;
-        let (signed, signature) = text.trim_end().rsplit_once('.').context("not a compact JWS")?;
-        let (header, payload) = signed.split_once('.').context("not a compact JWS")?;
-        let header: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header)?)?;
-        ensure!(header.alg == "EdDSA", "signed with {}, not EdDSA", header.alg);
-        let signature = URL_SAFE_NO_PAD.decode(signature)?;
-        UnparsedPublicKey::new(&ED25519, &self.key)
-            .verify(signed.as_bytes(), &signature)
-            .map_err(|_| anyhow::anyhow!("the signature is not headquarters'"))?;
-        let document: Signed<T> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?;
+        let document: Signed<T> = read(compact, &self.key).context("not headquarters' word")?;
         if document.purpose != purpose || document.tenant != self.tenant {
             bail!("signed as {} for tenant {}", document.purpose, document.tenant);
         }
         ensure!(document.box_id.as_ref().is_none_or(|id| *id == self.box_id), "signed for another box");
         Ok(document)
     }
+}
+
+/// 43 letters, digits, `-` and `_`.
+#[must_use]
+pub fn public_key(text: &str) -> Option<[u8; 32]> {
+    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+}
+
+/// A document signed by the owner of `key`, whoever it is for.
+///
+/// # Errors
+/// It is none, or somebody else signed it.
+pub fn read<T: DeserializeOwned>(compact: &[u8], key: &[u8; 32]) -> Result<Signed<T>> {
+    let text = std::str::from_utf8(compact).context("not a compact JWS")?;
+    let (signed, signature) = text.trim_end().rsplit_once('.').context("not a compact JWS")?;
+    let (header, payload) = signed.split_once('.').context("not a compact JWS")?;
+    let header: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header)?)?;
+    ensure!(header.alg == "EdDSA", "signed with {}, not EdDSA", header.alg);
+    let signature = URL_SAFE_NO_PAD.decode(signature)?;
+    UnparsedPublicKey::new(&ED25519, key)
+        .verify(signed.as_bytes(), &signature)
+        .map_err(|_| anyhow::anyhow!("the signature is another's"))?;
+    Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?)
+}
+
+/// Compact JWS, EdDSA.
+///
+/// # Errors
+/// The document is not JSON.
+pub fn sign<T: serde::Serialize>(document: &Signed<T>, pair: &ring::signature::Ed25519KeyPair) -> Result<String> {
+    let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(document)?);
+    let signed = format!("{}.{payload}", URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA"}"#));
+    let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
+    Ok(format!("{signed}.{signature}"))
 }
 
 #[must_use]

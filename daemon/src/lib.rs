@@ -1,5 +1,6 @@
 //! All I/O of a store box. The program in one picture stands in `docs/ARCHITECTURE.md`; the turn itself in [`core_loop`].
 
+pub mod backup;
 pub mod catalog;
 pub mod classify;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod decode;
 pub mod demo;
 pub mod device;
 pub mod device_board;
+pub mod export;
 pub mod http;
 pub mod journal;
 pub mod jws;
@@ -19,11 +21,15 @@ pub mod link;
 pub mod node;
 pub mod notify;
 mod recording;
+pub mod restore;
 pub mod run;
+pub mod seal;
 pub mod sim;
+pub mod space;
 pub mod supervise;
 pub mod sync;
 mod sys;
 pub mod tls;
 pub mod uplink;
+pub mod watch;
 pub mod wire_trace;

@@ -1,7 +1,7 @@
 //! The command `aisled`.
 
 use aisled::config::Config;
-use aisled::{classify, client, decode, demo, http, journal, run, sim, sync, wire_trace};
+use aisled::{backup, classify, client, decode, demo, export, http, journal, restore, run, sim, sync, wire_trace};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal as _;
@@ -64,8 +64,30 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "/etc/aisle/aisled.toml")]
         config: PathBuf,
     },
-    /// Recompute a journal's hash chain; names the first row that does not follow
-    Verify { journal: PathBuf },
+    /// Check a journal, or what `aisled export` made of one; names the first row that is not as it was written
+    #[command(after_help = "What the box signed, for rows missing at the end and a past written anew:\n\
+                            aisle-hq heads store-1 --data DIR > heads; aisled verify journal.db --heads heads")]
+    Verify {
+        journal: PathBuf,
+        #[arg(long, value_name = "FILE")]
+        heads: Option<PathBuf>,
+    },
+    /// Write a journal as lines of JSON on standard output, a row a line, to be kept and verified anywhere
+    Export { journal: PathBuf },
+    /// Give a box its journal back: from a copy, or from the disk of the box it replaces
+    #[command(after_help = "The newest copy of [backup] folder is taken where none is named. aisled must not run.")]
+    Restore {
+        #[arg(long, value_name = "FILE", default_value = "/etc/aisle/aisled.toml")]
+        config: PathBuf,
+        /// A copy, as [backup] makes them
+        copy: Option<PathBuf>,
+        /// The data folder of a dead box, to its last sale
+        #[arg(long, value_name = "DIR", conflicts_with = "copy")]
+        from_disk: Option<PathBuf>,
+        /// Put aside the journal that is there
+        #[arg(long)]
+        replace: bool,
+    },
     /// What a configuration keeps of a staff PIN
     Pin { pin: String },
     /// What scans mean: a scan a line on standard input, a JSON object a line on standard output
@@ -148,7 +170,11 @@ fn perform(command: Command) -> (Result<()>, u8) {
         }
         Command::Check { config } => (checked(&config).map(|_| say("the configuration is good")), EX_CONFIG),
         Command::Status { config } => (status(&config), EX_IOERR),
-        Command::Verify { journal } => (verify(&journal), EX_DATAERR),
+        Command::Verify { journal, heads } => (verify(&journal, heads.as_deref()), EX_DATAERR),
+        Command::Export { journal } => (exported(&journal), EX_IOERR),
+        Command::Restore { config, copy, from_disk, replace } => {
+            (restored(&config, copy, from_disk.as_deref(), replace), EX_IOERR)
+        }
         Command::Pin { pin } => (http::pin::stored(&pin).map(|stored| say(&stored)), EX_IOERR),
         Command::Classify { hex, paying, template, config } => classified(hex, paying, template, config.as_deref()),
         Command::Drivers => {
@@ -215,9 +241,46 @@ fn status(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn verify(path: &Path) -> Result<()> {
-    let rows = journal::Reader::open(path)?.verify().with_context(|| format!("journal {}", path.display()))?;
-    say(&format!("{rows} rows, every one follows from the one before"));
+fn verify(path: &Path, heads: Option<&Path>) -> Result<()> {
+    let heads = match heads {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            export::Heads::read(&text).with_context(|| format!("heads {}", file.display()))?
+        }
+        None => export::Heads::default(),
+    };
+    let found = export::verify(path, &heads).with_context(|| format!("journal {}", path.display()))?;
+    say(&format!("{} rows, every one follows from the one before; {} signed heads agree", found.rows, found.heads));
+    Ok(())
+}
+
+fn exported(path: &Path) -> Result<()> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    export::export(&journal::Reader::open(path)?, &mut out).with_context(|| format!("journal {}", path.display()))?;
+    Ok(())
+}
+
+fn restored(path: &Path, copy: Option<PathBuf>, old: Option<&Path>, replace: bool) -> Result<()> {
+    let config = Config::read(path)?;
+    let newest = || config.backup.as_ref().and_then(|backup| backup::copies(&backup.folder).pop());
+    let told = match (old, copy.or_else(newest)) {
+        (Some(old), _) => restore::from_disk(&config.data, old, replace)?,
+        (None, Some(copy)) => {
+            say(&format!("restoring {}", copy.display()));
+            restore::from_backup(&config.data, &copy, replace)?
+        }
+        (None, None) => anyhow::bail!("there is no copy: name one, or the folder of copies in [backup]"),
+    };
+    say(&format!("{} rows are back, {} of them not yet acknowledged by headquarters", told.rows, told.unsent));
+    if told.lost > 0 {
+        say(&format!("{} rows could not be read", told.lost));
+    }
+    if let Some(aside) = told.aside {
+        say(&format!("the journal that was there is kept as {aside}"));
+    }
+    say(
+        "at the next contact headquarters gives back the sales it has and this journal has not; receipt numbers go on behind them",
+    );
     Ok(())
 }
 

@@ -5,13 +5,16 @@ use crate::config::Config;
 use crate::core_loop::{COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, Picture, ToCore, first_picture, replay};
 use crate::device_board::Board;
 use crate::http::{Pages, serve};
-use crate::journal::{Journal, Reader};
+use crate::journal::{Journal, Reader, salvage};
+use crate::seal::BoxKey;
+use crate::space::Ballast;
 use crate::sync::{Sync, SyncStatus};
 use crate::uplink::Uplink;
-use crate::{catalog, device};
-use anyhow::{Context, Result};
+use crate::watch::{self, Pulse};
+use crate::{backup, catalog, device, restore};
+use anyhow::Result;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, watch as channel};
 
 /// Commands waiting for headquarters.
 const ASKS_MAX: usize = 64;
@@ -21,16 +24,16 @@ const ASKS_MAX: usize = 64;
 /// # Errors
 /// What kept it from starting, or a journal that cannot be written.
 pub fn run(config: &Config) -> Result<()> {
-    std::fs::create_dir_all(&config.data)
-        .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
+    let _lock = restore::lock(&config.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let mut journal = Journal::open(&config.journal())?;
+    let mut ballast = Ballast::new(&config.data, config.disk.ballast_kb);
+    let salvage::Opened { mut journal, seen: whole } = salvage::open(&config.journal(), &mut ballast)?;
     let store = replay(&mut journal, config.store()?)?;
     let catalog = SqliteCatalog::open(&config.data).with_sales(Reader::open(journal.path())?);
     let catalog = catalog.with_coupon_key(config.coupon_key()?);
     let (to_core, inputs) = mpsc::channel(INPUTS_MAX);
-    let (picture, seen) = watch::channel(Arc::new(first_picture(&store, &catalog, journal.head())));
-    let (status, sync_status) = watch::channel(SyncStatus::default());
+    let (picture, seen) = channel::channel(Arc::new(first_picture(&store, &catalog, journal.head())));
+    let (status, sync_status) = channel::channel(SyncStatus::default());
     let mut outlets = Outlets::default();
     let _context = runtime.enter();
     let board = Arc::new(Board::default());
@@ -45,8 +48,17 @@ pub fn run(config: &Config) -> Result<()> {
     let pages = Pages::new(config, to_core.clone(), seen, sync_status, board)?;
     let listener = runtime.block_on(serve::bind(config.http.listen))?;
     runtime.spawn(serve::run(pages, listener));
+    watch::inspect(journal.path().to_owned(), whole, to_core.clone());
+    if let Some(backup) = config.backup.clone() {
+        let (journal, zone, core) = (journal.path().to_owned(), config.zone()?, to_core.clone());
+        std::thread::Builder::new()
+            .name("backup".into())
+            .spawn(move || backup::run(&backup, &journal, &zone, &core))?;
+    }
     runtime.spawn(stop_on_signal(to_core));
-    let core = CoreLoop::new(Parts { store, journal, catalog, zone: config.zone()?, outlets, inputs, picture });
+    let (zone, pulse) = (config.zone()?, Pulse::start(&runtime));
+    let parts = Parts { store, journal, catalog, zone, outlets, inputs, picture, ballast, pulse };
+    let core = CoreLoop::new(parts);
     let ended = runtime.block_on(core.run());
     runtime.shutdown_background();
     ended
@@ -59,8 +71,8 @@ fn sync(
     catalog: &SqliteCatalog,
     store: &checkout::Store,
     core: &mpsc::Sender<ToCore>,
-    picture: &watch::Receiver<Arc<Picture>>,
-    status: watch::Sender<SyncStatus>,
+    picture: &channel::Receiver<Arc<Picture>>,
+    status: channel::Sender<SyncStatus>,
     outlets: &mut Outlets,
 ) -> Result<Option<Sync>> {
     let Some(hq) = config.hq.clone() else { return Ok(None) };
@@ -83,6 +95,9 @@ fn sync(
         status,
         uplink: Uplink::new(journal.id().to_owned(), cursor.epoch, cursor.acked, journal.head()),
         versions: versions.collect(),
+        key: BoxKey::open(&config.data)
+            .inspect_err(|error| tracing::error!(error = format!("{error:#}"), "the journal's heads are not signed"))
+            .ok(),
     }))
 }
 

@@ -8,15 +8,19 @@ use crate::core_loop::{AskHq, Picture, ToCore};
 use crate::dataset::Fetch;
 use crate::journal::{Cursor, Reader};
 use crate::jws::{Verifier, hex};
+use crate::seal::BoxKey;
 use crate::supervise::{Backoff, guarded};
 use crate::uplink::Uplink;
 use anyhow::{Context, Result, bail, ensure};
 use checkout::Input;
+use checkout::returns::Sold;
 use checkout::store::HqInput;
+use checkout::upkeep::BoxInput;
 use checkout::wire::{
-    Ack, Ask, BATCH_RAW_MAX, BatchHeader, BoxState, Hello, MESSAGE_MAX, Manifest, Question, Reply, Topics, Verdict,
-    Welcome,
+    Ack, Answer, Ask, BATCH_RAW_MAX, BatchHeader, BoxState, Head, Hello, MESSAGE_MAX, Manifest, Question, Refill,
+    Reply, Topics, Verdict, Welcome,
 };
+use checkout::words::Utc;
 use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, Publish, QoS, Transport};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -38,6 +42,11 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// A hello that headquarters was not there to hear is said again.
 const HELLO_EVERY: Duration = Duration::from_secs(3);
 const CHUNK_EVERY: Duration = Duration::from_secs(2);
+const HEAD_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// An answer that does not come is asked for again.
+const REFILL_AGAIN: Duration = Duration::from_secs(10);
+/// Sales older than this are not asked for: two months.
+const REFILL_MS: i64 = 62 * 24 * 3_600_000;
 
 /// What pages show of the line to headquarters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +71,8 @@ pub struct Sync {
     pub status: watch::Sender<SyncStatus>,
     pub uplink: Uplink,
     pub versions: BTreeMap<String, u64>,
+    /// None: it could not be made, and nothing is signed.
+    pub key: Option<BoxKey>,
 }
 
 impl Sync {
@@ -111,6 +122,8 @@ impl Sync {
             revision: 0,
             fetching: None,
             chunk_due: None,
+            refill: None,
+            signed: None,
             started,
         };
         link.serve(events, keep_alive).await
@@ -145,6 +158,9 @@ struct Link<'a> {
     revision: u64,
     fetching: Option<Fetch>,
     chunk_due: Option<Instant>,
+    /// Sales asked for after rows were lost: the number of the ask and when it was put.
+    refill: Option<(u64, Instant)>,
+    signed: Option<Instant>,
     started: Instant,
 }
 
@@ -171,6 +187,7 @@ impl Link<'_> {
                 changed = head.changed() => {
                     changed.context("the core has ended")?;
                     self.sync.uplink.head = head.borrow_and_update().head;
+                    self.ask_for_lost_sales(None)?;
                     gather.get_or_insert(Instant::now() + GATHER);
                 }
                 () = until(gather) => gather = None,
@@ -180,6 +197,8 @@ impl Link<'_> {
                     self.sync.uplink.tick(self.now_ms());
                     if self.sync.uplink.is_welcome() {
                         self.publish_state()?;
+                        self.sign_head()?;
+                        self.ask_for_lost_sales(None)?;
                     }
                 }
                 () = until(self.chunk_due) => self.next_chunk()?,
@@ -229,7 +248,7 @@ impl Link<'_> {
             hash: hex(&self.reader.hash_at(acked)?),
             datasets: self.sync.versions.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
-            key: String::new(),
+            key: self.sync.key.as_ref().map(BoxKey::public).unwrap_or_default(),
         };
         self.publish(self.topics.of("hello"), false, &hello)
     }
@@ -289,6 +308,12 @@ impl Link<'_> {
         tracing::info!(broker = %self.sync.hq.broker, acked = self.sync.uplink.acked, head = self.sync.uplink.head, "headquarters is there");
         self.sync.status.send_modify(|status| status.online = true);
         self.tell(ToCore::Input(Input::Hq(HqInput::Online(true))))?;
+        if let Some(utc) = welcome.utc {
+            self.tell(ToCore::Time(utc))?;
+        }
+        self.signed = None;
+        self.sign_head()?;
+        self.ask_for_lost_sales(None)?;
         self.publish_state()
     }
 
@@ -308,6 +333,9 @@ impl Link<'_> {
 
     fn reply(&mut self, payload: &[u8]) -> Result<()> {
         let reply: Reply = serde_json::from_slice(payload)?;
+        if let Answer::Refill { document } = &reply.what {
+            return self.lost_sales(document);
+        }
         self.tell(ToCore::Input(Input::Hq(HqInput::Answer(reply.what))))
     }
 
@@ -368,6 +396,59 @@ impl Link<'_> {
     }
 }
 
+/// What a box that lost rows asks for, and what it signs so that nobody can take rows away unseen.
+impl Link<'_> {
+    /// Once a day, and after every welcome.
+    fn sign_head(&mut self) -> Result<()> {
+        let Some(key) = self.sync.key.as_ref() else { return Ok(()) };
+        if self.signed.is_some_and(|at| at.elapsed() < HEAD_EVERY) || self.sync.uplink.head == 0 {
+            return Ok(());
+        }
+        let seq = self.sync.uplink.head;
+        let head = Head {
+            journal: self.sync.journal_id.clone(),
+            epoch: self.sync.uplink.epoch,
+            seq,
+            hash: hex(&self.reader.hash_at(seq)?),
+            utc: crate::clock::utc(),
+        };
+        let signed = key.head(&self.sync.tenant, &self.sync.box_id, head)?;
+        let topic = self.topics.of("head");
+        self.client.try_publish(topic, QoS::AtLeastOnce, false, signed).context("the line to the broker is full")?;
+        self.signed = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Asks for the sales behind `last`, or from where rows may be missing.
+    fn ask_for_lost_sales(&mut self, last: Option<&Sold>) -> Result<()> {
+        let since = self.sync.picture.borrow().view.upkeep.unsettled;
+        let waits = self.refill.is_some_and(|(_, at)| at.elapsed() < REFILL_AGAIN) && last.is_none();
+        let (Some(since), true, false) = (since, self.sync.uplink.is_welcome(), waits) else { return Ok(()) };
+        let oldest = Utc(crate::clock::utc().0.saturating_sub(REFILL_MS));
+        let (since, after) = match last {
+            Some(sold) => (sold.at, sold.sale.transaction.0.clone()),
+            None => (since.max(oldest), String::new()),
+        };
+        self.ask(10_000, Question::Refill { since, after })?;
+        self.refill = Some((self.asked, Instant::now()));
+        Ok(())
+    }
+
+    fn lost_sales(&mut self, document: &str) -> Result<()> {
+        let signed = self.verifier.open::<Refill>(document.as_bytes(), "refill")?;
+        ensure!(self.refill.is_some_and(|(asked, _)| asked == signed.rev), "an answer to another question");
+        let Refill { sales, more, receipts } = signed.doc;
+        let last = sales.last().cloned();
+        self.tell(ToCore::Input(Input::Box(BoxInput::Refill(sales))))?;
+        if more && last.is_some() {
+            return self.ask_for_lost_sales(last.as_ref());
+        }
+        tracing::info!("headquarters has told what it has of the rows that were lost");
+        self.refill = None;
+        self.tell(ToCore::Input(Input::Box(BoxInput::Settled(receipts))))
+    }
+}
+
 /// Datasets.
 impl Link<'_> {
     fn manifest(&mut self, payload: &[u8]) -> Result<()> {
@@ -375,6 +456,10 @@ impl Link<'_> {
         let manifest = signed.doc;
         ensure!(signed.rev == manifest.version, "its revision is not its version");
         let have = self.sync.versions.get(&manifest.dataset).copied().unwrap_or(0);
+        if self.sync.picture.borrow().view.upkeep.disk_full {
+            // Room is for the baskets that are open; the manifest is retained and comes again.
+            return Ok(());
+        }
         if manifest.version <= have || self.fetching.as_ref().is_some_and(|fetch| fetch.manifest == manifest) {
             return Ok(());
         }

@@ -98,6 +98,34 @@ pub(crate) fn feature(device: impl AsFd, report: &[u8]) -> io::Result<()> {
     told(unsafe { libc::ioctl(fd, request as _, report.as_mut_ptr()) })
 }
 
+/// Bytes a program without privileges may still write in `folder`.
+///
+/// # Errors
+/// There is no such folder.
+pub(crate) fn free(folder: &std::path::Path) -> io::Result<u64> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::ffi::CString::new(folder.as_os_str().as_bytes())?;
+    let mut told_of = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: both point to memory of ours that outlives the call; zeros are a `statvfs`, filled in or not.
+    told(unsafe { libc::statvfs(path.as_ptr(), told_of.as_mut_ptr()) })?;
+    // SAFETY: as above.
+    let found = unsafe { told_of.assume_init() };
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Gives `file` blocks of its own for its first `bytes`.
+///
+/// # Errors
+/// The disk has not so many.
+pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    let length = libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::StorageFull))?;
+    // SAFETY: the descriptor is open as long as `file` is; the rest goes by value.
+    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 fn told(answer: i32) -> io::Result<()> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

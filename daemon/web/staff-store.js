@@ -106,9 +106,17 @@ function facts(m) {
     { class: "facts" },
     row(t("hq"), t(store.online ? "hq_here" : "hq_away", { n: store.backlog })),
     row(t("price_book"), store.price_book),
+    store.upkeep.backup ? row(t("backup"), backup(store.upkeep.backup)) : null,
+    store.upkeep.clock_doubt ? row(t("clock"), t("clock_doubted")) : null,
+    store.upkeep.unsettled !== null ? row(t("journal"), t("journal_unsettled")) : null,
     store.vision === "missing" && store.vision_hint ? row(t("device_vision"), say(store.vision_hint)) : null,
     row(t("version"), store.version),
   );
+}
+
+function backup({ at, failed }) {
+  const last = at === null ? t("backup_none") : new Date(at).toLocaleString();
+  return failed === null ? last : t("backup_failed", { last });
 }
 
 function dayClose(m) {

@@ -75,6 +75,7 @@ function bar(now) {
     h("div", { class: "shop" }, icon("shop", "shop-icon"), h("div", {}, h("p", { class: "shop-name" }, say(view.store)), h("p", { class: "quiet" }, sessionStorage.getItem("staff-name") ?? t("staff")))),
     h("p", { class: waiting ? "needs wants" : "needs", role: "status" }, waiting ? t("needs_n", { n: waiting }) : t("needs_none")),
     store.training ? h("p", { class: "needs wants training" }, t("training")) : null,
+    store.upkeep.disk_full ? h("p", { class: "needs wants" }, t("disk_full")) : null,
     store.online ? null : h("p", { class: "needs wants" }, t("network_away")),
     h("button", { type: "button", "aria-pressed": location.hash === "#store" ? "true" : "false", onclick: () => choose(location.hash === "#store" ? "" : "store") }, icon("day"), t("day")),
     languages(),

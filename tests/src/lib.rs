@@ -3,6 +3,7 @@
 //! Everything a test does here a person could do: scan, press, pull the plug, look.
 
 pub mod chaos;
+pub mod mount;
 
 use aisled::sim::{Running, build, on_pty, on_tcp};
 use aisled::{client, http};
@@ -37,6 +38,12 @@ pub struct Plan {
     pub tls: Option<Tls>,
     /// A store that headquarters has never sent anything.
     pub empty: bool,
+    /// Where the box keeps its files; beside everything else unless it is said.
+    pub data: Option<PathBuf>,
+    /// What else stands in its configuration.
+    pub more: String,
+    /// What else its environment holds.
+    pub environment: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -131,7 +138,7 @@ impl Shop {
     }
 
     fn configuration(&self) -> Result<String> {
-        let (data, pages, pin) = (self.path("box"), self.pages, http::pin::stored(PIN)?);
+        let (data, pages, pin) = (self.data(), self.pages, http::pin::stored(PIN)?);
         let scheme = if self.plan.tls.is_some() { "mqtts" } else { "mqtt" };
         let mut text = format!(
             "box = \"box-1\"\ntenant = \"demo\"\ndata = {data:?}\n\
@@ -157,6 +164,7 @@ impl Shop {
                 running.link
             )?;
         }
+        writeln!(text, "{}", self.plan.more)?;
         write!(
             text,
             "[[lane]]\nnumber = 1\nkind = \"staffed\"\nscanners = [\"scanner\"]\nscale = \"scale\"\nterminal = \"terminal\"\nprinter = \"printer\"\n"
@@ -166,6 +174,16 @@ impl Shop {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The folder of the box's files.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.plan.data.clone().unwrap_or_else(|| self.path("box"))
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.data().join("journal.db")
     }
 
     pub fn config(&self) -> PathBuf {
@@ -180,9 +198,51 @@ impl Shop {
     pub fn start(&mut self) -> Result<()> {
         let mut command = program("aisled");
         command.arg("run").arg("--config").arg(self.config()).stderr(self.log("aisled.log")?);
+        command.envs(self.plan.environment.iter().cloned());
         self.shop = Some(command.spawn().context("aisled")?);
         let pages = self.pages;
         until("the pages", || Ok(client::get(pages, "/healthz").is_ok_and(|(status, _)| status == 200)))
+    }
+
+    /// Waits for a daemon that ends by itself; its exit code.
+    ///
+    /// # Errors
+    /// It goes on.
+    pub fn ended(&mut self) -> Result<Option<i32>> {
+        let mut child = self.shop.take().context("not running")?;
+        let mut status = None;
+        let gone = until("the daemon to end", || {
+            status = child.try_wait()?;
+            Ok(status.is_some())
+        });
+        if gone.is_err() {
+            end(Some(child));
+        }
+        gone?;
+        Ok(status.and_then(|status| status.code()))
+    }
+
+    /// Starts a daemon that is expected to end at once: its exit code and what it said.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn refuses(&self) -> Result<(Option<i32>, String)> {
+        let output = program("aisled").arg("run").arg("--config").arg(self.config()).output()?;
+        Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    /// What the daemon has logged.
+    ///
+    /// # Errors
+    /// It was never started.
+    pub fn said(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.path("aisled.log"))?)
+    }
+
+    /// Process number of the daemon.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.shop.as_ref().map_or(0, Child::id)
     }
 
     /// # Errors

@@ -197,6 +197,7 @@ struct StoreLine<'a> {
     version: &'static str,
     staff_calls: usize,
     training: bool,
+    upkeep: &'a checkout::upkeep::Upkeep,
 }
 
 fn store_line(picture: &Picture, sync: SyncStatus) -> Value {
@@ -215,6 +216,7 @@ fn store_line(picture: &Picture, sync: SyncStatus) -> Value {
         version: env!("CARGO_PKG_VERSION"),
         staff_calls: calls,
         training: view.training,
+        upkeep: &view.upkeep,
     };
     serde_json::to_value(line).unwrap_or_default()
 }

@@ -11,6 +11,8 @@ use aisled::clock::utc;
 use aisled::config::Config;
 use aisled::core_loop::{COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, TURN_MAX, ToCore, first_picture, replay};
 use aisled::journal::{Journal, Reader};
+use aisled::space::Ballast;
+use aisled::watch::Pulse;
 use anyhow::{Context as _, Result};
 use checkout::catalog::Item;
 use checkout::device::{DeviceCommand, DeviceEvent, Scan};
@@ -160,8 +162,10 @@ impl Shop {
             let _ = to_core.send(ToCore::Stop).await;
             (begun, booted)
         });
-        let core =
-            CoreLoop::new(Parts { store, journal, catalog, zone: self.config.zone()?, outlets, inputs, picture });
+        let ballast = Ballast::new(&self.config.data, self.config.disk.ballast_kb);
+        let (zone, pulse) = (self.config.zone()?, Pulse::start(&self.runtime));
+        let parts = Parts { store, journal, catalog, zone, outlets, inputs, picture, ballast, pulse };
+        let core = CoreLoop::new(parts);
         self.runtime.block_on(core.run())?;
         let ended = Instant::now();
         let (begun, booted) = self.runtime.block_on(feeder).context("the feeder ended early")?;
@@ -222,7 +226,7 @@ fn input(what: ToCore) -> Option<Input> {
     match what {
         ToCore::Input(input) => Some(input),
         ToCore::Page { lane, what, .. } => Some(Input::Page { lane, request: RequestId(0), what }),
-        ToCore::Acked(_) | ToCore::Dataset { .. } | ToCore::Stop => None,
+        ToCore::Acked(_) | ToCore::Time(_) | ToCore::Damaged(_) | ToCore::Dataset { .. } | ToCore::Stop => None,
     }
 }
 

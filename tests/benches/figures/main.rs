@@ -1,6 +1,7 @@
 //! `make bench`: figures over the real daemon and the real core loop, each beside its budget. See `docs/BENCH.md`.
 
 mod bare;
+mod bytes;
 mod catalogue;
 mod cold_start;
 mod devices;
@@ -34,6 +35,9 @@ fn main() -> Result<()> {
         let rounds = events::measure(&place)?;
         plot::keep(&place.out.join("events_per_second.svg"), &rounds.plot())?;
         figures.push(rounds.figure());
+    }
+    if wanted("bytes") {
+        figures.extend(bytes::measure(&place)?);
     }
     if wanted("start") {
         figures.extend(cold_start::measure(&place)?);

@@ -161,6 +161,11 @@ impl Daemon {
 }
 
 impl Daemon {
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The most memory it ever had, in bytes (`VmHWM`).
     pub fn peak_memory(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

@@ -287,7 +287,7 @@ fn questions(till: &Till) -> Vec<String> {
         Question::QueryWallet { .. } => "query",
         Question::ReverseWallet { .. } => "reverse",
         Question::GiftBalance { .. } => "balance",
-        Question::ClaimCoupon { .. } | Question::Chunk { .. } => "other",
+        Question::ClaimCoupon { .. } | Question::Chunk { .. } | Question::Refill { .. } => "other",
     };
     asked(till).into_iter().map(|question| word(question).to_owned()).collect()
 }
@@ -300,7 +300,8 @@ fn refunds(till: &Till) -> Vec<(TenderId, TenderId, Money)> {
         | Question::ReverseWallet { .. }
         | Question::GiftBalance { .. }
         | Question::ClaimCoupon { .. }
-        | Question::Chunk { .. } => None,
+        | Question::Chunk { .. }
+        | Question::Refill { .. } => None,
     };
     asked(till).into_iter().filter_map(of).collect()
 }
