@@ -38,10 +38,11 @@ soak: $(if $(KILLS),build) ## power cuts of the real journal file on a disk that
 	$(if $(KILLS),AISLE_KILLS=$(KILLS) cargo test $(LOCKED) -p e2e --test it killed_two_hundred -- --nocapture)
 
 # Figures are about what ships: the profile of the packages.
-bench: ## figures against their budgets: target/bench/report.json, a table and plots
-	@scripts/setup.sh base test
+bench: ## figures against their budgets: target/bench/report.json, vision.json, a table and plots
+	@scripts/setup.sh base test bench
 	cargo build $(LOCKED) --profile ci --bins -p aisled -p aisle-hq
 	cargo bench $(LOCKED) --profile ci -p e2e
+	cargo bench $(LOCKED) --profile ci -p models
 
 # Any stable compiler; `cargo +nightly fuzz run classify` in fuzz/ drives the same properties with libFuzzer.
 fuzz: ## minutes of mutated scans and frames against the properties of fuzz/ (SECONDS_EACH=300)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a bare Debian 12 lacks; says nothing and changes nothing when nothing is missing.
 #
-#   scripts/setup.sh [group...]      base test check arm deb      (default: base test check)
+#   scripts/setup.sh [group...]      base test check arm deb bench      (default: base test check)
 #
 # Packages come from apt (through sudo when not root), cargo from rustup when there is none at all, and the two cargo
 # tools by compiling them once. On another system it names what to install and goes on with what is there.
@@ -135,12 +135,30 @@ peers() {
     rm -f "$log"
 }
 
+# What `make bench` measures vision beside. Without it those rows say so.
+yardsticks() {
+    local folder=${CARGO_TARGET_DIR:-target}/peers/vision log python="onnxruntime==1.32.0 faiss-cpu==1.15.1 numpy==2.4.6"
+    [ ! -e "$folder/$(cksum <<<"$python" | tr -c '0-9\n' -)" ] && command -v python3 >/dev/null || return 0
+    log=$(mktemp)
+    say "installing $python for the figures"
+    # shellcheck disable=SC2086
+    if python3 -m venv "$folder" >"$log" 2>&1 \
+        && "$folder/bin/pip" install -q --disable-pip-version-check --only-binary :all: $python >>"$log" 2>&1; then
+        touch "$folder/$(cksum <<<"$python" | tr -c '0-9\n' -)"
+    else
+        rm -rf "$folder"
+        say "could not ($(tail -n 1 "$log")); their figures will say skipped"
+    fi
+    rm -f "$log"
+}
+
 [ $# -gt 0 ] || set -- base test check
 for group in "$@"; do
     case $group in
         # shellcheck disable=SC2086
         base | test | check | arm | deb) packages ${!group} ;;
-        *) die "no such group: $group (base test check arm deb)" ;;
+        bench) yardsticks ;;
+        *) die "no such group: $group (base test check arm deb bench)" ;;
     esac
     case $group in
         base) rust ;;

@@ -53,6 +53,18 @@ impl Detector {
         })
     }
 
+    /// Shares the larger layers among threads.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.small.set_threads(threads);
+        self.large.set_threads(threads);
+    }
+
+    /// Overwrites what earlier frames left in memory.
+    pub fn forget(&self) {
+        self.small.forget();
+        self.large.forget();
+    }
+
     /// Faces of a score of at least `score_min`, best first.
     pub fn detect(&self, frame: &Frame, size: Size, score_min: f32) -> Result<Vec<Face>, ModelError> {
         let (network, side) = match size {

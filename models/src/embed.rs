@@ -82,6 +82,11 @@ impl Recogniser {
         Ok(Self { network })
     }
 
+    /// Overwrites what earlier faces left in memory.
+    pub fn forget(&self) {
+        self.network.forget();
+    }
+
     /// The embedding of one face; `None` when its landmarks cannot be aligned.
     pub fn embed(&self, frame: &Frame, face: &Face) -> Result<Option<Embedding>, ModelError> {
         let Some(alignment) = Similarity::onto_template(&face.landmarks) else {

@@ -1,13 +1,14 @@
 //! Installing models: fetch what their publishers ship, check it, make it fast, put it in place in one step each.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
 use crate::model::{Conversion, Manifest, Manifests, ModelFile, Upstream, read_capped, sha256};
+use crate::progress::Progress;
 use crate::{onnx, openvino};
 
 /// A download that takes longer is given up.
@@ -111,30 +112,6 @@ fn download(upstream: &Upstream) -> anyhow::Result<Vec<u8>> {
         progress.show(bytes.len() as u64);
     }
     Ok(bytes)
-}
-
-/// One line on a terminal, redrawn per percent; silent elsewhere.
-struct Progress<'a> {
-    name: &'a str,
-    total: u64,
-    percent: u64,
-    terminal: bool,
-}
-
-impl<'a> Progress<'a> {
-    fn new(name: &'a str, total: u64) -> Self {
-        Self { name, total: total.max(1), percent: u64::MAX, terminal: std::io::stderr().is_terminal() }
-    }
-
-    fn show(&mut self, done: u64) {
-        let percent = (done * 100 / self.total).min(100);
-        if self.terminal && percent != self.percent {
-            self.percent = percent;
-            let end = if percent == 100 { "\n" } else { "" };
-            let (filled, rest) = ("#".repeat(percent as usize / 4), " ".repeat(25 - percent as usize / 4));
-            eprint!("\r{:<42} [{filled}{rest}] {percent:3} %{end}", self.name);
-        }
-    }
 }
 
 /// Writes a file whole or not at all.

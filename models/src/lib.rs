@@ -9,6 +9,7 @@ pub mod align;
 pub mod camera;
 pub mod detect;
 pub mod embed;
+pub mod eval;
 pub mod gallery;
 pub mod image;
 pub mod install;
@@ -17,6 +18,7 @@ pub mod model;
 mod net;
 mod onnx;
 pub mod openvino;
+mod progress;
 pub mod search;
 pub mod serve;
 pub mod session;
@@ -65,16 +67,33 @@ pub struct Pipeline {
     pub detector: Detector,
     pub liveness: Liveness,
     pub recogniser: Recogniser,
+    threads: usize,
 }
 
 impl Pipeline {
     /// Loads every model from a folder, or says which one is missing or unknown.
     pub fn load(models: &Path) -> Result<Self, ModelError> {
-        Ok(Self {
+        let mut pipeline = Self {
             detector: Detector::load(models)?,
             liveness: Liveness::load(models)?,
             recogniser: Recogniser::load(models)?,
-        })
+            threads: 1,
+        };
+        pipeline.set_threads(std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2)));
+        Ok(pipeline)
+    }
+
+    /// How many cores one frame may use, at most two.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
+        self.detector.set_threads(threads);
+    }
+
+    /// Overwrites what earlier frames left in the networks' memory.
+    pub fn forget(&self) {
+        self.detector.forget();
+        self.liveness.forget();
+        self.recogniser.forget();
     }
 
     /// Detects, judges the quality, aligns, checks liveness and embeds the largest face of a frame.
@@ -87,11 +106,22 @@ impl Pipeline {
         if let Some(hint) = shortcoming(frame, face, faces.get(1)) {
             return Ok(Look::Unusable(hint));
         }
-        let Some(embedding) = self.recogniser.embed(frame, face)? else {
-            return Ok(Look::Unusable(Hint::LookAtCamera));
+        Ok(self.probe(frame, face)?.map_or(Look::Unusable(Hint::LookAtCamera), Look::Usable))
+    }
+
+    /// Embeds a face and looks whether it is live, at once where there are two cores; `None` when it cannot be aligned.
+    pub fn probe(&self, frame: &Frame, face: &Face) -> Result<Option<Probe>, ModelError> {
+        let (embedding, live) = if self.threads > 1 {
+            std::thread::scope(|scope| {
+                let live = scope.spawn(|| self.liveness.score(frame, face));
+                let embedding = self.recogniser.embed(frame, face);
+                (embedding, live.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        } else {
+            (self.recogniser.embed(frame, face), self.liveness.score(frame, face))
         };
-        let live = self.liveness.score(frame, face)?;
-        Ok(Look::Usable(Probe { embedding, live }))
+        let live = live?;
+        Ok(embedding?.map(|embedding| Probe { embedding, live }))
     }
 }
 

@@ -29,6 +29,12 @@ impl Liveness {
         })
     }
 
+    /// Overwrites what earlier faces left in memory.
+    pub fn forget(&self) {
+        self.near.forget();
+        self.wide.forget();
+    }
+
     /// How live one face in one frame looks, 0 to 1. One frame alone misjudges a tenth of genuine faces.
     pub fn score(&self, frame: &Frame, face: &Face) -> Result<f32, ModelError> {
         let near = live(&self.near, frame, face, NEAR)?;

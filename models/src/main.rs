@@ -21,7 +21,7 @@ use models::image::Frame;
 use models::serve::{Equipment, serve};
 use models::session::{Ended, FRAMES_WANTED, Gathered};
 use models::source::{Source, list};
-use models::{Look, Pipeline, install};
+use models::{Look, Pipeline, eval, install};
 
 /// Recognises members by face, with their consent. Frames stay in memory; templates stay encrypted.
 #[derive(Parser)]
@@ -82,6 +82,8 @@ enum Command {
         #[arg(long, required = true, num_args = 1..)]
         images: Vec<PathBuf>,
     },
+    /// Measure how often people are confused, missed or forged, on photographs of your own.
+    Eval(eval::Options),
     /// Print what photographs show, one JSON line each, and who it is if a gallery is given.
     Identify {
         #[arg(long)]
@@ -137,6 +139,12 @@ fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
             };
             let gallery = open_gallery(&gallery, &key_path(key)?)?;
             enrol(&Pipeline::load(models)?, gallery, &member, &consent, &images)
+        }
+        Command::Eval(options) => {
+            let mut pipeline = Pipeline::load(models)?;
+            // Each core has a photograph of its own.
+            pipeline.set_threads(1);
+            eval::run(&pipeline, &options)
         }
         Command::Identify { gallery, key, images } => {
             let gallery = match gallery {
