@@ -5,7 +5,7 @@ mod campaign;
 mod promotion;
 mod recall;
 
-pub use book::{NO_PROMOTIONS, PromotionBook, Selected};
+pub use book::{Brief, NO_PROMOTIONS, PromotionBook, Selected};
 pub use campaign::{Campaign, Issue};
 pub use promotion::{Give, Goods, Limit, Members, Offline, Part, Promotion, PromotionRule, Stacking, Threshold, When};
 pub use recall::Recall;

@@ -15,7 +15,7 @@ mod tax;
 pub use rounding::{cash_rounding, round};
 pub use tax::taxes;
 
-use crate::catalog::{Content, PromotionBook};
+use crate::catalog::{Content, Promotion, PromotionBook};
 use crate::config::PriceRules;
 use crate::line::{Line, LineSaving};
 use crate::receipt::TaxLine;
@@ -116,17 +116,20 @@ pub fn price(lines: &[&Line], terms: &Terms, at: LocalMinute, rules: &PriceRules
 
 impl rules::Table<'_> {
     fn savings(&self, best: &search::Outcome) -> Vec<LineSaving> {
-        let mut savings: Vec<LineSaving> = Vec::new();
+        let mut shares: Vec<(LineNo, &Promotion, Money)> = Vec::new();
         for applied in &best.applied {
             let Some(deal) = self.deals.get(applied.deal) else { continue };
             for share in applied.shares.iter().filter(|share| share.off > 0) {
                 let Some(row) = self.rows.get(share.row) else { continue };
-                let (offer, name) = (deal.promotion.id.clone(), deal.promotion.name.clone());
-                savings.push(LineSaving { line: row.no(), offer, name, amount: Money(share.off) });
+                shares.push((row.no(), deal.promotion, Money(share.off)));
             }
         }
-        savings.sort_by_key(|saving| saving.line);
-        savings
+        shares.sort_by_key(|(line, ..)| *line);
+        let saving = |(line, promotion, amount): (LineNo, &Promotion, Money)| {
+            let (offer, name) = (promotion.id.clone(), promotion.name.clone());
+            LineSaving { line, offer, name, amount }
+        };
+        shares.into_iter().map(saving).collect()
     }
 
     fn uses(&self, best: &search::Outcome) -> Vec<PromotionUse> {
@@ -148,7 +151,7 @@ pub fn alike(old: &Line, new: &Line, book: &PromotionBook) -> bool {
         && prices(old) == prices(new)
         && (&old.levels, &old.breaks, &old.offer) == (&new.levels, &new.breaks, &new.offer)
         && (&old.group, &old.price_book) == (&new.group, &new.price_book);
-    let naming = book.naming(&new.key, &new.group).chain(book.of_all());
+    let naming = book.naming(&new.key, &new.group).chain([book.of_all()]).flatten();
     let mut concerned = naming.filter_map(|selected| book.get(selected.promotion));
     same && concerned.all(|promotion| promotion.when.holds(before) == promotion.when.holds(after))
 }

@@ -305,13 +305,13 @@ impl When {
         self.hours.iter().filter_map(|hours| hours.day(at)).any(wanted)
     }
 
-    fn is_always(&self) -> bool {
+    pub(super) fn is_always(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl Limit {
-    fn is_none(&self) -> bool {
+    pub(super) fn is_none(&self) -> bool {
         *self == Self::default()
     }
 }

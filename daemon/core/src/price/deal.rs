@@ -2,7 +2,9 @@
 
 use super::board::Row;
 use super::{MemberTerms, Terms};
-use crate::catalog::{Goods, Offer, OfferRule, Offline, Promotion, PromotionBook, PromotionRule, Selected, Stacking};
+use crate::catalog::{
+    Brief, Goods, Offer, OfferRule, Offline, Promotion, PromotionBook, PromotionRule, Selected, Stacking,
+};
 use crate::words::{ItemKey, Money, Name};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -153,21 +155,40 @@ impl<'a> Found<'a> {
             found.ends.push(own.rows.len());
             found.close(&own.promotion, Stacking::Alone, u32::MAX);
         }
-        let mut named: Vec<Named> = Vec::new();
-        for (index, row) in (0..Named::ROWS).zip(rows) {
-            let naming = book.naming(&row.line.key, &row.line.group).chain(book.of_all());
-            named.extend(naming.map(|selected| Named::new(selected, index)));
-        }
-        named.sort_unstable();
-        named.dedup();
+        let named = Named::of(rows, book);
         found.rows.reserve(named.len());
+        found.ends.reserve(named.len());
+        found.deals.reserve(named.len().min(book.len()));
         for named in named.chunk_by(|a, b| a.promotion() == b.promotion()) {
-            let promotion = named.first().and_then(|first| book.get(first.promotion()));
-            if let Some((promotion, times)) = promotion.and_then(|one| Some((one, times(one, terms)?))) {
+            let Some(number) = named.first().map(|first| first.promotion()) else { continue };
+            let (Some(promotion), Some(brief)) = (book.get(number), book.brief(number)) else { continue };
+            if brief.plain {
+                found.gather_plain(rows, named, promotion, brief);
+            } else if let Some(times) = times(promotion, terms) {
                 found.gather(rows, named, promotion, times);
             }
         }
         found
+    }
+
+    /// What [`Self::gather`] does, where there is nothing to ask but the price.
+    fn gather_plain(&mut self, rows: &[Row<'_>], named: &[Named], promotion: &'a Promotion, brief: &Brief) {
+        let before = self.rows.len();
+        for index in named.iter().map(|named| named.row()) {
+            let keeps = |row: &Row<'_>| brief.keeps(row.line.unit_price);
+            if !self.has(before, index) && rows.get(index).is_some_and(keeps) {
+                self.rows.push(index);
+            }
+        }
+        if self.rows.len() > before {
+            self.ends.push(self.rows.len().saturating_sub(before));
+            self.close(promotion, brief.stacking, u32::MAX);
+        }
+    }
+
+    /// By its key and by its group, or by two groups: once is enough.
+    fn has(&self, from: usize, row: usize) -> bool {
+        self.rows.len() > from && self.rows.last() == Some(&row)
     }
 
     /// Of the rows that the parts of `promotion` name those that they keep; nothing where a part has none.
@@ -175,12 +196,14 @@ impl<'a> Found<'a> {
         let (first_row, first_end) = self.next();
         for (part, goods) in (0_u8..).zip(promotion.selectors()) {
             let before = self.rows.len();
-            let here = named.iter().filter(|named| named.part() == part).map(|named| named.row());
-            self.rows.extend(here.filter(|index| {
-                rows.get(*index).is_some_and(|row| {
+            for index in named.iter().filter(|named| named.part() == part).map(|named| named.row()) {
+                let keeps = |row: &Row<'_>| {
                     goods.keeps(&row.line.key, &row.line.group, row.line.unit_price) && promotion.when.holds(row.at)
-                })
-            }));
+                };
+                if !self.has(before, index) && rows.get(index).is_some_and(keeps) {
+                    self.rows.push(index);
+                }
+            }
             if self.rows.len() == before {
                 self.rows.truncate(first_row);
                 self.ends.truncate(first_end);
@@ -207,17 +230,54 @@ impl<'a> Found<'a> {
             let parts = Parts { rows: self.rows.get(one.rows.clone())?, ends: self.ends.get(one.ends.clone())? };
             Some(Deal { promotion: one.promotion, stacking: one.stacking, parts, times: one.times })
         };
-        self.deals.iter().filter_map(deal).collect()
+        let mut deals = Vec::with_capacity(self.deals.len());
+        deals.extend(self.deals.iter().filter_map(deal));
+        deals
     }
 }
 
-/// That a part of a promotion names the goods of a row: promotion, part and row in one number, since thousands are sorted.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// That a part of a promotion names the goods of a row: promotion, part and row in one number, since there are thousands.
+#[derive(Clone, Copy)]
 struct Named(u64);
 
 impl Named {
     /// No basket has as many.
     const ROWS: u32 = 1 << 24;
+    /// Promotions that name one row, where there are thousands.
+    const USUAL: usize = 64;
+
+    /// By promotion, and of each by row. They are counted into their places, since comparing them took longer than all else.
+    fn of(rows: &[Row<'_>], book: &PromotionBook) -> Vec<Self> {
+        let mut found: Vec<Self> = Vec::with_capacity(rows.len().saturating_mul(Self::USUAL));
+        for (index, row) in (0..Self::ROWS).zip(rows) {
+            for list in book.naming(&row.line.key, &row.line.group).chain([book.of_all()]) {
+                found.extend(list.iter().map(|selected| Self::new(*selected, index)));
+            }
+        }
+        let mut places = alloc::vec![0_u32; book.len()];
+        for named in &found {
+            if let Some(count) = places.get_mut(named.place()) {
+                *count = count.saturating_add(1);
+            }
+        }
+        let mut next = 0_u32;
+        for place in &mut places {
+            next = next.saturating_add(core::mem::replace(place, next));
+        }
+        let mut sorted = alloc::vec![Self(0); found.len()];
+        for named in found {
+            let Some(place) = places.get_mut(named.place()) else { continue };
+            if let Some(slot) = usize::try_from(*place).ok().and_then(|place| sorted.get_mut(place)) {
+                *slot = named;
+            }
+            *place = place.saturating_add(1);
+        }
+        sorted
+    }
+
+    fn place(self) -> usize {
+        usize::try_from(self.promotion()).unwrap_or(usize::MAX)
+    }
 
     fn new(selected: Selected, row: u32) -> Self {
         Self(u64::from(selected.promotion) << 32 | u64::from(selected.part) << 24 | u64::from(row))

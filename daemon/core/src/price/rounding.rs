@@ -7,6 +7,9 @@ use alloc::vec::Vec;
 /// `amount · numerator / denominator`; zero for a zero denominator.
 #[must_use]
 pub fn round(amount: Money, numerator: i64, denominator: i64, rounding: Rounding) -> Money {
+    if let Some(product) = amount.0.checked_mul(numerator) {
+        return Money(divide_short(product, denominator, rounding));
+    }
     let product = i128::from(amount.0).saturating_mul(i128::from(numerator));
     narrow(divide(product, i128::from(denominator), rounding))
 }
@@ -29,6 +32,22 @@ pub(super) fn divide(product: i128, divisor: i128, rounding: Rounding) -> i128 {
         Rounding::Up => rest != 0,
         Rounding::HalfUp => twice >= divisor.unsigned_abs(),
         Rounding::HalfEven => twice > divisor.unsigned_abs() || (twice == divisor.unsigned_abs() && whole % 2 != 0),
+    };
+    let sign = if (product < 0) == (divisor < 0) { 1 } else { -1 };
+    if away { whole.saturating_add(sign) } else { whole }
+}
+
+/// The same in 64 bits, which sums of a shop fit and where a division takes a fraction of the time.
+fn divide_short(product: i64, divisor: i64, rounding: Rounding) -> i64 {
+    let (Some(whole), Some(rest)) = (product.checked_div(divisor), product.checked_rem(divisor)) else {
+        return if divisor == 0 { 0 } else { i64::MAX };
+    };
+    let (left, over) = (rest.unsigned_abs(), divisor.unsigned_abs().saturating_sub(rest.unsigned_abs()));
+    let away = match rounding {
+        Rounding::Down => false,
+        Rounding::Up => rest != 0,
+        Rounding::HalfUp => left >= over,
+        Rounding::HalfEven => left > over || (left == over && whole % 2 != 0),
     };
     let sign = if (product < 0) == (divisor < 0) { 1 } else { -1 };
     if away { whole.saturating_add(sign) } else { whole }
@@ -61,8 +80,7 @@ pub(super) fn share(amount: i64, weights: &[i64]) -> Vec<i64> {
     parts
 }
 
-/// `amount · weight / sum` rounded down, and what that leaves, in parts of `sum`. Sums of a shop fit 64 bits, where a division
-/// takes a fraction of the time.
+/// `amount · weight / sum` rounded down, and what that leaves, in parts of `sum`.
 fn split(amount: i64, weight: i64, sum: i128) -> (i64, i128) {
     if let (Some(exact), Ok(sum)) = (amount.checked_mul(weight), i64::try_from(sum)) {
         let (whole, rest) = (exact.checked_div_euclid(sum), exact.checked_rem_euclid(sum));
@@ -86,6 +104,19 @@ mod tests {
         assert_eq!(both(Rounding::Up), (3, -3));
         assert_eq!(round(Money(7), 1, 2, Rounding::HalfEven), Money(4));
         assert_eq!(round(Money(7), 1, 0, Rounding::Up), Money::ZERO);
+    }
+
+    #[test]
+    fn short_and_long_divisions_round_alike() {
+        let all = [Rounding::HalfUp, Rounding::HalfEven, Rounding::Down, Rounding::Up];
+        let numbers =
+            [i64::MIN, i64::MIN + 1, -10_001, -7, -5, -2, -1, 0, 1, 2, 3, 5, 8, 10_000, i64::MAX - 1, i64::MAX];
+        for (product, divisor) in numbers.iter().flat_map(|a| numbers.iter().map(move |b| (*a, *b))) {
+            for rounding in all {
+                let long = narrow(divide(product.into(), divisor.into(), rounding)).0;
+                assert_eq!(divide_short(product, divisor, rounding), long, "{product} / {divisor} {rounding:?}");
+            }
+        }
     }
 
     #[test]

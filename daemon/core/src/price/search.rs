@@ -57,6 +57,23 @@ impl Outcome {
     }
 }
 
+/// The groups that are kept, what is applied after them, and what comes off in all.
+struct Rest {
+    on: Vec<bool>,
+    off: i64,
+    applied: Vec<Applied>,
+}
+
+impl Rest {
+    fn better_of(self, other: Self) -> Self {
+        if other.off > self.off { other } else { self }
+    }
+}
+
+fn sum(applied: &[Applied]) -> i64 {
+    applied.iter().map(|applied| applied.off).fold(0, i64::saturating_add)
+}
+
 impl Table<'_> {
     /// The best for the shopper.
     pub(super) fn best(&self) -> Outcome {
@@ -133,33 +150,41 @@ impl Table<'_> {
         let effort = if goods.len() > CROWD { CROWDED } else { FULL };
         let goods = self.worth_trying(goods);
         let mut state = State::new(&self.rows);
-        let groups: Vec<Vec<Applied>> = self
+        let mut groups: Vec<Vec<Applied>> = self
             .groups(&goods)
             .iter()
             .map(|group| self.order(group, &mut state, effort).applied)
             .filter(|applied| !applied.is_empty())
             .collect();
+        groups.iter_mut().flatten().for_each(|applied| self.share_out(applied));
+        let Rest { on, off, applied } = self.best_rest(&groups, &adds, &baskets);
+        let kept = groups.into_iter().zip(on).filter(|(_, on)| *on).flat_map(|(group, _)| group);
+        Outcome { off, applied: kept.chain(applied).collect() }
+    }
+
+    /// Which groups stay, and what adds to them.
+    fn best_rest(&self, groups: &[Vec<Applied>], adds: &[usize], baskets: &[usize]) -> Rest {
         let all = alloc::vec![true; groups.len()];
-        let mut best = self.finish(&groups, &all, &adds, &baskets);
+        let mut best = self.finish(groups, &all, adds, baskets);
         // One alone may be worth more than it and the others of its kind.
-        for add in &adds {
-            best = best.better_of(self.finish(&groups, &all, core::slice::from_ref(add), &[]));
+        for add in adds {
+            best = best.better_of(self.finish(groups, &all, core::slice::from_ref(add), &[]));
         }
         if baskets.is_empty() {
             return best;
         }
         let none = alloc::vec![false; groups.len()];
-        let (mut on, without) = (all.clone(), self.finish(&groups, &none, &adds, &baskets));
+        let (mut on, without) = (all.clone(), self.finish(groups, &none, adds, baskets));
         // What adds gives most on goods that no group has touched.
         let most = without.off;
         if without.off > best.off {
             (best, on) = (without, none.clone());
         }
         if !adds.is_empty() {
-            best = best.better_of(self.finish(&groups, &all, &[], &baskets));
-            best = best.better_of(self.finish(&groups, &none, &[], &baskets));
+            best = best.better_of(self.finish(groups, &all, &[], baskets));
+            best = best.better_of(self.finish(groups, &none, &[], baskets));
         }
-        self.give_way(&groups, on, [&adds, &baskets], best, most)
+        self.give_way(groups, on, [adds, baskets], best, most)
     }
 
     /// Each group in turn with and without, where the change is for the better.
@@ -168,16 +193,16 @@ impl Table<'_> {
         groups: &[Vec<Applied>],
         mut on: Vec<bool>,
         [adds, baskets]: [&[usize]; 2],
-        mut best: Outcome,
+        mut best: Rest,
         most: i64,
-    ) -> Outcome {
-        let gives = |group: &Vec<Applied>| group.iter().map(|applied| applied.off).fold(0, i64::saturating_add);
+    ) -> Rest {
+        let gives: Vec<i64> = groups.iter().map(|group| sum(group)).collect();
         for group in 0..groups.len() {
             let mut other = on.clone();
             if let Some(switch) = other.get_mut(group) {
                 *switch = !*switch;
             }
-            let kept = groups.iter().zip(&other).filter(|(_, on)| **on).map(|(group, _)| gives(group));
+            let kept = gives.iter().zip(&other).filter(|(_, on)| **on).map(|(gives, _)| *gives);
             if kept.fold(most, i64::saturating_add) <= best.off {
                 continue;
             }
@@ -190,13 +215,14 @@ impl Table<'_> {
     }
 
     /// What the groups that are on, then the adding deals, then the basket deals come to.
-    fn finish(&self, groups: &[Vec<Applied>], on: &[bool], adds: &[usize], baskets: &[usize]) -> Outcome {
+    fn finish(&self, groups: &[Vec<Applied>], on: &[bool], adds: &[usize], baskets: &[usize]) -> Rest {
         let mut state = State::new(&self.rows);
-        let mut outcome = Outcome::default();
+        let mut off = 0_i64;
         for applied in groups.iter().zip(on).filter(|(_, on)| **on).flat_map(|(group, _)| group) {
             state.take(applied);
-            outcome.push(applied.clone());
+            off = off.saturating_add(applied.off);
         }
+        let mut outcome = Outcome { off, applied: Vec::new() };
         for deal in adds {
             if let Some(applied) = self.apply(*deal, &state) {
                 state.take(&applied);
@@ -206,19 +232,19 @@ impl Table<'_> {
         for applied in self.order(baskets, &mut state, FULL).applied {
             outcome.push(applied);
         }
-        outcome
+        Rest { on: on.to_vec(), off: outcome.off, applied: outcome.applied }
     }
 
     /// Deals that share a row or a word, joined.
     fn groups(&self, deals: &[usize]) -> Vec<Vec<usize>> {
         let mut group_of: Vec<usize> = (0..deals.len()).collect();
-        let mut rows: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut rows: Vec<Option<usize>> = alloc::vec![None; self.rows.len()];
         let mut words: BTreeMap<&str, usize> = BTreeMap::new();
         for (place, deal) in deals.iter().enumerate() {
             let Some(deal) = self.deals.get(*deal) else { continue };
             for row in deal.rows() {
-                let first = *rows.entry(row).or_insert(place);
-                join(&mut group_of, first, place);
+                let Some(first) = rows.get_mut(row) else { continue };
+                join(&mut group_of, *first.get_or_insert(place), place);
             }
             if let Some(word) = deal.word() {
                 let first = *words.entry(word).or_insert(place);
@@ -258,13 +284,18 @@ impl Table<'_> {
             if self.excluded(*deal, &outcome.applied) {
                 continue;
             }
-            if let Some(applied) = self.apply(*deal, state) {
+            if let Some(applied) = self.weigh(*deal, state) {
                 state.take(&applied);
                 outcome.push(applied);
             }
         }
         outcome.applied.iter().for_each(|applied| state.give_back(applied));
         outcome
+    }
+
+    /// The deal on what `state` left. Those that stand alone look at free pieces only: the winners are shared out in the end.
+    fn weigh(&self, deal: usize, state: &State) -> Option<Applied> {
+        if self.kind(deal) == Some(Kind::Alone) { self.offer(deal, state) } else { self.apply(deal, state) }
     }
 
     fn excluded(&self, deal: usize, applied: &[Applied]) -> bool {
@@ -321,7 +352,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             self.tries = self.tries.saturating_sub(1);
-            let Some(applied) = self.table.apply(deal, state) else { continue };
+            let Some(applied) = self.table.weigh(deal, state) else { continue };
             state.take(&applied);
             self.path.push(applied);
             set(&mut self.taken, at, true);
