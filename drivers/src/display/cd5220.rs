@@ -72,13 +72,13 @@ impl Pole {
         let mut bytes = Vec::new();
         for character in left.chars() {
             let one = match self.options.charset {
-                Charset::Ascii if !character.is_ascii() => vec![b'?'],
+                Charset::Ascii if !character.is_ascii() => gb('?'),
                 Charset::Ascii | Charset::Gb18030 => gb(character),
             };
-            if bytes.len() + one.len() > room {
+            if bytes.len() + one.columns() > room {
                 break;
             }
-            bytes.extend(one);
+            bytes.extend_from_slice(one.bytes());
         }
         bytes.resize(WIDTH.saturating_sub(right.len()), b' ');
         bytes.extend(right.bytes().take(WIDTH));

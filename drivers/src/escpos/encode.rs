@@ -87,7 +87,7 @@ impl Encoder {
 
     pub fn text(&mut self, text: &str) -> &mut Self {
         for character in text.chars() {
-            self.bytes.extend(gb(character));
+            self.bytes.extend_from_slice(gb(character).bytes());
         }
         self
     }
@@ -220,19 +220,46 @@ impl Encoder {
     }
 }
 
-/// One or two bytes. U+00A5 has four in GB18030, which printers show as rubbish; the full-width sign is what is meant.
-pub(crate) fn gb(character: char) -> Vec<u8> {
-    let character = if character == '¥' { '￥' } else { character };
-    if character.is_ascii_control() {
-        return vec![b' '];
+/// What one character is on paper: one or two bytes, and as many columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Glyph {
+    bytes: [u8; 2],
+    wide: bool,
+}
+
+impl Glyph {
+    const fn narrow(byte: u8) -> Self {
+        Self { bytes: [byte, 0], wide: false }
     }
-    let mut text = [0; 4];
-    let (bytes, _, _) = GB18030.encode(character.encode_utf8(&mut text));
-    if bytes.len() <= 2 { bytes.to_vec() } else { vec![b'?'] }
+
+    pub(crate) const fn columns(self) -> usize {
+        if self.wide { 2 } else { 1 }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let [first, _] = &self.bytes;
+        if self.wide { &self.bytes } else { core::slice::from_ref(first) }
+    }
+}
+
+/// U+00A5 has four bytes in GB18030, which printers show as rubbish; the full-width sign is what is meant.
+pub(crate) fn gb(character: char) -> Glyph {
+    if character.is_ascii() {
+        let byte = u8::try_from(character).unwrap_or(b' ');
+        return Glyph::narrow(if byte.is_ascii_control() { b' ' } else { byte });
+    }
+    let character = if character == '¥' { '￥' } else { character };
+    let (mut text, mut room) = ([0; 4], [0; 4]);
+    let text = character.encode_utf8(&mut text);
+    let (_, _, written) = GB18030.new_encoder().encode_from_utf8_without_replacement(text, &mut room, true);
+    match room {
+        [first, second, ..] if written == 2 => Glyph { bytes: [first, second], wide: true },
+        _ => Glyph::narrow(b'?'),
+    }
 }
 
 /// Columns `text` takes on paper: what is two bytes is two columns wide.
 #[must_use]
 pub fn columns(text: &str) -> usize {
-    text.chars().map(|c| gb(c).len()).sum()
+    text.chars().map(|character| gb(character).columns()).sum()
 }

@@ -1,6 +1,6 @@
 //! A receipt or slip as rows of fixed-width paper.
 
-use super::encode::{Align, Encoder, Size, Weight, columns};
+use super::encode::{Align, Encoder, Size, Weight, columns, gb};
 use checkout::device::Document;
 use checkout::line::LineKind;
 use checkout::receipt::{Receipt, ReceiptCoupon, ReceiptKind, ReceiptLine, Slip};
@@ -293,18 +293,20 @@ fn said(name: &Name, language: Language) -> &str {
 /// Rows of at most `width` columns, cut at spaces where there are any.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut rows = Vec::new();
-    let mut row = String::new();
+    let (mut row, mut taken) = (String::new(), 0);
     for character in text.chars() {
-        let mut one = [0; 4];
-        if columns(&row) + columns(character.encode_utf8(&mut one)) > width {
+        let wide = gb(character).columns();
+        if taken + wide > width {
             let cut = row.rfind(' ').filter(|at| *at > row.len() / 2);
             let rest = cut.map_or(String::new(), |at| row.split_off(at));
             rows.push(core::mem::replace(&mut row, rest.trim_start().to_owned()));
+            taken = columns(&row);
             if character == ' ' && row.is_empty() {
                 continue;
             }
         }
         row.push(character);
+        taken += wide;
     }
     rows.push(row);
     rows

@@ -356,6 +356,8 @@ impl TerminalSim {
         match step {
             Step::Say(apdu) => self.say(now, &apdu, out),
             Step::Pause(ms) => self.waiting = Waiting::Time { until: now.plus_ms(ms) },
+            // It lies there already: not even a moment's sleep.
+            Step::Card if self.options.tap_ms == 0 && !self.options.wait_for_card => {}
             Step::Card => {
                 self.shows = "INSERT OR TAP CARD";
                 let by_itself = (!self.options.wait_for_card).then_some(self.options.tap_ms);
