@@ -128,7 +128,8 @@ const SHELF_MS: i64 = 5 * 365 * DAY_MS;
 /// Headquarters' word, where there is one, settles it; else the time must be possible.
 fn judge(wall: Utc, latest: Utc, at_hq: Option<Utc>) -> Option<&'static str> {
     if let Some(at_hq) = at_hq {
-        return ((wall.0 - at_hq.0).abs() > APART_MS).then_some("headquarters' clock says another time");
+        return (wall.0.saturating_sub(at_hq.0).saturating_abs() > APART_MS)
+            .then_some("headquarters' clock says another time");
     }
     let longest = if latest > Utc(0) { CLOSED_MS } else { SHELF_MS };
     if wall < BUILT {
