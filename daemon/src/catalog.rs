@@ -5,6 +5,7 @@ use crate::coupon_key::CouponKey;
 use crate::journal::Reader;
 use anyhow::{Context, Result};
 use checkout::catalog::{Campaign, Catalog, Item, Member, PromotionBook, Recall};
+use checkout::policy::Policy;
 use checkout::returns::{SaleRef, Sold};
 use checkout::words::{ItemKey, MemberId, Name, PriceBook};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The datasets a box keeps, by the name HQ gives them.
-pub const DATASETS: [&str; 5] = ["catalogue", "coupons", "members", "promotions", "recalls"];
+pub const DATASETS: [&str; 6] = ["catalogue", "coupons", "members", "policy", "promotions", "recalls"];
 /// Without these a box cannot do all its work; of the others there may be none.
 const NEEDED: [&str; 2] = ["catalogue", "members"];
 
@@ -37,6 +38,7 @@ pub struct SqliteCatalog {
     /// Looked through after every scan, so they stand ready; thousands at most.
     promotions: PromotionBook,
     campaigns: Vec<Campaign>,
+    policies: Vec<Policy>,
     coupon_key: Option<CouponKey>,
     recalls: BTreeMap<ItemKey, Vec<Recall>>,
 }
@@ -58,6 +60,7 @@ impl SqliteCatalog {
             seen: RefCell::default(),
             promotions: PromotionBook::default(),
             campaigns: Vec::new(),
+            policies: Vec::new(),
             coupon_key: None,
             recalls: BTreeMap::new(),
             sales: None,
@@ -107,6 +110,10 @@ impl SqliteCatalog {
             "coupons" => {
                 self.campaigns.clear();
                 self.campaigns = open.all()?;
+            }
+            "policy" => {
+                self.policies.clear();
+                self.policies = open.all()?;
             }
             "recalls" => {
                 self.recalls.clear();
@@ -195,6 +202,10 @@ impl Catalog for SqliteCatalog {
 
     fn promotions(&self) -> &PromotionBook {
         &self.promotions
+    }
+
+    fn policy(&self, id: &str) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.id == id)
     }
 
     fn campaigns(&self) -> &[Campaign] {

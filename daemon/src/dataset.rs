@@ -4,6 +4,7 @@ use crate::catalog;
 use crate::jws::hex;
 use anyhow::{Context, Result, ensure};
 use checkout::catalog::{Campaign, Item, Member, Promotion, Recall};
+use checkout::policy::Policy;
 use checkout::wire::{CHUNK_MAX, Manifest};
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
@@ -130,6 +131,7 @@ fn write(path: &Path, manifest: &Manifest, mut raw: impl BufRead) -> Result<()> 
         "catalogue" => insert_item,
         "coupons" => insert_campaign,
         "members" => insert_member,
+        "policy" => insert_policy,
         "promotions" => insert_promotion,
         "recalls" => insert_recall,
         other => anyhow::bail!("no rows of {other} are known"),
@@ -173,6 +175,12 @@ fn insert_campaign(db: &Connection, line: &str) -> Result<()> {
     let campaign: Campaign = serde_json::from_str(line)?;
     campaign.check().map_err(anyhow::Error::msg)?;
     insert_row(db, &campaign.id, line)
+}
+
+fn insert_policy(db: &Connection, line: &str) -> Result<()> {
+    let policy: Policy = serde_json::from_str(line)?;
+    policy.check().map_err(anyhow::Error::msg)?;
+    insert_row(db, &policy.id, line)
 }
 
 fn insert_recall(db: &Connection, line: &str) -> Result<()> {
@@ -263,6 +271,27 @@ mod tests {
         let catalog = catalog.with_coupon_key(key);
         let signed = checkout::coupon::code::Body::read("tea.7.zhszjzrhy33yu2mf").unwrap();
         assert_eq!(signed.is_genuine(|text| catalog.coupon_mac(text)), Some(true));
+    }
+
+    #[test]
+    fn a_policy_comes_into_force_as_a_whole_and_one_nobody_can_keep_leaves_the_old_in_force() {
+        let data = tempfile::tempdir().unwrap();
+        let mut catalog = catalog::SqliteCatalog::open(data.path());
+        assert!(catalog.policy("card_offline").is_none(), "nothing is allowed by default");
+        let row =
+            r#"{"id":"card_offline","until":"2027-01-01T00:00","per_sale":5000,"count":20,"total":50000,"hours":24}"#;
+        arrive(data.path(), "policy", 1, &[row]).unwrap();
+        catalog.reopen("policy");
+        assert_eq!(catalog.policy("card_offline").unwrap().total, Money(50_000));
+        for wrong in [
+            row.replace("card_offline", "wallet_offline"),
+            row.replace("5000,", "-1,"),
+            row.replace("hours", "days"),
+            row.replace("2027-01-01T00:00", "for ever"),
+        ] {
+            assert!(arrive(data.path(), "policy", 2, &[&wrong]).is_err(), "{wrong}");
+        }
+        assert_eq!(catalog::SqliteCatalog::open(data.path()).version("policy"), 1);
     }
 
     #[test]

@@ -142,6 +142,7 @@ impl Sync {
             price_book: picture.view.price_book.0.clone(),
             devices: devices.map(|device| (device.name.0.clone(), device.up)).collect(),
             store: picture.view.store.en.clone(),
+            exposure: picture.view.exposure.values().map(|held| held.total).sum(),
         }
     }
 }

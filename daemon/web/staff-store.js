@@ -15,6 +15,7 @@ export function storePage(m) {
     figures(m),
     h("section", { class: "panel" }, h("h2", {}, t("day_tenders")), byTender(m)),
     h("section", { class: "panel" }, h("h2", {}, t("day_so_far")), sums(m, m.view.day)),
+    terminals(m),
     refundTasks(m),
     lastDay(m),
     audit(m),
@@ -28,6 +29,25 @@ function figures(m) {
   const average = day.sales === 0 ? 0 : Math.round(day.total / day.sales);
   const figure = (label, value) => h("div", { class: "figure" }, h("dt", { class: "quiet" }, label), h("dd", { class: "amount" }, value));
   return h("dl", { class: "figures" }, figure(t("day_total"), m.amount(day.total)), figure(t("day_sales"), day.sales), figure(t("day_average"), m.amount(average)), figure(t("day_members"), `${share(day.members, day.sales)} %`));
+}
+
+/** What each terminal handed in last against the journal, what it holds that its bank has not seen, and the close of its day. */
+function terminals(m) {
+  const lanes = m.view.lanes.filter((lane) => lane.devices.some((device) => device.kind === "terminal"));
+  if (lanes.length === 0) return null;
+  const name = (lane) => lane.devices.find((device) => device.kind === "terminal").name;
+  const close = (lane) => async () => {
+    await m.ask(lane.lane, { close_terminal: {} });
+  };
+  const ask = (lane) => askFirst(m, { title: t("terminal_close"), text: t("terminal_close_text"), action: t("terminal_close"), yes: close(lane) });
+  const row = (lane) => {
+    const closing = m.view.closings[name(lane)];
+    const held = m.view.exposure[name(lane)];
+    const sums = closing ? `${hour(closing.at)} · ${m.amount(closing.here.total)} / ${closing.there === null ? "—" : m.amount(closing.there)}` : t("terminal_never");
+    const off = (closing?.differences ?? []).map((one) => h("strong", { class: "blocked" }, t(`differs_${one.kind}`), " ", m.amount(one.there - one.here), " ", one.tender ?? ""));
+    return h("tr", { key: `terminal-${lane.lane}` }, h("th", { scope: "row" }, t("lane_n", { n: lane.lane })), h("td", { class: "amount" }, sums, off), h("td", {}, held ? t("terminal_held", { amount: m.amount(held.total), n: held.count }) : ""), h("td", {}, h("button", { type: "button", onclick: () => ask(lane) }, t("terminal_close")), m.view.changed_terminals.includes(name(lane)) ? h("button", { type: "button", class: "danger", onclick: () => m.ask(lane.lane, { accept_terminal: {} }) }, t("terminal_accept")) : null));
+  };
+  return h("section", { class: "panel" }, h("h2", {}, t("terminals")), h("p", { class: "quiet" }, t("terminals_text")), h("table", { class: "audit" }, h("tbody", {}, lanes.map(row))));
 }
 
 /** Money that arrived after its payment had ended: it goes back, by headquarters or by a person who says so. */

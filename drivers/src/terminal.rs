@@ -93,6 +93,11 @@ pub(crate) fn serviced(tender: &TenderId, service: TerminalService, code: u8, ou
     tell(TerminalEvent::Serviced { tender: tender.clone(), service, code }, out);
 }
 
+/// What an end of day came to.
+pub(crate) fn totals(tender: &TenderId, total: Money, out: &mut Out) {
+    tell(TerminalEvent::Totals { tender: tender.clone(), total, count: None }, out);
+}
+
 /// It will not be done, and no money moved.
 pub(crate) fn refused(command: &TerminalCommand, code: u8, out: &mut Out) {
     match command {

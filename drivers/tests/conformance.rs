@@ -142,6 +142,7 @@ fn command(text: &str) -> DeviceCommand {
                 scheme: String::new(),
                 reference: words.get(4).copied().unwrap_or_default().into(),
                 text: Vec::new(),
+                offline: false,
             }),
             at: UTC,
         }),
@@ -214,6 +215,7 @@ fn terminal(event: &TerminalEvent) -> String {
         },
         TerminalEvent::Printed { tender, lines } => format!("printed {tender} {}", lines.join(" / ")),
         TerminalEvent::Serviced { tender, service, code } => format!("serviced {tender} {service:?} {code}"),
+        TerminalEvent::Totals { tender, total, count } => format!("totals {tender} {} {count:?}", total.0),
         TerminalEvent::Finished { tender } => format!("finished {tender}"),
         TerminalEvent::Last { tender, last } => match last {
             LastPayment::Approved(slip) => format!("last {tender} approved {}", card(slip)),

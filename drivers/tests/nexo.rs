@@ -107,6 +107,7 @@ fn what_is_sent_has_the_fields_and_words_of_the_schema() {
         scheme: String::new(),
         reference: "BV0q001643892070000.VK9DRSLLRCQ2WN82@2026-01-02T03:04:09.000Z".into(),
         text: Vec::new(),
+        offline: false,
     });
     let (tender, at) = (tender(), Utc(0));
     let amount = Money(1250);

@@ -3,6 +3,7 @@
 mod columns;
 
 use checkout::catalog::{Campaign, Item, Member, OfferRule, Promotion, Recall};
+use checkout::policy::Policy;
 use checkout::words::{ItemKey, MemberId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ pub enum Kind {
     Catalogue,
     Coupons,
     Members,
+    Policy,
     Promotions,
     Recalls,
 }
@@ -25,6 +27,7 @@ impl Kind {
             Self::Catalogue => "catalogue",
             Self::Coupons => "coupons",
             Self::Members => "members",
+            Self::Policy => "policy",
             Self::Promotions => "promotions",
             Self::Recalls => "recalls",
         }
@@ -33,7 +36,7 @@ impl Kind {
     pub(crate) fn short(self) -> &'static str {
         match self {
             Self::Catalogue => "pb",
-            Self::Coupons | Self::Members | Self::Promotions | Self::Recalls => self.name(),
+            Self::Coupons | Self::Members | Self::Policy | Self::Promotions | Self::Recalls => self.name(),
         }
     }
 }
@@ -57,6 +60,7 @@ pub(crate) enum Row {
     Item(Box<Item>),
     Member(Member),
     Campaign(Box<Campaign>),
+    Policy(Policy),
     Promotion(Box<Promotion>),
     Recall(Recall),
 }
@@ -68,6 +72,7 @@ impl Row {
             Self::Item(item) => &item.key.0,
             Self::Member(member) => &member.id.0,
             Self::Campaign(campaign) => &campaign.id,
+            Self::Policy(policy) => &policy.id,
             Self::Promotion(promotion) => &promotion.id,
             Self::Recall(recall) => &recall.id,
         }
@@ -78,6 +83,7 @@ impl Row {
             Kind::Catalogue => Self::Item(Box::new(Item::deserialize(from)?)),
             Kind::Members => Self::Member(Member::deserialize(from)?),
             Kind::Coupons => Self::Campaign(Box::new(Campaign::deserialize(from)?)),
+            Kind::Policy => Self::Policy(Policy::deserialize(from)?),
             Kind::Promotions => Self::Promotion(Box::new(Promotion::deserialize(from)?)),
             Kind::Recalls => Self::Recall(Recall::deserialize(from)?),
         })
@@ -97,6 +103,7 @@ pub(crate) fn read(kind: Kind, text: &str) -> (Vec<Row>, Vec<BadLine>) {
             Row::Promotion(promotion) => {
                 check_promotion(*promotion, &mut taken).map(|row| Row::Promotion(Box::new(row)))
             }
+            Row::Policy(policy) => check_policy(policy, &mut taken).map(Row::Policy),
             Row::Recall(recall) => check_recall(recall, &mut taken).map(Row::Recall),
         });
         match checked {
@@ -226,6 +233,14 @@ fn check_campaign(campaign: Campaign, taken: &mut BTreeSet<String>) -> Result<Ca
         return Err(format!("campaign {} is there twice", campaign.id));
     }
     Ok(campaign)
+}
+
+fn check_policy(policy: Policy, taken: &mut BTreeSet<String>) -> Result<Policy, String> {
+    policy.check()?;
+    if !taken.insert(policy.id.clone()) {
+        return Err(format!("policy {} is there twice", policy.id));
+    }
+    Ok(policy)
 }
 
 fn check_recall(mut recall: Recall, taken: &mut BTreeSet<String>) -> Result<Recall, String> {

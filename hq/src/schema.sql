@@ -19,7 +19,9 @@ CREATE TABLE IF NOT EXISTS box (
     price_book  TEXT NOT NULL DEFAULT '',
     -- JSON: device name -> up.
     devices     TEXT NOT NULL DEFAULT '{}',
-    welcome_rev INTEGER NOT NULL DEFAULT 0
+    welcome_rev INTEGER NOT NULL DEFAULT 0,
+    -- Card money its terminals approved by themselves and have not handed in.
+    exposure    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS journal_event (

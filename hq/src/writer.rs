@@ -310,7 +310,7 @@ impl Desk<'_> {
                     head = CASE WHEN ?2 THEN max(acked, ?6) ELSE head END,
                     price_book = CASE WHEN ?2 OR price_book = '' THEN ?7 ELSE price_book END,
                     devices = CASE WHEN ?2 THEN ?8 ELSE devices END,
-                    store = ?9, last_seen = ?10
+                    store = ?9, last_seen = ?10, exposure = ?11
                  WHERE id = ?1 AND (boot, connection) <= (?3, ?4)",
             )?
             .execute(params![
@@ -323,7 +323,8 @@ impl Desk<'_> {
                 clip(&state.price_book),
                 devices,
                 clip(&state.store),
-                now_ms()
+                now_ms(),
+                state.exposure.0
             ])?;
         Ok(())
     }

@@ -12,6 +12,7 @@ pub use recall::Recall;
 
 use crate::calendar;
 use crate::line::LineKind;
+use crate::policy::Policy;
 use crate::returns::{SaleRef, Sold};
 use crate::words::{ItemKey, LocalMinute, MemberId, Money, Name, PriceBook};
 use alloc::collections::BTreeMap;
@@ -48,6 +49,11 @@ pub trait Catalog {
 
     /// The keyed code of `text` under the key stores and headquarters share; `None`: this box has no key.
     fn coupon_mac(&self, _text: &str) -> Option<String> {
+        None
+    }
+
+    /// What headquarters allows while nobody outside can be asked, by its name.
+    fn policy(&self, _id: &str) -> Option<&Policy> {
         None
     }
 

@@ -165,6 +165,8 @@ pub enum TerminalEvent {
     Last { tender: TenderId, last: LastPayment },
     /// Lines it had printed after its answer: they belong on the receipt, too.
     Printed { tender: TenderId, lines: Vec<String> },
+    /// What an end of day came to: payments less what went back, and how many where the terminal says it.
+    Totals { tender: TenderId, total: Money, count: Option<u32> },
     /// A service is over; 0 is success, anything else the terminal's code.
     Serviced { tender: TenderId, service: TerminalService, code: u8 },
 }
@@ -197,6 +199,14 @@ pub struct CardSlip {
     pub reference: String,
     /// Text the terminal requires on the receipt.
     pub text: Vec<String>,
+    /// The terminal approved it by itself: its bank has not been asked yet.
+    #[serde(default, skip_serializing_if = "is_online")]
+    pub offline: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_online(offline: &bool) -> bool {
+    !*offline
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

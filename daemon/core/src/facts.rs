@@ -11,6 +11,7 @@ use crate::handover::Suspended;
 use crate::lane::LaneEvent;
 use crate::line::{LineKind, serial_id};
 use crate::points::PointsMoved;
+use crate::policy::Exposure;
 use crate::recent::Recent;
 use crate::rescan::{Looks, RescanEvent};
 use crate::returns::{RETURN_MAX_MS, Returned};
@@ -18,7 +19,7 @@ use crate::rules::PointRules;
 use crate::sale::Sale;
 use crate::shift::Shifts;
 use crate::store::{DayReport, StoreEvent};
-use crate::tender::{Late, TenderEvent, TenderState, Traces};
+use crate::tender::{Late, TenderEvent, TenderState, TerminalClosing, TerminalDay, Traces, apply_terminal_day};
 use crate::totals::Totals;
 use crate::upkeep::Upkeep;
 use crate::words::{DeviceId, LaneId, LineNo, Money, TransactionId, Utc};
@@ -72,6 +73,15 @@ pub struct Facts {
     pub coupons: Redeemed,
     #[serde(default)]
     pub points: PointsMoved,
+    /// What terminals approved by themselves and have not handed in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exposure: BTreeMap<DeviceId, Exposure>,
+    /// Card payments since each terminal last handed in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub terminal_days: BTreeMap<DeviceId, TerminalDay>,
+    /// What each handed in last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub closings: BTreeMap<DeviceId, TerminalClosing>,
     /// Payments that arrived after all.
     #[serde(default)]
     pub late: Late,
@@ -368,8 +378,33 @@ impl Facts {
             TenderEvent::TerminalUsed { device } => {
                 self.terminals.entry(device.clone()).or_default().last = None;
             }
-            TenderEvent::CardAnswered { device, outcome: CardOutcome::Approved(slip), .. } if slip.trace != 0 => {
-                self.terminals.entry(device.clone()).or_default().learn(slip.trace);
+            TenderEvent::CardAnswered { tender, device, outcome: CardOutcome::Approved(slip) } => {
+                let known = self.terminals.entry(device.clone()).or_default();
+                known.named(&slip.terminal);
+                if slip.trace != 0 {
+                    known.learn(slip.trace);
+                }
+                let open = self.lanes.get(&lane).and_then(|facts| facts.open.as_ref());
+                let asked = open.into_iter().flat_map(|open| &open.tenders).find(|one| one.id == *tender);
+                let payment = asked.is_some_and(|asked| !asked.is_refund());
+                if slip.offline || self.exposure.contains_key(device) {
+                    self.exposure.entry(device.clone()).or_default().take(utc, slip, payment);
+                }
+            }
+            TenderEvent::TerminalChanged { device, terminal } => {
+                self.terminals.entry(device.clone()).or_default().changed = Some(terminal.clone());
+            }
+            TenderEvent::TerminalAccepted { device, .. } => {
+                self.terminals.entry(device.clone()).or_default().accepted();
+            }
+            TenderEvent::TerminalOnline { device } => {
+                if let Some(held) = self.exposure.get_mut(device) {
+                    held.offline = false;
+                }
+            }
+            TenderEvent::TerminalClosed(closing) => {
+                self.exposure.remove(&closing.device);
+                self.closings.insert(closing.device.clone(), closing.clone());
             }
             TenderEvent::LateApproved { .. }
             | TenderEvent::LateRefunded { .. }
@@ -391,13 +426,33 @@ impl Facts {
         }
         self.tender_ended(lane, event);
     }
-    /// It may yet turn out that it was taken.
+    /// A payment without money may yet turn out to be taken; one with it is part of its terminal's day.
     fn tender_ended(&mut self, lane: LaneId, event: &TenderEvent) {
-        let (TenderEvent::Declined { tender, .. } | TenderEvent::Resolved { tender, taken: false, .. }) = event else {
-            return;
+        let tender = match event {
+            TenderEvent::Declined { tender, .. }
+            | TenderEvent::Approved { tender, .. }
+            | TenderEvent::Resolved { tender, .. } => tender,
+            TenderEvent::TerminalClosed(_) => return apply_terminal_day(&mut self.terminal_days, event, None),
+            TenderEvent::Started { .. }
+            | TenderEvent::CardAnswered { .. }
+            | TenderEvent::Rounded { .. }
+            | TenderEvent::SlipPrinted { .. }
+            | TenderEvent::InDoubt { .. }
+            | TenderEvent::GivingUp { .. }
+            | TenderEvent::HandedToStaff { .. }
+            | TenderEvent::TerminalUsed { .. }
+            | TenderEvent::TerminalSeen { .. }
+            | TenderEvent::TerminalChanged { .. }
+            | TenderEvent::TerminalAccepted { .. }
+            | TenderEvent::TerminalOnline { .. }
+            | TenderEvent::LateApproved { .. }
+            | TenderEvent::LateRefunded { .. }
+            | TenderEvent::LateToStaff { .. }
+            | TenderEvent::LateSettled { .. } => return,
         };
         let open = self.lanes.get(&lane).and_then(|facts| facts.open.as_ref());
         let ended = open.into_iter().flat_map(|open| &open.tenders).find(|one| one.id == *tender);
+        apply_terminal_day(&mut self.terminal_days, event, ended);
         if let Some(ended) = ended.filter(|ended| ended.state == TenderState::Declined) {
             self.late.ended(lane, ended);
         }

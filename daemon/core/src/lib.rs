@@ -32,6 +32,7 @@ pub mod page;
 mod paper;
 mod picture;
 pub mod points;
+pub mod policy;
 pub mod price;
 pub mod receipt;
 pub mod recent;

@@ -156,6 +156,10 @@ pub enum StaffRequest {
     EndHelp {},
     /// Close the business day of the store; refused while a basket or a shift is open.
     DayClose {},
+    /// The lane's card terminal answers under another number, and is the shop's own all the same.
+    AcceptTerminal {},
+    /// The lane's card terminal hands its day in; its sum is held against the journal.
+    CloseTerminal {},
     /// The last closed day once more.
     PrintDay {},
 }
@@ -277,6 +281,8 @@ pub enum Refused {
     PointsOffline,
     PointsNeedCode,
     DiskFull,
+    CardOffline,
+    TerminalChanged,
 }
 
 impl Refused {
@@ -348,11 +354,27 @@ impl Refused {
             Self::PointsNeedCode => {
                 ("用积分付款请再扫一次会员码", "To pay with points, please scan your member code too")
             }
+            Self::CardOffline | Self::TerminalChanged => self.of_terminal(),
             Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
             Self::DiskFull => (
                 "存储空间已满：已开始的购物可以完成，暂不能开始新的购物",
                 "The disk is full: a basket already begun can be finished, no new one can be begun",
             ),
+        }
+    }
+
+    /// What the page says of a terminal that may not take a card.
+    const fn of_terminal(self) -> (&'static str, &'static str) {
+        if matches!(self, Self::CardOffline) {
+            (
+                "刷卡机连不上银行，离线额度已用完，请换一种付款方式",
+                "The terminal does not reach its bank, and no more may be taken without it: please pay another way",
+            )
+        } else {
+            (
+                "刷卡机的编号变了，主管核对后才能继续刷卡",
+                "The card terminal answers under another number: a supervisor has to look at it first",
+            )
         }
     }
 }

@@ -42,6 +42,15 @@ impl Store {
             day: self.facts.day.clone(),
             last_day: self.facts.last_day.clone(),
             suspended: self.facts.suspended.values().map(suspended_view).collect(),
+            changed_terminals: self
+                .facts
+                .terminals
+                .iter()
+                .filter(|(_, known)| known.changed.is_some())
+                .map(|(device, _)| device.clone())
+                .collect(),
+            exposure: self.facts.exposure.clone(),
+            closings: self.facts.closings.clone(),
             refund_tasks: self.facts.late.tasks.iter().map(task_view).collect(),
             training: self.config.till.training,
             audit: self.facts.audit.clone(),

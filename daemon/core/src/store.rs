@@ -12,6 +12,7 @@ use crate::words::{DeviceId, LaneId, Money, Name, Utc};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,6 +238,7 @@ impl Turn<'_> {
                 rows.push(SlipRow::of(("小票号", "Receipts"), alloc::format!("{first} – {last}")));
             }
         }
+        rows.extend(self.closings_of(&report));
         rows.push(SlipRow::of(("累计总额", "Perpetual total"), currency.show(report.perpetual)));
         let number = report.day.saturating_add(1);
         let title =
@@ -244,6 +246,24 @@ impl Turn<'_> {
         let slip = self.slip(lane, &alloc::format!("day-{number}"), title, rows, None);
         self.print(lane, Document::Slip(Slip { at: report.closed, copy, ..slip }), false);
         Ok(())
+    }
+
+    /// What terminals handed in since the day before was closed, and what does not agree.
+    fn closings_of(&self, report: &DayReport) -> Vec<SlipRow> {
+        let currency = &self.config.currency;
+        let mut rows = Vec::new();
+        let day = self.day(report.closed);
+        for closing in self.facts.closings.values().filter(|closing| self.day(closing.at) == day) {
+            let label = (alloc::format!("刷卡机 {}", closing.device), alloc::format!("Terminal {}", closing.device));
+            let there = closing.there.map_or_else(|| "—".into(), |there| currency.show(there));
+            let value = alloc::format!("{} / {there}", currency.show(closing.here.total));
+            rows.push(SlipRow::of((&label.0, &label.1), value));
+            rows.extend(closing.differences.iter().map(|difference| SlipRow {
+                label: difference.kind.name(),
+                value: currency.show(difference.there.minus(difference.here)),
+            }));
+        }
+        rows
     }
 
     /// The tender of `lane` whose outcome is not final yet.

@@ -7,6 +7,7 @@
 //! it from the terminal and a wallet through headquarters. What these do not give back a person does, see [`refund`].
 
 mod back;
+mod closing;
 mod doubt;
 mod late;
 mod plan;
@@ -15,6 +16,8 @@ mod terminal;
 mod traces;
 mod wallet;
 
+pub(crate) use closing::apply as apply_terminal_day;
+pub use closing::{Counted, Difference, DifferenceKind, TerminalClosing, TerminalDay};
 pub(crate) use doubt::Verdict;
 pub use late::{Late, RefundTask, TaskState, refund_of};
 pub use traces::Traces;
@@ -120,6 +123,22 @@ pub enum TenderEvent {
         device: DeviceId,
         trace: u32,
     },
+    /// It answers under another name than before: no card is taken until somebody has looked at it.
+    TerminalChanged {
+        device: DeviceId,
+        terminal: String,
+    },
+    /// Somebody has.
+    TerminalAccepted {
+        device: DeviceId,
+        staff: StaffId,
+    },
+    /// It reaches its bank again.
+    TerminalOnline {
+        device: DeviceId,
+    },
+    /// A terminal has handed its day in.
+    TerminalClosed(TerminalClosing),
     /// A payment that had ended without money was taken after all: it goes back. Durable before headquarters hears of it.
     LateApproved {
         tender: TenderId,
@@ -226,10 +245,25 @@ pub enum TenderState {
 }
 
 impl Transaction {
-    pub(crate) fn apply_tender(&mut self, utc: Utc, event: &TenderEvent) {
+    /// What changes a tender without moving it.
+    fn mark(&mut self, event: &TenderEvent) {
         if let TenderEvent::Rounded { amount } = event {
             self.rounding = *amount;
         }
+        if let TenderEvent::SlipPrinted { tender, lines } = event {
+            let tender = self.tenders.iter_mut().find(|known| known.id == *tender);
+            if let Some(slip) = tender.and_then(|tender| tender.slip.as_mut()) {
+                slip.text.extend(lines.iter().cloned());
+            }
+        }
+        if let TenderEvent::GivingUp { tender } = event
+            && let Some(tender) = self.tenders.iter_mut().find(|known| known.id == *tender)
+        {
+            tender.giving_up = true;
+        }
+    }
+
+    pub(crate) fn apply_tender(&mut self, utc: Utc, event: &TenderEvent) {
         if let TenderEvent::Started { tender, kind, amount, device, of } = event {
             self.tenders.push(Tender {
                 id: tender.clone(),
@@ -247,17 +281,7 @@ impl Transaction {
             });
             return;
         }
-        if let TenderEvent::SlipPrinted { tender, lines } = event {
-            let tender = self.tenders.iter_mut().find(|known| known.id == *tender);
-            if let Some(slip) = tender.and_then(|tender| tender.slip.as_mut()) {
-                slip.text.extend(lines.iter().cloned());
-            }
-        }
-        if let TenderEvent::GivingUp { tender } = event
-            && let Some(tender) = self.tenders.iter_mut().find(|known| known.id == *tender)
-        {
-            tender.giving_up = true;
-        }
+        self.mark(event);
         let Some((id, state)) = event.outcome() else {
             return;
         };
@@ -293,6 +317,10 @@ impl Transaction {
             | TenderEvent::TerminalUsed { .. }
             | TenderEvent::TerminalSeen { .. }
             | TenderEvent::GivingUp { .. }
+            | TenderEvent::TerminalChanged { .. }
+            | TenderEvent::TerminalAccepted { .. }
+            | TenderEvent::TerminalOnline { .. }
+            | TenderEvent::TerminalClosed(_)
             | TenderEvent::LateApproved { .. }
             | TenderEvent::LateRefunded { .. }
             | TenderEvent::LateToStaff { .. }
@@ -311,6 +339,10 @@ impl TenderEvent {
             | Self::TerminalUsed { .. }
             | Self::TerminalSeen { .. }
             | Self::GivingUp { .. }
+            | Self::TerminalChanged { .. }
+            | Self::TerminalAccepted { .. }
+            | Self::TerminalOnline { .. }
+            | Self::TerminalClosed(_)
             | Self::LateApproved { .. }
             | Self::LateRefunded { .. }
             | Self::LateToStaff { .. }
@@ -337,7 +369,7 @@ impl Turn<'_> {
         self.facts.lane_ids().into_iter().find(|lane| self.tender(*lane, id).is_some())
     }
 
-    fn terminal(&mut self, device: DeviceId, command: TerminalCommand) {
+    pub(crate) fn terminal(&mut self, device: DeviceId, command: TerminalCommand) {
         self.out.effects.push(Effect::Device { device, command: DeviceCommand::Terminal(command) });
     }
 }

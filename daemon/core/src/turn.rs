@@ -80,6 +80,8 @@ pub(crate) struct Live {
 pub(crate) struct DeviceLive {
     pub(crate) up: bool,
     pub(crate) detail: Option<Name>,
+    /// It is closing its day for this lane; its sum and count, once told.
+    pub(crate) closing: Option<(LaneId, Option<Money>, Option<u32>)>,
     /// What it was told to show since it came up.
     pub(crate) sign: Option<crate::device::DeviceCommand>,
 }
@@ -365,6 +367,8 @@ impl Turn<'_> {
             StaffRequest::MuteBagging { reason } => self.mute_bagging(lane, by, &reason),
             StaffRequest::EndHelp {} => self.end_help(lane, by.staff),
             StaffRequest::DayClose {} => by.at_least(Role::Supervisor).and_then(|()| self.day_close(lane)),
+            StaffRequest::AcceptTerminal {} => self.accept_terminal(lane, by),
+            StaffRequest::CloseTerminal {} => self.close_terminal(lane, &by),
             StaffRequest::PrintDay {} => self.print_day(lane),
         }
     }

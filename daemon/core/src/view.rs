@@ -6,10 +6,12 @@ use crate::coupon::Coupon;
 use crate::device::{FaceHint, FaceOutcome};
 use crate::facts::InForce;
 use crate::line::LineKind;
+use crate::policy::Exposure;
 use crate::receipt::{Currency, Receipt, ReceiptTender, TaxLine};
 use crate::rules::OverrideLimits;
 use crate::shift::ShiftReport;
 use crate::store::DayReport;
+use crate::tender::TerminalClosing;
 use crate::totals::Totals;
 use crate::upkeep::Upkeep;
 use crate::words::{
@@ -37,6 +39,12 @@ pub struct View {
     pub last_day: Option<DayReport>,
     /// Baskets that wait for a lane.
     pub suspended: Vec<SuspendedView>,
+    /// What terminals approved by themselves and have not handed in.
+    pub exposure: BTreeMap<DeviceId, Exposure>,
+    /// Terminals that answer under another number than before.
+    pub changed_terminals: Vec<DeviceId>,
+    /// What each terminal handed in last.
+    pub closings: BTreeMap<DeviceId, TerminalClosing>,
     /// Payments that arrived after all and go back.
     pub refund_tasks: Vec<RefundTaskView>,
     /// Nothing here is a sale.

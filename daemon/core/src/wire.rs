@@ -159,6 +159,9 @@ pub struct BoxState {
     /// Device name → up.
     pub devices: BTreeMap<String, bool>,
     pub store: String,
+    /// Card money terminals approved by themselves and have not handed in.
+    #[serde(default, skip_serializing_if = "Money::is_zero")]
+    pub exposure: Money,
 }
 
 /// Box → HQ: a question with a deadline.

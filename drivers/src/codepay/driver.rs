@@ -409,6 +409,7 @@ impl CodePay {
             scheme: message.biz(answer::METHOD).to_owned(),
             reference: alias(&job.tender, 0, NUMBER),
             text: if transaction.is_empty() { Vec::new() } else { vec![format!("Trans. {transaction}")] },
+            offline: false,
         })
     }
 

@@ -230,6 +230,7 @@ fn slip(body: &Value, amount: Money, tender: &TenderId, poi: &str) -> CardSlip {
         scheme: text(at(instrument, "PaymentBrand")),
         reference,
         text: receipt(body),
+        offline: at(body, "PaymentResult.OnlineFlag").as_bool() == Some(false),
     }
 }
 

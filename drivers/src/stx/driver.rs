@@ -319,6 +319,7 @@ fn cancelled(operation: u32, amount: Money, message: &Message<'_>) -> Option<Car
             scheme: String::new(),
             reference: String::new(),
             text: vec![crate::digits::hide(&format!("ANULACION: {operation} AUTORIZACION: {}", message.field(4)))],
+            offline: false,
         })
     })
 }

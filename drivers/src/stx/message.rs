@@ -64,6 +64,7 @@ impl<'a> Message<'a> {
             scheme: scheme(self.field(14)).map_or_else(|| kind_of_card(self.field(11)), str::to_owned),
             reference: String::new(),
             text,
+            offline: false,
         })
     }
 

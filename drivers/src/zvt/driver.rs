@@ -2,7 +2,7 @@
 
 use super::bmp::Fields;
 use super::codec::{self, Context, Head, Message};
-use super::job::{Job, Task, answered, finished, last, outcome, printed, progress, serviced};
+use super::job::{Job, Task, answered, finished, last, outcome, printed, progress, serviced, totals};
 use crate::{Driver, In, Out};
 use checkout::device::{
     CardOutcome, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent, TerminalService,
@@ -360,6 +360,13 @@ impl Terminal {
                 });
                 out.send(&ACK);
                 out.wake_at(now.plus_ms(CARD_MS));
+            }
+            State::Serving { tender, service: TerminalService::EndOfDay } => {
+                let total = fields.amount().and_then(|minor| i64::try_from(minor).ok());
+                if let Some(total) = total.filter(|_| fields.result().is_none_or(|code| code == 0)) {
+                    totals(tender, Money(total), out);
+                }
+                out.send(&ACK);
             }
             State::Idle | State::Registering(_) | State::Serving { .. } => out.send(&ACK),
         }

@@ -3,7 +3,7 @@
 use super::bmp::Fields;
 use super::{codec, text};
 use crate::Out;
-pub(super) use crate::terminal::{answered, finished, last, printed, serviced};
+pub(super) use crate::terminal::{answered, finished, last, printed, serviced, totals};
 use checkout::device::{CardOutcome, CardSlip, LastPayment, TerminalCommand, TerminalService};
 use checkout::words::{Money, Name, TenderId, TruncatedPan};
 
@@ -114,6 +114,8 @@ pub(super) fn outcome(fields: &Fields, lines: &[String], asked: Option<Money>) -
         scheme: fields.text(0x8B).unwrap_or_default(),
         reference: String::new(),
         text,
+        // It does not say whether the bank was asked.
+        offline: false,
     }))
 }
 

@@ -76,6 +76,8 @@ fn a_terminal_does_its_own_services() {
             let last = TerminalEvent::Serviced { tender: tender(), service, code: 0 };
             assert_eq!(table.events.last(), Some(&last), "{service:?} {:?}", table.failed);
             assert_eq!(printed(&table).len(), lines, "{service:?}");
+            let sum = TerminalEvent::Totals { tender: tender(), total: Money(1250), count: None };
+            assert_eq!(table.events.contains(&sum), service == TerminalService::EndOfDay, "{service:?}");
         }
         assert_eq!(table.sim.state()["settled"], 1);
     }

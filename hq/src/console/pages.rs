@@ -134,7 +134,7 @@ fn tiles(seen: &Overview, language: Language) -> String {
         (
             language.pick("告警", "Alarms"),
             seen.alarms.len().to_string(),
-            String::new(),
+            format!(r#"<a href="/payments">{}</a>"#, language.pick("收款核对", "Payments")),
             if seen.alarms.is_empty() { "" } else { "bad" },
         ),
     ];
@@ -264,6 +264,7 @@ fn facts(row: &BoxRow, now: i64, language: Language) -> String {
         (language.pick("纪元", "Epoch"), row.epoch.to_string()),
         (language.pick("启动次数", "Boots"), row.boot.to_string()),
         (language.pick("价格本", "Price book"), escape(&row.price_book)),
+        (language.pick("未联网授权", "Cards without the bank"), money(row.exposure, &escape(&row.currency))),
         (language.pick("版本", "Version"), escape(&row.version)),
         (language.pick("日志编号", "Journal id"), escape(&row.journal)),
     ] {

@@ -20,6 +20,8 @@ pub(super) struct BoxRow {
     pub(super) acked: i64,
     pub(super) backlog: i64,
     pub(super) price_book: String,
+    /// Card money its terminals approved by themselves and have not handed in.
+    pub(super) exposure: i64,
     pub(super) devices: BTreeMap<String, bool>,
     pub(super) sales_today: i64,
     pub(super) total_today: i64,
@@ -178,7 +180,8 @@ pub(super) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox
 pub(super) fn boxes(db: &Connection) -> anyhow::Result<Vec<BoxRow>> {
     let sql = format!(
         "SELECT b.id, b.store, b.online, b.last_seen, b.version, b.journal, b.epoch, b.boot, b.head, b.acked,
-                b.price_book, b.devices, coalesce(s.sales, 0), coalesce(s.total, 0), coalesce(s.currency, '')
+                b.price_book, b.devices, coalesce(s.sales, 0), coalesce(s.total, 0), coalesce(s.currency, ''),
+                b.exposure
          FROM box AS b LEFT JOIN (SELECT box, count(*) AS sales, sum(total) AS total, min(currency) AS currency
                                   FROM sale WHERE at >= ({TODAY}) GROUP BY box) AS s ON s.box = b.id
          ORDER BY b.online, b.id"
@@ -204,6 +207,7 @@ pub(super) fn boxes(db: &Connection) -> anyhow::Result<Vec<BoxRow>> {
             sales_today: row.get(12)?,
             total_today: row.get(13)?,
             currency: row.get(14)?,
+            exposure: row.get(15)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

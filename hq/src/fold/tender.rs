@@ -1,8 +1,9 @@
 //! What the journals say of every tender: asked for, and what stands.
 
 use crate::pay::order_no;
+use crate::store::alarm;
 use checkout::event::Event;
-use checkout::tender::{TenderEvent, refund_of};
+use checkout::tender::{Difference, TenderEvent, refund_of};
 use checkout::words::{Money, TenderId};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
@@ -28,6 +29,19 @@ pub(super) fn fold(txn: &Transaction<'_>, box_id: &str, utc: i64, event: &str) -
             begun(txn, box_id, utc, &refund, kind.as_deref().unwrap_or("wallet"), amount)?;
             stands(txn, box_id, utc, &refund, Some(amount))
         }
+        TenderEvent::TerminalChanged { device, terminal } => {
+            alarm(txn, box_id, "terminal_changed", &format!("{device} answers as {terminal}"))
+        }
+        TenderEvent::TerminalClosed(closing) => {
+            for difference in &closing.differences {
+                let Difference { kind, tender, here, there } = difference;
+                let tender = tender.as_ref().map(|tender| format!(", {tender}")).unwrap_or_default();
+                let (device, kind) = (&closing.device, kind.name().en);
+                let detail = format!("{device}: {kind}: journal {}, terminal {}{tender}", here.0, there.0);
+                alarm(txn, box_id, "terminal_difference", &detail)?;
+            }
+            Ok(())
+        }
         TenderEvent::CardAnswered { .. }
         | TenderEvent::Rounded { .. }
         | TenderEvent::SlipPrinted { .. }
@@ -38,6 +52,8 @@ pub(super) fn fold(txn: &Transaction<'_>, box_id: &str, utc: i64, event: &str) -
         | TenderEvent::Resolved { .. }
         | TenderEvent::LateToStaff { .. }
         | TenderEvent::LateSettled { .. }
+        | TenderEvent::TerminalAccepted { .. }
+        | TenderEvent::TerminalOnline { .. }
         | TenderEvent::TerminalUsed { .. }
         | TenderEvent::TerminalSeen { .. } => Ok(()),
     }

@@ -88,7 +88,7 @@ pub(super) fn lines(kind: Kind, text: &str) -> Parsed {
                         .deserialize(Some(&headers))
                         .map_err(|error| csv_reason(&error, &headers))
                         .map(Row::Member),
-                    Kind::Coupons | Kind::Promotions | Kind::Recalls => {
+                    Kind::Coupons | Kind::Policy | Kind::Promotions | Kind::Recalls => {
                         Err("rows of this dataset are JSON, a line each".into())
                     }
                 };

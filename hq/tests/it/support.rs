@@ -306,5 +306,6 @@ pub(crate) fn state(online: bool, boot: u64, connection: u64) -> BoxState {
         price_book: "pb-1".into(),
         devices: BTreeMap::from([("scanner".into(), true), ("printer".into(), false)]),
         store: "Nanjing Road".into(),
+        exposure: checkout::words::Money::ZERO,
     }
 }

@@ -171,6 +171,7 @@ async fn paid(
             TerminalEvent::Progress { .. }
             | TerminalEvent::Printed { .. }
             | TerminalEvent::Last { .. }
+            | TerminalEvent::Totals { .. }
             | TerminalEvent::Serviced { .. } => {}
         }
     }

@@ -81,7 +81,7 @@ impl Turn<'_> {
         (last && whole && today && paid.device.as_ref() == Some(device)).then(|| slip.clone())
     }
 
-    fn day(&self, at: Utc) -> i64 {
+    pub(crate) fn day(&self, at: Utc) -> i64 {
         let LocalMinute(minute) = crate::words::Now { utc: at, ..self.now }.local();
         minute.div_euclid(24 * 60)
     }

@@ -96,6 +96,10 @@ impl Late {
             | TenderEvent::HandedToStaff { .. }
             | TenderEvent::Resolved { .. }
             | TenderEvent::TerminalUsed { .. }
+            | TenderEvent::TerminalChanged { .. }
+            | TenderEvent::TerminalAccepted { .. }
+            | TenderEvent::TerminalOnline { .. }
+            | TenderEvent::TerminalClosed(_)
             | TenderEvent::TerminalSeen { .. } => {}
         }
     }

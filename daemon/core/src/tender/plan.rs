@@ -100,6 +100,10 @@ impl Turn<'_> {
         if !self.live.device(&device).up || self.terminal_is_busy(&device) {
             return Err(Refused::TerminalDown);
         }
+        if self.facts.terminals.get(&device).is_some_and(|known| known.changed.is_some()) {
+            return Err(Refused::TerminalChanged);
+        }
+        self.may_take_card(&device, amount)?;
         self.live.lane(lane).wants_code = None;
         let tender = self.start_tender(lane, TenderKind::Card, amount, Some(device.clone()), None);
         self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(CARD_ANSWER_MS));

@@ -1,10 +1,11 @@
 //! What the terminal says: its answers, its end, and what it remembers.
 
 use super::{BASELINE, CARD_END_MS, DeclineReason, Tender, TenderEvent, TenderState};
-use crate::device::{CardOutcome, CardSlip, LastPayment, TerminalCommand, TerminalEvent};
+use crate::device::{CardOutcome, CardSlip, LastPayment, TerminalCommand, TerminalEvent, TerminalService};
 use crate::event::Event;
+use crate::page::{Attendant, Refused};
 use crate::turn::Turn;
-use crate::words::{DeviceId, LaneId, Money, TenderId};
+use crate::words::{DeviceId, LaneId, Money, Role, TenderId};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,10 +16,17 @@ impl Turn<'_> {
         | TerminalEvent::Finished { tender }
         | TerminalEvent::Printed { tender, .. }
         | TerminalEvent::Serviced { tender, .. }
+        | TerminalEvent::Totals { tender, .. }
         | TerminalEvent::Last { tender, .. }) = &event;
         let tender = tender.clone();
         if tender.0 == BASELINE {
             return self.baseline(device, event);
+        }
+        if let TerminalEvent::Totals { total, count, .. } = event {
+            return self.terminal_totals(device, total, count);
+        }
+        if let TerminalEvent::Serviced { service, code, .. } = event {
+            return self.terminal_serviced(device, service, code);
         }
         let Some(lane) = self.lane_of_tender(&tender) else {
             return;
@@ -30,7 +38,18 @@ impl Turn<'_> {
             TerminalEvent::Printed { lines, .. } => self.slip_printed(lane, tender, lines),
             TerminalEvent::Last { last, .. } => self.last_payment(lane, device, &tender, last),
             // Services run under names that are no tenders.
-            TerminalEvent::Serviced { .. } => {}
+            TerminalEvent::Serviced { .. } | TerminalEvent::Totals { .. } => {}
+        }
+    }
+
+    fn terminal_serviced(&mut self, device: &DeviceId, service: TerminalService, code: u8) {
+        match service {
+            TerminalService::EndOfDay => self.terminal_closed(device, code),
+            TerminalService::Diagnosis if code == 0 => self.terminal_online(device),
+            TerminalService::Diagnosis
+            | TerminalService::Status
+            | TerminalService::Reprint
+            | TerminalService::LogOff => {}
         }
     }
 
@@ -87,6 +106,9 @@ impl Turn<'_> {
 
     pub(super) fn card_stands(&mut self, lane: LaneId, tender: &TenderId, slip: &CardSlip) {
         let asked = self.tender(lane, tender).map_or(Money::ZERO, |tender| tender.amount);
+        if self.is_of_a_stranger(lane, tender, slip) {
+            return self.hand_to_staff(lane);
+        }
         let reference = alloc::format!("{}/{}", slip.terminal, slip.trace);
         if asked < Money::ZERO {
             return self.refund_stands(lane, tender, slip.amount, reference);
@@ -96,6 +118,30 @@ impl Turn<'_> {
         }
         self.approve(lane, tender, slip.amount, reference, Money::ZERO);
         self.complete_if_paid(lane);
+    }
+
+    /// A terminal that was exchanged on its way to us: what it says of money a person looks at first.
+    fn is_of_a_stranger(&mut self, lane: LaneId, tender: &TenderId, slip: &CardSlip) -> bool {
+        let Some(device) = self.tender(lane, tender).and_then(|tender| tender.device.clone()) else { return false };
+        let Some(known) = self.facts.terminals.get(&device) else { return false };
+        let (stranger, told) = (known.is_stranger(&slip.terminal), known.changed.is_some());
+        if stranger && !told {
+            let event = TenderEvent::TerminalChanged { device, terminal: slip.terminal.clone() };
+            self.record(Some(lane), Event::Tender(event));
+            let text =
+                ("刷卡机的编号变了，请主管核对", "The terminal answers under another number: a supervisor has to look");
+            self.notice(lane, false, text);
+        }
+        stranger
+    }
+
+    /// Somebody has looked at the terminal and says that it is the shop's.
+    pub(crate) fn accept_terminal(&mut self, lane: LaneId, by: Attendant) -> Result<(), Refused> {
+        by.at_least(Role::Supervisor)?;
+        let device = self.config.lane(lane).and_then(|lane| lane.terminal.clone()).ok_or(Refused::NoTerminal)?;
+        self.facts.terminals.get(&device).and_then(|known| known.changed.as_ref()).ok_or(Refused::NothingHere)?;
+        self.record(Some(lane), Event::Tender(TenderEvent::TerminalAccepted { device, staff: by.staff }));
+        Ok(())
     }
 
     /// What the terminal remembers decides what became of a tender in doubt.
@@ -145,6 +191,7 @@ impl Turn<'_> {
             | TerminalEvent::Answered { .. }
             | TerminalEvent::Printed { .. }
             | TerminalEvent::Serviced { .. }
+            | TerminalEvent::Totals { .. }
             | TerminalEvent::Finished { .. } => return,
         };
         if self.is_known(device) {

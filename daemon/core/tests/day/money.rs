@@ -89,6 +89,7 @@ impl Day {
             scheme: "girocard".into(),
             reference: String::new(),
             text: Vec::new(),
+            offline: false,
         };
         let answered = TerminalEvent::Answered { tender: tender.clone(), outcome: CardOutcome::Approved(slip) };
         for event in [answered, TerminalEvent::Finished { tender }] {

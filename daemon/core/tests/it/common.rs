@@ -7,6 +7,7 @@ use checkout::device::{DeviceEvent, Scan};
 use checkout::event::{Event, Record};
 use checkout::line::LineKind;
 use checkout::page::{PageRequest, Refused, StaffRequest};
+use checkout::policy::Policy;
 use checkout::receipt::Currency;
 use checkout::returns::{SaleRef, Sold};
 use checkout::rules::FloorRules;
@@ -43,6 +44,7 @@ pub struct Shelf {
     /// Whether it can sign.
     pub coupon_key: bool,
     pub promotions: PromotionBook,
+    pub policies: Vec<Policy>,
 }
 
 impl Catalog for Shelf {
@@ -72,6 +74,10 @@ impl Catalog for Shelf {
 
     fn promotions(&self) -> &PromotionBook {
         &self.promotions
+    }
+
+    fn policy(&self, id: &str) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.id == id)
     }
 
     fn campaigns(&self) -> &[Campaign] {
@@ -130,6 +136,7 @@ pub fn shelf() -> Shelf {
         campaigns: Vec::new(),
         coupon_key: true,
         promotions: PromotionBook::default(),
+        policies: Vec::new(),
     }
 }
 

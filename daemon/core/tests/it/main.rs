@@ -10,6 +10,7 @@ mod interventions;
 mod late;
 mod lines;
 mod machines;
+mod offline;
 mod oracle;
 mod points;
 mod power_cuts;

@@ -516,6 +516,10 @@ impl World {
                 | TenderEvent::Declined { .. }
                 | TenderEvent::InDoubt { .. }
                 | TenderEvent::GivingUp { .. }
+                | TenderEvent::TerminalChanged { .. }
+                | TenderEvent::TerminalAccepted { .. }
+                | TenderEvent::TerminalOnline { .. }
+                | TenderEvent::TerminalClosed(_)
                 | TenderEvent::LateToStaff { .. }
                 | TenderEvent::HandedToStaff { .. }
                 | TenderEvent::Resolved { .. }

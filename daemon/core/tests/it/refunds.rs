@@ -282,6 +282,7 @@ fn slip(amount: i64, trace: u32) -> CardSlip {
         scheme: "girocard".into(),
         reference: String::new(),
         text: Vec::new(),
+        offline: false,
     }
 }
 

@@ -41,6 +41,7 @@ impl Till {
             scheme: "girocard".into(),
             reference: String::new(),
             text: Vec::new(),
+            offline: false,
         };
         for event in [
             TerminalEvent::Answered { tender: tender.clone(), outcome: CardOutcome::Approved(slip) },
