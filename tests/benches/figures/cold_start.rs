@@ -20,7 +20,7 @@ use std::path::Path;
 
 const GOODS: Assortment = Assortment { items: 500_000 };
 const ROWS: u64 = 1_000_000;
-const LANES: u16 = 4;
+pub const LANES: u16 = 4;
 /// Lines of one basket; then it is paid in cash.
 const BASKET: u64 = 20;
 const STARTS: usize = 5;
@@ -35,7 +35,7 @@ pub fn measure(place: &Place) -> Result<[Figure; 2]> {
     store::arrive(&data, &GOODS.rows())?.build(&data)?;
     let listen = store::free()?;
     let text = store::config(&data, listen, &vec![Some("serial:/dev/null".to_owned()); LANES.into()])?;
-    let rows = fill(&data, &Config::parse(&text)?)?;
+    let rows = fill(&data, &Config::parse(&text)?, GOODS, ROWS)?;
     // The scanners were for the filling: a start is not to wait for lines that are not there.
     let text = store::config(&data, listen, &vec![None; LANES.into()])?;
     let (mut starts, mut peaks) = (Vec::new(), Vec::new());
@@ -87,17 +87,17 @@ fn without_snapshots(place: &Place, data: &Path, text: &str, listen: SocketAddr)
     Ok(daemon.begun.elapsed().as_secs_f64() * 1e3)
 }
 
-/// Sells until the journal is full, with snapshots where the core loop keeps them.
-fn fill(data: &Path, config: &Config) -> Result<u64> {
+/// Sells on four lanes until the journal has `rows`, with snapshots where the core loop keeps them; returns how many it has.
+pub fn fill(data: &Path, config: &Config, goods: Assortment, rows: u64) -> Result<u64> {
     let mut journal = Journal::open(&data.join("journal.db"))?;
     let mut shop = replay(&mut journal, config.store()?)?;
     let catalog = aisled::catalog::SqliteCatalog::open(data);
     let (mut step, mut nth) = (Step::default(), 0);
     // The last snapshot is nearly as old as it gets: what comes after it is replayed.
-    while journal.head() < ROWS || !journal.snapshot_due(3 * TURN) {
+    while journal.head() < rows || !journal.snapshot_due(3 * TURN) {
         for lane in 1..=LANES {
             let now = Now { mono: Mono(nth), utc: utc(), offset_min: 480 };
-            shop.step(now, input(lane, nth), &catalog, &mut step);
+            shop.step(now, input(goods, lane, nth), &catalog, &mut step);
         }
         nth += 1;
         step.effects.clear();
@@ -113,13 +113,13 @@ fn fill(data: &Path, config: &Config) -> Result<u64> {
 /// Events of one commit: more than in a shop, so that filling does not take all day.
 const TURN: usize = 1000;
 
-fn input(lane: u16, nth: u64) -> Input {
+fn input(goods: Assortment, lane: u16, nth: u64) -> Input {
     if nth % (BASKET + 1) == BASKET {
         let request = StaffRequest::TakeCash { given: Money(10_000_000), amount: None };
         let what = PageRequest::Staff { staff: StaffId("s-01".into()), role: Role::Manager, request };
         return Input::Page { lane: LaneId(lane), request: RequestId(0), what };
     }
-    let data = GOODS.key((nth * 4 + u64::from(lane)) * 7_919 % GOODS.items).into_bytes();
+    let data = goods.key((nth * 4 + u64::from(lane)) * 7_919 % goods.items).into_bytes();
     let event = DeviceEvent::Scan(Scan { aim: None, data });
     Input::Device { device: format!("scanner-{lane}").as_str().into(), event }
 }

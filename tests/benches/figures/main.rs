@@ -5,6 +5,7 @@ mod bytes;
 mod catalogue;
 mod cold_start;
 mod devices;
+mod drain;
 mod events;
 mod page;
 mod place;
@@ -50,6 +51,9 @@ fn main() -> Result<()> {
     }
     if wanted("devices") {
         figures.extend(devices::measure()?);
+    }
+    if wanted("drain") {
+        figures.extend(drain::measure(&place)?);
     }
     report::keep(&place.out.join("report.json"), &figures)?;
     report::tell(&place.out, &figures, begun.elapsed());

@@ -1,0 +1,247 @@
+//! drain and drain_bytes: a backlog of sales brought to headquarters, its commit included; beside it a Mosquitto bridge, which
+//! keeps what it queues on disk, too, and commits nothing at the far end.
+
+use crate::cold_start::{LANES, fill};
+use crate::place::Place;
+use crate::progress;
+use crate::report::{Budget, Figure, median};
+use crate::store::{self, Assortment, Daemon};
+use aisled::config::Config;
+use aisled::journal::Reader;
+use anyhow::{Context as _, Result, bail, ensure};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use serde_json::json;
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const GOODS: Assortment = Assortment { items: 10_000 };
+const ROWS: u64 = 200_000;
+const ROUNDS: usize = 3;
+const PER_SECOND: f64 = 200_000.0;
+const WIRE_BYTES: f64 = 46.0;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub fn measure(place: &Place) -> Result<Vec<Figure>> {
+    progress(&format!("drain: a backlog of {ROWS} rows to headquarters"));
+    let folder = place.folder("drain")?;
+    let full = folder.join("full");
+    std::fs::create_dir(&full)?;
+    store::arrive(&full, &GOODS.rows())?.build(&full)?;
+    let listen = store::free()?;
+    let scanners = vec![Some("serial:/dev/null".to_owned()); LANES.into()];
+    let rows = fill(&full, &Config::parse(&store::config(&full, listen, &scanners)?)?, GOODS, ROWS)?;
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        rounds.push(drain(place, &folder.join(format!("round-{round}")), &full, rows)?);
+    }
+    let rates: Vec<f64> = rounds.iter().map(|round| rows as f64 / round.took.as_secs_f64()).collect();
+    let bytes: Vec<f64> = rounds.iter().map(|round| round.wire as f64 / rows as f64).collect();
+    let (rate, bytes) = (median(&rates), median(&bytes));
+    let bridge = bridge(&folder, &full, rows)?;
+    let peer = bridge.as_ref().map_or(json!("skipped: there is no mosquitto"), |bridge| json!(bridge.round()));
+    Ok(vec![
+        Figure {
+            name: "drain",
+            value: rate,
+            unit: "events/s",
+            ratio: rate / PER_SECOND,
+            budget: Budget::AtLeast(1.0),
+            against: format!("{PER_SECOND} events/s, from the welcome to headquarters' last commit, {rows} rows"),
+            more: json!({
+                "rows": rows, "rounds": ROUNDS, "mosquitto_bridge_per_second": peer,
+                "times_the_bridge": bridge.map(|bridge| (rate / bridge * 10.0).round() / 10.0),
+            }),
+        },
+        Figure {
+            name: "drain_bytes",
+            value: bytes,
+            unit: "bytes",
+            ratio: bytes / WIRE_BYTES,
+            budget: Budget::AtMost(1.0),
+            against: format!("{WIRE_BYTES} bytes on the wire for each event, both ways, MQTT and all"),
+            more: json!({"journal_bytes": (body_bytes(&full, rows)? / rows as f64).round()}),
+        },
+    ])
+}
+
+struct Drained {
+    took: Duration,
+    wire: u64,
+}
+
+/// One store with the whole backlog, one empty headquarters with the broker inside.
+fn drain(place: &Place, folder: &Path, full: &Path, rows: u64) -> Result<Drained> {
+    let (data, hq) = (folder.join("box"), folder.join("hq"));
+    std::fs::create_dir_all(&data)?;
+    for file in std::fs::read_dir(full)? {
+        let file = file?.path();
+        std::fs::copy(&file, data.join(file.file_name().context("a folder without names")?))?;
+    }
+    let (broker, pages) = (store::free()?, store::free()?);
+    let program = place.aisled.with_file_name("aisle-hq");
+    let key = Command::new(&program).args(["pubkey", "--data"]).arg(&hq).output()?;
+    let key = String::from_utf8(key.stdout)?;
+    let mut serve = Command::new(&program);
+    serve.args(["serve", "--tenant", "bench", "--broker-listen"]).arg(broker.to_string());
+    serve.arg("--http").arg(pages.to_string()).arg("--data").arg(&hq);
+    let _hq = Process(serve.stderr(Stdio::null()).stdout(Stdio::null()).spawn()?);
+    reachable(broker)?;
+    let meter = Meter::before(broker)?;
+    let text = store::config(&data, store::free()?, &vec![None; LANES.into()])?;
+    let text = format!("{text}\n[hq]\nbroker = \"mqtt://{}\"\npublic_key = \"{}\"\n", meter.listens, key.trim());
+    let _box = Daemon::start(place, &data, &text)?;
+    let acked = Acked::of(&hq.join("hq.db"))?;
+    let begun = loop_until(|| Ok(acked.row()?.map(|_| Instant::now())))?;
+    let ended = loop_until(|| Ok(acked.row()?.filter(|acked| *acked >= rows).map(|_| Instant::now())))?;
+    ensure!(acked.stored()? >= rows, "headquarters acknowledged more than it has");
+    Ok(Drained { took: ended - begun, wire: meter.bytes.load(Ordering::Relaxed) })
+}
+
+/// What headquarters has committed, as any reader of its database sees it.
+struct Acked(Connection);
+
+impl Acked {
+    fn of(path: &Path) -> Result<Self> {
+        Ok(Self(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?))
+    }
+
+    /// From the moment the box is known there.
+    fn row(&self) -> Result<Option<u64>> {
+        let acked: Option<i64> = self.0.query_row("SELECT acked FROM box", [], |row| row.get(0)).optional()?;
+        Ok(acked.map(i64::unsigned_abs))
+    }
+
+    fn stored(&self) -> Result<u64> {
+        let rows: i64 = self.0.query_row("SELECT count(*) FROM journal_event", [], |row| row.get(0))?;
+        Ok(rows.unsigned_abs())
+    }
+}
+
+fn loop_until<T>(mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    bail!("the backlog did not arrive in {PATIENCE:?}")
+}
+
+/// A pipe in front of a broker that counts what goes through, both ways.
+struct Meter {
+    listens: SocketAddr,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Meter {
+    fn before(broker: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let meter = Self { listens: listener.local_addr()?, bytes: Arc::default() };
+        let bytes = meter.bytes.clone();
+        // One connection is all a round makes; the thread ends with it.
+        std::thread::spawn(move || -> Result<()> {
+            let (near, _) = listener.accept()?;
+            let far = TcpStream::connect(broker)?;
+            for end in [&near, &far] {
+                end.set_nodelay(true)?;
+            }
+            let up = (near.try_clone()?, far.try_clone()?, bytes.clone());
+            std::thread::spawn(move || count(up.0, up.1, &up.2));
+            count(far, near, &bytes);
+            Ok(())
+        });
+        Ok(meter)
+    }
+}
+
+fn count(mut from: TcpStream, mut to: TcpStream, bytes: &AtomicU64) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        bytes.fetch_add(read as u64, Ordering::Relaxed);
+        if to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+fn body_bytes(full: &Path, rows: u64) -> Result<f64> {
+    let bodies = Reader::open(&full.join("journal.db"))?.rows(1, usize::MAX, usize::try_from(rows)?)?;
+    Ok(bodies.iter().map(|row| row.body.len()).sum::<usize>() as f64)
+}
+
+/// The same rows, a message each, queued by a Mosquitto whose bridge is down; from the first message a subscriber of the far
+/// broker has to the last. None where there is no Mosquitto.
+fn bridge(folder: &Path, full: &Path, rows: u64) -> Result<Option<f64>> {
+    let tools = ["mosquitto", "mosquitto_pub", "mosquitto_sub"];
+    if !tools.iter().all(|tool| found(tool)) {
+        return Ok(None);
+    }
+    progress("drain: the same rows over a Mosquitto bridge");
+    let folder = folder.join("bridge");
+    std::fs::create_dir(&folder)?;
+    let (near, far) = (store::free()?, store::free()?);
+    let common = "allow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 0\nmax_inflight_messages 0\nautosave_interval 5\n";
+    let near_text = format!(
+        "listener {} 127.0.0.1\n{common}persistence true\npersistence_location {}/\nconnection up\naddress {far}\n\
+         topic # out 1\ncleansession false\nrestart_timeout 1\n",
+        near.port(),
+        folder.display()
+    );
+    std::fs::write(folder.join("near.conf"), near_text)?;
+    std::fs::write(folder.join("far.conf"), format!("listener {} 127.0.0.1\n{common}", far.port()))?;
+    let broker = |name: &str| -> Result<Process> {
+        let mut command = Command::new("mosquitto");
+        command.arg("-c").arg(folder.join(name)).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Process(command.spawn()?))
+    };
+    let _near = broker("near.conf")?;
+    reachable(near)?;
+    let bodies = Reader::open(&full.join("journal.db"))?.rows(1, usize::MAX, usize::try_from(rows)?)?;
+    let mut publish = Command::new("mosquitto_pub");
+    publish.args(["-h", "127.0.0.1", "-q", "1", "-t", "journal", "-l", "-p"]).arg(near.port().to_string());
+    let mut publisher = publish.stdin(Stdio::piped()).spawn()?;
+    let mut lines = std::io::BufWriter::new(publisher.stdin.take().context("no standard input")?);
+    for row in &bodies {
+        writeln!(lines, "{}", row.body)?;
+    }
+    drop(lines);
+    ensure!(publisher.wait()?.success(), "mosquitto_pub did not publish everything");
+    let _far = broker("far.conf")?;
+    reachable(far)?;
+    let mut listen = Command::new("mosquitto_sub");
+    listen.args(["-h", "127.0.0.1", "-q", "1", "-t", "journal", "-F", "x", "-C"]).arg(rows.to_string());
+    listen.arg("-W").arg(PATIENCE.as_secs().to_string()).arg("-p").arg(far.port().to_string()).stdout(Stdio::piped());
+    let mut listener = Process(listen.spawn()?);
+    // The bridge looks again after a second: what counts is the time from the first message to the last.
+    let mut came = std::io::BufReader::new(listener.0.stdout.take().context("no standard output")?).lines();
+    came.next().context("no message came over the bridge")??;
+    let begun = Instant::now();
+    let later = came.count() as u64;
+    ensure!(later + 1 == rows, "{} of {rows} messages came over the bridge", later + 1);
+    Ok(Some(later as f64 / begun.elapsed().as_secs_f64()))
+}
+
+fn found(tool: &str) -> bool {
+    Command::new(tool).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+fn reachable(address: SocketAddr) -> Result<()> {
+    loop_until(|| Ok(TcpStream::connect(address).ok().map(drop)))
+}
+
+/// Ended when dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
