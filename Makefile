@@ -49,6 +49,7 @@ fuzz: ## minutes of mutated scans and frames against the properties of fuzz/ (SE
 	@scripts/setup.sh base
 	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p checkout --test it fuzzing -- --nocapture
 	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p drivers --test fuzzing -- --nocapture
+	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p models --test it fuzzing -- --nocapture
 
 screenshots: build ## pictures of every page for docs/ (needs python3 and chromium)
 	@scripts/setup.sh base test

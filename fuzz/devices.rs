@@ -77,7 +77,7 @@ fn commands(kind: Kind) -> Vec<DeviceCommand> {
     let tender = || "tender-1".into();
     let terminal = DeviceCommand::Terminal;
     match kind {
-        Kind::Scanner | Kind::Vision => Vec::new(),
+        Kind::Scanner | Kind::Vision | Kind::Camera => Vec::new(),
         Kind::Scale => vec![DeviceCommand::ReadWeight { unit_price: Money(798), tare: Grams(0) }],
         Kind::Terminal => vec![
             terminal(TerminalCommand::Query { tender: tender() }),

@@ -78,18 +78,14 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /us
 # SQLite, ring and zstd are C.
 export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++
 export AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
-# The camera's bindings are read from the ARM headers.
-export BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="--target=$triple -I/usr/aarch64-linux-gnu/include"
 
 built=$CARGO_TARGET_DIR/$triple/${profile/%dev/debug}
 run() { qemu-aarch64-static -L /usr/aarch64-linux-gnu "$@"; }
 
 case ${1:-} in
     build)
-        # A box has a camera; its bindings need libclang, which is why other builds go without.
-        camera=$(grep -q '^camera *=' models/Cargo.toml && echo "-F models/camera" || true)
         # shellcheck disable=SC2086
-        cargo build $locked --profile "$profile" --target "$triple" --bins -p aisled -p aisle-hq -p models $camera
+        cargo build $locked --profile "$profile" --target "$triple" --bins -p aisled -p aisle-hq -p models
         for binary in aisled aisle-hq aisle-vision; do
             say "$(du -k "$built/$binary" | cut -f1) KiB $built/$binary"
         done

@@ -20,9 +20,8 @@ die() { say "$*"; exit 1; }
 build() {
     case $1 in
         "$(dpkg --print-architecture)")
-            # A box has a camera; its bindings need libclang, which is why other builds go without.
             # shellcheck disable=SC2086
-            cargo build $locked --profile "$profile" --bins -p aisled -p aisle-hq -p models $(camera)
+            cargo build $locked --profile "$profile" --bins -p aisled -p aisle-hq -p models
             binaries=$target/$folder
             ;;
         arm64)
@@ -32,8 +31,6 @@ build() {
         *) die "no such architecture: $1" ;;
     esac
 }
-
-camera() { grep -q '^camera *=' models/Cargo.toml && echo "-F models/camera"; true; }
 
 # The newest glibc that a binary asks for; dies if it asks for more than glibc and libgcc, or for a newer one than Debian 12's.
 glibc() {

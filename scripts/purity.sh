@@ -26,7 +26,7 @@ std=$(grep -rnE '^\s*extern crate std\b|\bstd::(fs|net|time|thread|io|env|proces
 # Drivers are sans-IO; the daemon never links inference or a camera library.
 io=$(stands_on drivers | grep -xE 'tokio|mio|async-std|smol|rusqlite|rumqttc|axum|hyper|serialport' || true)
 [ -z "$io" ] || wrong "drivers depends on: $(echo $io)"
-vision=$(stands_on aisled | grep -E '^(tract|nokhwa|v4l|image$|prost$)' || true)
+vision=$(stands_on aisled | grep -E '^(tract|nokhwa|v4l|rxing|zune|image$|prost$)' || true)
 [ -z "$vision" ] || wrong "aisled depends on: $(echo $vision)"
 [ -z "$(stands_on aisle-hq | grep -xE 'aisled|models' || true)" ] || wrong "aisle-hq depends on the box's crates"
 

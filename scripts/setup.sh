@@ -14,11 +14,11 @@ base="build-essential=c++ curl=curl ca-certificates=/etc/ssl/certs/ca-certificat
 test="mosquitto=mosquitto mosquitto-clients=mosquitto_sub chromium=chromium socat=socat sqlite3=sqlite3 strace=strace faketime=faketime openssl=openssl procps=ps
       fonts-noto-cjk=/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
 check="systemd=systemd-analyze"
-# LLVM's libraries are for the compiler that scripts/arm.sh unpacks; libclang for the camera's bindings.
+# LLVM's libraries are for the compiler that scripts/arm.sh unpacks.
 arm="gcc-aarch64-linux-gnu=aarch64-linux-gnu-gcc g++-aarch64-linux-gnu=aarch64-linux-gnu-g++ qemu-user-static=qemu-aarch64-static
-     libclang-dev=/usr/lib/llvm-14/lib/libclang.so libedit2=/usr/lib/x86_64-linux-gnu/libedit.so.2
+     libedit2=/usr/lib/x86_64-linux-gnu/libedit.so.2
      libxml2=/usr/lib/x86_64-linux-gnu/libxml2.so.2 libz3-4=/usr/lib/x86_64-linux-gnu/libz3.so.4"
-deb="dpkg=dpkg-deb libclang-dev=/usr/lib/llvm-14/lib/libclang.so"
+deb="dpkg=dpkg-deb"
 
 say() { echo "setup: $*" >&2; }
 die() { say "$*"; exit 1; }

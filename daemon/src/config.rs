@@ -217,6 +217,8 @@ pub struct Lane {
     pub terminal: Option<DeviceId>,
     pub printer: Option<DeviceId>,
     pub vision: Option<DeviceId>,
+    /// Reads codes when the shopper asks for it.
+    pub camera: Option<DeviceId>,
     pub display: Option<DeviceId>,
     pub light: Option<DeviceId>,
 }
@@ -305,7 +307,10 @@ impl Config {
 
     fn check_lanes(&self) -> Result<()> {
         let mut numbers = BTreeSet::new();
+        let mut cameras = BTreeSet::new();
         for lane in &self.lanes {
+            let own = lane.camera.as_ref().is_none_or(|camera| cameras.insert(camera));
+            ensure!(own, "lane {}: its camera scans for another lane; give each a [[device]] of its own", lane.number);
             ensure!(numbers.insert(lane.number), "two lanes have number {}", lane.number);
             for (kind, name) in self.lane(lane).devices() {
                 let known = self.devices.iter().find(|device| device.name == *name);
@@ -328,6 +333,7 @@ impl Config {
             gives_back: self.gives_back(lane),
             printer: lane.printer.clone(),
             vision: lane.vision.clone(),
+            camera: lane.camera.clone(),
             display: lane.display.clone(),
             light: lane.light.clone(),
         }
@@ -464,6 +470,19 @@ scanners = ["scanner-1"]
         assert_eq!(config.store().unwrap().lanes.len(), 1);
         let zurich = SMALL.replacen("utc_offset_min = 480", "time_zone = \"Europe/Zurich\"", 1);
         assert_eq!(Config::parse(&zurich).unwrap().zone().unwrap(), Zone::named("Europe/Zurich").unwrap());
+    }
+
+    #[test]
+    fn a_camera_scans_for_one_lane_and_a_hand_scanner_is_none() {
+        let camera = "[[device]]\nname = \"camera-1\"\ndriver = \"scanner-camera\"\nlink = \"unix:/run/vision.sock\"\n";
+        let lane = |number, camera| format!("[[lane]]\nnumber = {number}\nkind = \"kiosk\"\ncamera = \"{camera}\"\n");
+        let parse = |lanes: &str| Config::parse(&format!("{SMALL}{lanes}{camera}"));
+        let config = parse(&lane(2, "camera-1")).unwrap().store().unwrap();
+        assert_eq!(config.lanes[1].camera, Some("camera-1".into()));
+        let twice = parse(&(lane(2, "camera-1") + &lane(3, "camera-1"))).unwrap_err();
+        assert!(twice.to_string().contains("lane 3"), "{twice}");
+        let other = parse(&lane(2, "scanner-1")).unwrap_err();
+        assert!(other.to_string().contains("is a scanner, not a camera"), "{other}");
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Running<'_> {
             self.handle(In::Opened).await?;
         }
         // The vision process says itself whether it can work.
-        if self.spec.kind != Kind::Vision {
+        if !matches!(self.spec.kind, Kind::Vision | Kind::Camera) {
             tell(self.core, Input::Port { device: self.device.name.clone(), status: PortStatus::Up }).await?;
         }
         self.board.note(&self.device.name, PortHealth::opened);

@@ -3,6 +3,10 @@
 const TEXTS = {
   // Shared
   back: ["返回", "Back"],
+  camera_close: ["关闭摄像头", "Close the camera"],
+  camera_open: ["用摄像头扫码", "Scan with the camera"],
+  camera_title: ["请把条码对准摄像头", "Hold the barcode up to the camera"],
+  camera_text: ["只看条码和二维码：不看人脸，不保存画面。", "It looks for barcodes and QR codes only: at no face, and keeps no picture."],
   cancel: ["取消", "Cancel"],
   card: ["银行卡", "Card"],
   card_at_terminal: ["插卡、挥卡或手机碰一碰", "Insert, tap, or hold your phone"],
@@ -129,6 +133,7 @@ const TEXTS = {
   status_terminal: ["刷卡机未连接", "Card terminal away"],
   status_paper_out: ["缺纸", "Paper out"],
   status_printer: ["打印机未连接", "Printer away"],
+  status_camera: ["扫码摄像头暂停", "Camera for codes away"],
   status_vision: ["人脸识别暂停", "Face recognition away"],
   subtotal: ["小计", "Subtotal"],
   tax_added: ["税", "Tax"],
@@ -232,6 +237,7 @@ const TEXTS = {
   device_scale: ["秤", "Scale"],
   device_scanner: ["扫描器", "Scanner"],
   device_terminal: ["刷卡机", "Card terminal"],
+  device_camera: ["扫码摄像头", "Camera for codes"],
   device_vision: ["人脸识别", "Face recognition"],
   devices: ["设备", "Devices"],
   help_end: ["我来处理", "I have come"],

@@ -4,6 +4,7 @@ import { kilograms } from "/web/aisle.js";
 import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { attended } from "/web/kiosk-badge.js";
+import { cameraButton } from "/web/kiosk-panels.js";
 import { knows, say, t } from "/web/i18n.js";
 
 const QUANTITY_MOST = 999;
@@ -121,6 +122,7 @@ function checkout(m) {
     "aside",
     { class: "checkout" },
     memberChip(m),
+    cameraButton(m),
     h("button", { ...more, onclick: () => m.open("code") }, icon("keypad"), t("code_key")),
     sums(m),
     payButton(m),

@@ -11,6 +11,7 @@ const PANELS = { member, member_code: memberCode, code, pay, give_up: giveUp, th
 
 export function panel(m) {
   if (looking(m)) return lookingPanel(m);
+  if (m.view.camera) return cameraPanel(m);
   return m.ui.panel ? PANELS[m.ui.panel](m) : null;
 }
 
@@ -79,6 +80,27 @@ function lookingPanel(m) {
     h("p", { class: "lead hint", role: "status", "aria-live": "polite" }, hint ? t(`hint_${hint}`) : t("hint_look_here")),
     h("div", { class: "pair" }, h("button", { type: "button", class: "big", onclick: () => stop("member_code") }, icon("barcode"), t("member_code")), h("button", { type: "button", class: "big", onclick: () => stop(null) }, t("cancel"))),
   );
+}
+
+/** The lane's camera looks for codes; what it read last stands below, so that nobody has to look behind the sheet. */
+function cameraPanel(m) {
+  const last = m.view.lines.at(-1);
+  return sheet(
+    m,
+    "reading",
+    t("camera_title"),
+    h("div", { class: "mirror", "aria-hidden": "true" }, icon("barcode", "huge"), icon("camera", "large")),
+    h("p", { class: "lead", role: "status", "aria-live": "polite" }, last ? `${say(last.name)} · ${m.amount(last.total)}` : t("camera_text")),
+    last ? h("p", { class: "quiet" }, t("camera_text")) : null,
+    h("button", { type: "button", class: "primary big", onclick: () => m.ask({ close_camera: {} }) }, t("camera_close")),
+  );
+}
+
+/** Opens the camera, where the lane has one. */
+export function cameraButton(m) {
+  const camera = m.view.devices.find((device) => device.kind === "camera");
+  if (!camera) return null;
+  return h("button", { type: "button", class: "more", disabled: !camera.up, onclick: () => m.ask({ open_camera: {} }) }, icon("camera"), t("camera_open"));
 }
 
 function memberCode(m) {

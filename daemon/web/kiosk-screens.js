@@ -5,6 +5,7 @@ import { icon } from "/web/icons.js";
 import { say, t } from "/web/i18n.js";
 import { attended } from "/web/kiosk-badge.js";
 import { memberChip } from "/web/kiosk-basket.js";
+import { cameraButton } from "/web/kiosk-panels.js";
 
 export function idle(m) {
   return h(
@@ -18,6 +19,7 @@ export function idle(m) {
       "div",
       { class: "ways" },
       memberChip(m),
+      cameraButton(m),
       h("button", { type: "button", class: "more", onclick: () => m.open("code") }, icon("keypad"), t("code_key")),
     ),
   );
@@ -64,6 +66,7 @@ export function paying(m) {
     h("p", { class: "total amount" }, m.amount(Math.abs(tender?.amount ?? m.view.due))),
     h("h1", { "aria-live": "polite" }, payingText(tender, asking)),
     wallet || (tender && say(tender.text)) ? null : h("p", { class: "lead quiet" }, t("card_at_terminal")),
+    wallet && !asking ? cameraButton(m) : null,
     asking ? h("span", { class: "busy", role: "presentation" }) : null,
     asking && tender.amount < 0 ? null : h("button", { type: "button", class: "calm", onclick: () => m.ask({ cancel_payment: {} }) }, t(tender?.amount < 0 ? "refund_stop" : "paying_cancel")),
   );

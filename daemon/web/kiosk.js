@@ -118,7 +118,7 @@ function secondsLeft() {
 
 /** A basket somebody may have walked away from; never one that money or a person is busy with. */
 function maybeLeft() {
-  const busy = view.paid !== 0 || view.interventions.length > 0 || view.help_since !== null || lookingNow();
+  const busy = view.paid !== 0 || view.interventions.length > 0 || view.help_since !== null || lookingNow() || view.camera;
   return view.phase === "scanning" && !busy;
 }
 

@@ -6,7 +6,7 @@ mod devices;
 use drivers::DRIVERS;
 use drivers::decode::DECODERS;
 use drivers::escpos::{Cut, Encoder, Weight};
-use drivers::vision::{self, Consent, Reply, Request};
+use drivers::vision::{self, CameraTrouble, CodesEnd, Consent, Reply, Request};
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
@@ -72,10 +72,14 @@ fn lines() -> Vec<(&'static str, Vec<u8>)> {
         ("cancel", ask(Request::Cancel { attempt: 1 })),
         ("enrol", ask(Request::Enrol { member: "m-001".into(), consent, frames: 3, deadline_ms: 8_000 })),
         ("erase", ask(Request::Erase { member: "m-001".into() })),
+        ("read_codes", ask(Request::ReadCodes { session: 1, deadline_ms: 60_000 })),
+        ("stop_codes", ask(Request::StopCodes { session: 1 })),
         ("status", ask(Request::Status {})),
         ("show", ask(Request::Show { files: vec!["a.jpg".into()] })),
         ("hint", say(Reply::Guidance { attempt: 1, hint: vision::Hint::LookAtCamera })),
         ("match", say(Reply::Outcome { attempt: 1, outcome: vision::Outcome::NoMatch })),
+        ("code", say(Reply::Code { session: 1, aim: "E0".into(), data: "6901234567892".into() })),
+        ("codes_ended", say(Reply::CodesEnded { session: 1, end: CodesEnd::Camera(CameraTrouble::Swapped) })),
         ("cancelled", say(Reply::Cancelled { attempt: 1 })),
         ("two", [ask(Request::Status {}), ask(Request::Cancel { attempt: 2 })].concat()),
     ]

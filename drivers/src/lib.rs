@@ -133,6 +133,8 @@ pub enum Kind {
     Terminal,
     Printer,
     Vision,
+    /// Reads codes from pictures when it is asked to.
+    Camera,
     /// Shows the shopper line and total.
     Display,
     /// Stands above the lane.
@@ -234,4 +236,5 @@ pub const DRIVERS: &[Spec] = &[
     display::led8n::SPEC,
     light_tower::SPEC,
     vision::driver::SPEC,
+    vision::codes::SPEC,
 ];

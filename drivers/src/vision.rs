@@ -3,6 +3,7 @@
 //! To the daemon a camera with its models is one more device that reads members. Only opaque member ids, scores and
 //! hints travel here; images and templates never leave the vision process.
 
+pub mod codes;
 pub mod driver;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -24,6 +25,11 @@ pub enum Request {
     Enrol { member: String, consent: Consent, frames: u8, deadline_ms: u32 },
     /// Destroy a member's template and its key; answered by `Erased`, also when there was none.
     Erase { member: String },
+    /// Open the camera and read barcodes and two-dimensional codes, nothing else, until it is stopped or the deadline
+    /// has come: any number of `Code`, then exactly one `CodesEnded`.
+    ReadCodes { session: u64, deadline_ms: u32 },
+    /// Close the camera of such a session; answered by `CodesEnded` whether it ran or not.
+    StopCodes { session: u64 },
     /// Ask what works; answered by `Status`.
     Status {},
     /// Choose the photographs that a demonstration's file camera plays; refused by a process that serves a store.
@@ -72,6 +78,16 @@ pub enum Reply {
     Shown {
         files: usize,
     },
+    /// One symbol: its AIM identifier without `]`, and its data, printable ASCII and GS.
+    Code {
+        session: u64,
+        aim: String,
+        data: String,
+    },
+    CodesEnded {
+        session: u64,
+        end: CodesEnd,
+    },
     Error {
         message: String,
     },
@@ -87,6 +103,9 @@ pub struct Status {
     /// Enrolled members.
     pub gallery: u32,
     pub source: String,
+    /// What kept the last session from looking, for a while after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<CameraTrouble>,
 }
 
 /// State of the face models.
@@ -95,6 +114,41 @@ pub struct Status {
 pub enum Models {
     Ready,
     Missing,
+}
+
+/// How a session of reading codes ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodesEnd {
+    Stopped,
+    TimedOut,
+    /// A file source has no more photographs.
+    SourceEnded,
+    /// Too many sessions wait.
+    Busy,
+    Camera(CameraTrouble),
+}
+
+/// Why a camera cannot be looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraTrouble {
+    /// It is not there, or was unplugged.
+    Absent,
+    /// Somebody else has it open.
+    Busy,
+    /// It is open and gives no picture: it hangs, is slow, or every frame is torn.
+    NoPicture,
+    /// It gives nothing that is understood.
+    Format,
+    /// A camera made of software, which shows whatever somebody likes.
+    Virtual,
+    /// Not the one of the configuration: another model, or another socket.
+    NotBound,
+    /// Another one than when the session began.
+    Swapped,
+    /// The operating system refuses.
+    Refused,
 }
 
 /// Guidance for the shopper.

@@ -5,7 +5,7 @@
 
 use checkout::device::{
     Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LaneLight, LastPayment, Show, Shown, TerminalCommand,
-    TerminalEvent, TerminalService, Weight,
+    TerminalEvent, TerminalService, Trigger, Weight,
 };
 use checkout::receipt::Currency;
 use checkout::words::{Attempt, Grams, Language, Money, Mono, Name, Utc};
@@ -119,6 +119,7 @@ fn command(text: &str) -> DeviceCommand {
         "weigh" => DeviceCommand::ReadWeight { unit_price: Money::ZERO, tare: Grams(0) },
         "beep" if words[1] == "good" => DeviceCommand::Beep(Beep::Good),
         "beep" => DeviceCommand::Beep(Beep::Bad),
+        "trigger" => DeviceCommand::Trigger(if words[1] == "on" { Trigger::On } else { Trigger::Off }),
         "recognise" => DeviceCommand::Recognise { attempt: Attempt(1), deadline_ms: 8_000 },
         "authorise" => DeviceCommand::Terminal(TerminalCommand::Authorise {
             tender: tender(),

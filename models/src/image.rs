@@ -99,6 +99,21 @@ impl Frame {
         Self::from_rgb(width as usize, height as usize, picture.into_raw()).ok_or_else(|| "it is empty".to_owned())
     }
 
+    /// Brightness alone, one byte a pixel, made smaller by whole steps until no side is longer than `side_max`, with its
+    /// width and height.
+    pub fn luma(&self, side_max: usize) -> (Vec<u8>, usize, usize) {
+        let step = self.width.max(self.height).div_ceil(side_max).max(1);
+        let (width, height) = ((self.width / step).max(1), (self.height / step).max(1));
+        let mut luma = Vec::with_capacity(width * height);
+        for y in 0..height {
+            let row = &self.rgb[(y * step).min(self.height - 1) * self.width * 3..][..self.width * 3];
+            let (pixels, _) = row.as_chunks::<3>();
+            let grey = |&[r, g, b]: &[u8; 3]| ((77 * u32::from(r) + 150 * u32::from(g) + 29 * u32::from(b)) >> 8) as u8;
+            luma.extend(pixels.iter().step_by(step).take(width).map(grey));
+        }
+        (luma, width, height)
+    }
+
     pub fn width(&self) -> usize {
         self.width
     }
@@ -184,7 +199,7 @@ fn limits() -> Limits {
 }
 
 /// Refuses a JPEG whose end is missing: decoders fill the rest with grey, and a grey half face is a bad template.
-fn jpeg_is_whole(bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn jpeg_is_whole(bytes: &[u8]) -> Result<(), String> {
     let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
     match (last([0xff, 0xd9]), last([0xff, 0xda])) {
         (Some(end), Some(scan)) if end > scan => Ok(()),

@@ -1,12 +1,11 @@
-//! Frame in, face outcome out: the only crate that knows tract and pixels.
+//! Frame in, face outcome or code out: the only crate that knows tract and pixels.
 //!
 //! [`Pipeline`] turns one frame into a [`Look`]; [`session`] gathers looks until it can decide; [`gallery`] keeps
 //! encrypted templates and answers who it is; [`serve`] offers all of it on a unix socket.
-#![forbid(unsafe_code)]
 
 pub mod align;
-#[cfg(feature = "camera")]
 pub mod camera;
+pub mod codes;
 pub mod detect;
 pub mod embed;
 pub mod eval;
@@ -24,6 +23,7 @@ pub mod serve;
 pub mod session;
 pub mod source;
 pub mod threshold;
+pub mod video;
 
 use std::path::Path;
 

@@ -15,6 +15,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use models::camera::identity;
 use models::detect::{SCORE_MIN, Size};
 use models::gallery::{Gallery, KEY_LENGTH};
 use models::image::Frame;
@@ -40,7 +41,7 @@ enum Command {
     Run {
         #[arg(long)]
         socket: PathBuf,
-        /// file:FOLDER, file:LIST or camera:/dev/video0
+        /// file:FOLDER, file:LIST, camera:/dev/v4l/by-id/…?usb=…&port=…, or rtsp://…
         #[arg(long)]
         source: Source,
         #[arg(long)]
@@ -48,10 +49,15 @@ enum Command {
         /// The store's key; else $CREDENTIALS_DIRECTORY/gallery.key.
         #[arg(long)]
         key: Option<PathBuf>,
+        /// The file with `user:password` of a network camera; else $CREDENTIALS_DIRECTORY/camera.login, if there is one.
+        #[arg(long)]
+        camera_login: Option<PathBuf>,
         /// For demonstrations: clients choose the photographs, and a missing key is made.
         #[arg(long)]
         demo_source: bool,
     },
+    /// Print the cameras of this box, one JSON line each, with the source that names model and socket.
+    Cameras,
     /// Check and convert the publishers' models, downloading them unless --from names a folder.
     Install {
         #[arg(long)]
@@ -117,7 +123,9 @@ fn main() -> ExitCode {
 
 fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run { socket, source, gallery, key, demo_source } => {
+        Command::Run { socket, source, gallery, key, camera_login, demo_source } => {
+            let source =
+                source.with_login(camera_login.or_else(|| credential("camera.login").filter(|file| file.exists())));
             let key = key_path(key)?;
             if demo_source {
                 make_key(&key)?;
@@ -125,8 +133,12 @@ fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
             let gallery = open_gallery(&gallery, &key)?;
             let listener = listen(&socket)?;
             tracing::info!(socket = %socket.display(), %source, members = gallery.len(), "serving");
+            if let Some(advice) = source.advice() {
+                tracing::warn!("{advice}");
+            }
             serve(listener, Equipment { models: models.to_owned(), gallery, source, demo: demo_source })
         }
+        Command::Cameras => cameras(Path::new("/sys")),
         Command::Install { from, to } => install::install(from.as_deref(), to.as_deref().unwrap_or(models)),
         Command::Keygen { key } => make_key(&key),
         Command::Enrol { gallery, key, member, consent_version, consent_purpose, images } => {
@@ -156,10 +168,13 @@ fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
     }
 }
 
+fn credential(name: &str) -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join(name))
+}
+
 fn key_path(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let credentials = || std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join("gallery.key"));
     given
-        .or_else(credentials)
+        .or_else(|| credential("gallery.key"))
         .context("no key: pass --key FILE, or start under systemd with the credential gallery.key")
 }
 
@@ -204,6 +219,17 @@ fn listen(path: &Path) -> anyhow::Result<UnixListener> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
         .context("cannot close the socket to others")?;
     Ok(listener)
+}
+
+fn cameras(sys: &Path) -> anyhow::Result<()> {
+    let found = identity::cameras(sys).context("the kernel has no video device")?;
+    for (name, found) in found {
+        match found {
+            Ok(camera) => print_line(&json!({"device": name, "source": format!("camera:/dev/{name}?{camera}")}))?,
+            Err(refused) => print_line(&json!({"device": name, "refused": refused.to_string()}))?,
+        }
+    }
+    Ok(())
 }
 
 fn photographs(images: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {

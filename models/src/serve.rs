@@ -11,10 +11,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::time::{Duration, Instant};
 
 use drivers::vision::{
-    Consent, LineError, Lines, Models, Outcome, Reply, Request, Status, decode, encode, is_member_id,
+    CameraTrouble, CodesEnd, Consent, LineError, Lines, Models, Outcome, Reply, Request, Status, decode, encode,
+    is_member_id,
 };
 
 use crate::Pipeline;
+use crate::camera::Fault;
+use crate::codes::{Reader, Readings};
 use crate::gallery::Gallery;
 use crate::session::{Ended, FRAMES_WANTED, Gathered};
 use crate::source::{FrameSource, Photographs, Pulled, Source, within};
@@ -28,6 +31,8 @@ const DEADLINE_MAX: Duration = Duration::from_secs(60);
 const FRAME_WAIT: Duration = Duration::from_millis(100);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 const ENROL_FRAMES_MAX: u8 = 10;
+/// For so long after a session that a camera spoilt, `Status` says why.
+const TROUBLE_TOLD: Duration = Duration::from_secs(10);
 
 /// What the desk works with.
 #[derive(Debug)]
@@ -113,19 +118,32 @@ struct Job {
 
 #[derive(Debug)]
 enum Task {
-    Recognise { attempt: u64 },
-    Enrol { member: String, consent: Consent, frames: u8 },
+    Recognise {
+        attempt: u64,
+    },
+    Enrol {
+        member: String,
+        consent: Consent,
+        frames: u8,
+    },
+    /// Codes only: no face model sees these frames.
+    Codes {
+        session: u64,
+    },
 }
 
 struct Attempt {
     job: Job,
     source: Box<dyn FrameSource>,
     gathered: Gathered,
+    readings: Readings,
 }
 
 struct Desk {
     equipment: Equipment,
     pipeline: Option<Pipeline>,
+    reader: Reader,
+    trouble: Option<(CameraTrouble, Instant)>,
     /// Photographs a demonstration chose.
     chosen: Option<Vec<PathBuf>>,
     clients: BTreeMap<Client, SyncSender<Vec<u8>>>,
@@ -138,6 +156,8 @@ impl Desk {
         Self {
             equipment,
             pipeline: None,
+            reader: Reader::default(),
+            trouble: None,
             chosen: None,
             clients: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -190,12 +210,14 @@ impl Desk {
                 }
             }
             Request::Cancel { attempt } => {
-                let meant = |job: &Job| {
-                    job.client == client && matches!(job.task, Task::Recognise { attempt: number } if number == attempt)
-                };
-                self.waiting.retain(|job| !meant(job));
-                self.current = self.current.take().filter(|current| !meant(&current.job));
+                let meant = |task: &Task| matches!(task, Task::Recognise { attempt: number } if *number == attempt);
+                self.give_up(client, meant);
                 self.send(client, &Reply::Cancelled { attempt });
+            }
+            Request::ReadCodes { session, deadline_ms } => self.queue(client, Task::Codes { session }, deadline_ms),
+            Request::StopCodes { session } => {
+                self.give_up(client, |task| matches!(task, Task::Codes { session: number } if *number == session));
+                self.send(client, &Reply::CodesEnded { session, end: CodesEnd::Stopped });
             }
             Request::Erase { member } => match self.equipment.gallery.erase(&member) {
                 Ok(_) => self.send(client, &Reply::Erased { member }),
@@ -209,23 +231,25 @@ impl Desk {
         }
     }
 
+    fn give_up(&mut self, client: Client, meant: impl Fn(&Task) -> bool) {
+        let meant = |job: &Job| job.client == client && meant(&job.task);
+        self.waiting.retain(|job| !meant(job));
+        self.current = self.current.take().filter(|current| !meant(&current.job));
+    }
+
     fn queue(&mut self, client: Client, task: Task, deadline_ms: u32) {
         let time = Duration::from_millis(deadline_ms.into()).min(DEADLINE_MAX);
         let job = Job { client, task, deadline: Instant::now() + time };
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(job);
         } else {
-            self.refuse(job, "too many requests are waiting");
+            self.refuse(job, "too many requests are waiting", CodesEnd::Busy);
         }
     }
 
     fn show(&mut self, client: Client, files: &[String]) {
-        let folder = match &self.equipment.source {
-            Source::Files(folder) if self.equipment.demo => folder,
-            Source::Files(_) | Source::Camera(_) => {
-                return self
-                    .fail(client, "show is for demonstrations: start with --demo-source and a file source".into());
-            }
+        let (Source::Files(folder), true) = (&self.equipment.source, self.equipment.demo) else {
+            return self.fail(client, "show is for demonstrations: start with --demo-source and a file source".into());
         };
         match within(folder, files) {
             Ok(chosen) => {
@@ -243,7 +267,9 @@ impl Desk {
             tracing::warn!(%error, "the gallery cannot be read");
         }
         let gallery = u32::try_from(self.equipment.gallery.len()).unwrap_or(u32::MAX);
-        Status { models, missing_hint, gallery, source: self.equipment.source.to_string() }
+        let told = |(trouble, since): (CameraTrouble, Instant)| (since.elapsed() < TROUBLE_TOLD).then_some(trouble);
+        let camera = self.trouble.and_then(told);
+        Status { models, missing_hint, gallery, source: self.equipment.source.to_string(), camera }
     }
 
     /// Loads the models unless they are; says what to do when they cannot be.
@@ -272,26 +298,36 @@ impl Desk {
             Ok(Some(reply)) => self.send(attempt.job.client, &reply),
             Err(error) => {
                 tracing::warn!("attempt given up: {error:#}");
-                self.refuse(attempt.job, "the camera or a model failed");
+                let end = self.note_trouble(&error);
+                // Closed before anybody hears that the session is over.
+                drop(attempt.source);
+                self.refuse(attempt.job, "the camera or a model failed", end);
             }
         }
     }
 
     fn begin(&mut self, job: Job) -> Option<Attempt> {
-        if let Some(hint) = self.missing() {
-            self.refuse(job, &hint);
+        let faces = !matches!(job.task, Task::Codes { .. });
+        if let Some(hint) = faces.then(|| self.missing()).flatten() {
+            self.refuse(job, &hint, CodesEnd::Busy);
+            return None;
+        }
+        if let Some(Err(fault)) = faces.then(|| self.equipment.source.may_see_faces()) {
+            tracing::warn!("no face is looked at: {fault}");
+            self.refuse(job, "this camera looks at no faces", CodesEnd::Busy);
             return None;
         }
         let source = match &self.chosen {
             Some(files) => Ok(Box::new(Photographs::new(files.clone())) as Box<dyn FrameSource>),
             None => self.equipment.source.open(),
         };
-        let refreshed = self.equipment.gallery.refresh().map_err(anyhow::Error::from);
+        let refreshed = if faces { self.equipment.gallery.refresh().map_err(anyhow::Error::from) } else { Ok(()) };
         match refreshed.and(source) {
-            Ok(source) => Some(Attempt { job, source, gathered: Gathered::default() }),
+            Ok(source) => Some(Attempt { job, source, gathered: Gathered::default(), readings: Readings::default() }),
             Err(error) => {
                 tracing::warn!("attempt not begun: {error:#}");
-                self.refuse(job, "the camera or the gallery cannot be opened");
+                let end = self.note_trouble(&error);
+                self.refuse(job, "the camera or the gallery cannot be opened", end);
                 None
             }
         }
@@ -299,6 +335,9 @@ impl Desk {
 
     /// One frame of an attempt; a reply ends it.
     fn look(&mut self, attempt: &mut Attempt) -> anyhow::Result<Option<Reply>> {
+        if let Task::Codes { session } = attempt.job.task {
+            return self.read_codes(session, attempt);
+        }
         let Some(pipeline) = &self.pipeline else {
             anyhow::bail!("the models are gone");
         };
@@ -320,7 +359,36 @@ impl Desk {
         match &attempt.job.task {
             Task::Recognise { attempt } => self.recognised(*attempt, gathered, ended),
             Task::Enrol { member, consent, frames } => Ok(self.enrolled(member, consent, *frames, gathered, ended)),
+            Task::Codes { session } => Ok(Some(Reply::CodesEnded { session: *session, end: CodesEnd::Stopped })),
         }
+    }
+
+    /// One frame of a session of codes; a reply ends it.
+    fn read_codes(&mut self, session: u64, attempt: &mut Attempt) -> anyhow::Result<Option<Reply>> {
+        let deadline = attempt.job.deadline;
+        let end = match attempt.source.next(deadline.min(Instant::now() + FRAME_WAIT))? {
+            Pulled::Ended => Some(CodesEnd::SourceEnded),
+            Pulled::Late => None,
+            Pulled::Frame(frame) => {
+                self.trouble = None;
+                let read = self.reader.read(&frame);
+                let news = read.and_then(|symbol| attempt.readings.take(symbol, Instant::now()));
+                if let Some(symbol) = news {
+                    let (aim, data) = (symbol.aim, symbol.data);
+                    self.send(attempt.job.client, &Reply::Code { session, aim, data });
+                }
+                None
+            }
+        };
+        let end = end.or_else(|| (Instant::now() >= deadline).then_some(CodesEnd::TimedOut));
+        Ok(end.map(|end| Reply::CodesEnded { session, end }))
+    }
+
+    /// Keeps what a camera did wrong for `Status`; the end of a session it spoilt.
+    fn note_trouble(&mut self, error: &anyhow::Error) -> CodesEnd {
+        let trouble = error.downcast_ref::<Fault>().map(Fault::trouble);
+        self.trouble = trouble.map(|trouble| (trouble, Instant::now())).or(self.trouble);
+        CodesEnd::Camera(trouble.unwrap_or(CameraTrouble::Absent))
     }
 
     fn recognised(&self, attempt: u64, gathered: &Gathered, ended: Option<Ended>) -> anyhow::Result<Option<Reply>> {
@@ -357,10 +425,11 @@ impl Desk {
         })
     }
 
-    fn refuse(&mut self, job: Job, reason: &str) {
+    fn refuse(&mut self, job: Job, reason: &str, end: CodesEnd) {
         let reply = match job.task {
             Task::Recognise { attempt } => Reply::Outcome { attempt, outcome: Outcome::Unavailable },
             Task::Enrol { member, .. } => Reply::EnrolRefused { member, reason: reason.to_owned() },
+            Task::Codes { session } => Reply::CodesEnded { session, end },
         };
         self.send(job.client, &reply);
     }

@@ -3,10 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::camera::identity::{Binding, usb_ids};
+use crate::camera::v4l2::{Setup, film, real};
+use crate::camera::{Fault, Fenced, rtsp};
 use crate::image::Frame;
 
 /// A folder plays at most this many photographs.
 const FILES_CAP: usize = 1000;
+/// What a camera is asked for unless the configuration says otherwise.
+const SIZE: (u32, u32) = (1280, 720);
+const FORMS: &str = "a source is file:FOLDER, file:LIST, camera:/dev/v4l/by-id/… (see `aisle-vision cameras`), nokhwa:/dev/video0 or rtsp://…";
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "pgm", "ppm", "pnm"];
 
 /// What a source gave.
@@ -31,7 +37,15 @@ pub enum Source {
     /// A folder, one photograph, or a text file that lists photographs.
     Files(PathBuf),
     /// A V4L2 device.
-    Camera(PathBuf),
+    Camera(Setup),
+    /// A V4L2 device through the adapter of that name.
+    Nokhwa(PathBuf),
+    /// A network camera's address. Nobody can say which camera answers there, so it reads codes and looks at no face.
+    Network {
+        address: String,
+        /// The file with `user:password`.
+        login: Option<PathBuf>,
+    },
 }
 
 impl std::str::FromStr for Source {
@@ -40,8 +54,15 @@ impl std::str::FromStr for Source {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::Files(path.into())),
-            Some(("camera", device)) if !device.is_empty() => Ok(Self::Camera(device.into())),
-            Some(_) | None => Err("a source is file:FOLDER, file:LIST or camera:/dev/video0".to_owned()),
+            Some(("camera", device)) if !device.is_empty() => setup(device).map(Self::Camera),
+            Some(("nokhwa", device)) if !device.is_empty() => Ok(Self::Nokhwa(device.into())),
+            Some(("rtsp", rest)) if rest.contains('@') => {
+                Err("an address holds no name and password: they belong into the file --camera-login names".to_owned())
+            }
+            Some(("rtsp", rest)) if rest.len() > 2 && rest.starts_with("//") => {
+                Ok(Self::Network { address: text.to_owned(), login: None })
+            }
+            Some(_) | None => Err(FORMS.to_owned()),
         }
     }
 }
@@ -50,7 +71,12 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Files(path) => write!(f, "file:{}", path.display()),
-            Self::Camera(device) => write!(f, "camera:{}", device.display()),
+            Self::Camera(setup) => {
+                write!(f, "camera:{}", setup.path.display())?;
+                if setup.binding == Binding::default() { Ok(()) } else { write!(f, "?{}", setup.binding) }
+            }
+            Self::Nokhwa(device) => write!(f, "nokhwa:{}", device.display()),
+            Self::Network { address, .. } => f.write_str(address),
         }
     }
 }
@@ -60,17 +86,70 @@ impl Source {
     pub fn open(&self) -> anyhow::Result<Box<dyn FrameSource>> {
         match self {
             Self::Files(path) => Ok(Box::new(Photographs::new(list(path)?))),
-            #[cfg(feature = "camera")]
-            Self::Camera(device) => Ok(Box::new(crate::camera::Camera::open(device)?)),
-            #[cfg(not(feature = "camera"))]
-            Self::Camera(device) => {
-                anyhow::bail!(
-                    "cannot open {}: this build has no camera; build with --features camera",
-                    device.display()
-                )
+            Self::Camera(setup) => Ok(Box::new(Fenced::open(self.to_string(), film(setup.clone(), real()))?)),
+            #[cfg(feature = "camera-nokhwa")]
+            Self::Nokhwa(device) => Ok(Box::new(Fenced::open(self.to_string(), crate::camera::nokhwa::film(device)?)?)),
+            #[cfg(not(feature = "camera-nokhwa"))]
+            Self::Nokhwa(_) => Err(Fault::Format(format!("{self} needs a build with --features camera-nokhwa")).into()),
+            Self::Network { address, login } => {
+                let film = rtsp::film(address, login.as_deref())?;
+                Ok(Box::new(Fenced::open(self.to_string(), film)?))
             }
         }
     }
+
+    /// The same with the file that a network camera's name and password stand in.
+    #[must_use]
+    pub fn with_login(self, file: Option<PathBuf>) -> Self {
+        match self {
+            Self::Network { address, .. } => Self::Network { address, login: file },
+            Self::Files(_) | Self::Camera(_) | Self::Nokhwa(_) => self,
+        }
+    }
+
+    /// Whether it is known which camera it is, as looking at faces asks.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_see_faces(&self) -> Result<(), Fault> {
+        let wanted = || "a camera of this box: faces are not looked at through the network or an adapter".to_owned();
+        match self {
+            Self::Files(_) | Self::Camera(_) => Ok(()),
+            Self::Nokhwa(_) | Self::Network { .. } => {
+                Err(Fault::NotBound { found: self.to_string(), wanted: wanted() })
+            }
+        }
+    }
+
+    /// What a technician should know before the first session.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        let open = matches!(self, Self::Camera(setup) if !setup.binding.is_whole());
+        open.then_some(
+            "the camera is not bound: whatever is plugged in under that name is used; `aisle-vision cameras` prints \
+             the source that names model and socket",
+        )
+    }
+}
+
+/// `/dev/video0?usb=046d:082d&port=1-1.4&pixels=mjpeg&size=1280x720`.
+fn setup(text: &str) -> Result<Setup, String> {
+    let (path, options) = text.split_once('?').unwrap_or((text, ""));
+    let mut setup =
+        Setup { path: path.into(), binding: Binding::default(), pixels: None, width: SIZE.0, height: SIZE.1 };
+    for option in options.split('&').filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            Some(("usb", ids)) => setup.binding.usb = Some(usb_ids(ids)?),
+            Some(("port", port)) if !port.is_empty() => setup.binding.port = Some(port.to_owned()),
+            Some(("pixels", name)) => setup.pixels = Some(name.parse()?),
+            Some(("size", size)) => {
+                let sides = size.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+                (setup.width, setup.height) = sides.ok_or_else(|| format!("size={size:?}: it looks like 1280x720"))?;
+            }
+            _ => return Err(format!("{option:?}: a camera takes usb=, port=, pixels= and size=")),
+        }
+    }
+    Ok(setup)
 }
 
 /// The photographs a path names: a folder's in the order of their names, a list's in its own order, or the file itself.
@@ -148,6 +227,7 @@ impl FrameSource for Photographs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::video::Pixels;
 
     #[test]
     fn names_outside_the_folder_are_refused() {
@@ -179,9 +259,37 @@ mod tests {
 
     #[test]
     fn sources_read_as_written() {
-        for text in ["file:photos", "camera:/dev/video0"] {
+        let bound = "camera:/dev/v4l/by-path/pci-0000:00:14.0-usb-0:3:1.0-video-index0?usb=046d:082d&port=1-3";
+        for text in ["file:photos", "camera:/dev/video0", bound, "nokhwa:/dev/video0", "rtsp://192.0.2.7/stream2"] {
             assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
         }
-        assert!("http:x".parse::<Source>().is_err());
+        let Ok(Source::Camera(infrared)) = "camera:/dev/video2?pixels=grey&size=640x360".parse() else {
+            panic!("none")
+        };
+        assert_eq!((infrared.pixels, infrared.width, infrared.height), (Some(Pixels::Grey), 640, 360));
+        let wrong = [
+            "http:x",
+            "rtsp:",
+            "camera:",
+            "camera:/dev/video0?usb=1",
+            "camera:/dev/video0?pixels=h264",
+            "camera:/dev/video0?size=big",
+            "camera:/dev/video0?colour=1",
+        ];
+        for text in wrong {
+            assert!(text.parse::<Source>().is_err(), "{text}");
+        }
+        assert!("rtsp://user:secret@192.0.2.7/".parse::<Source>().unwrap_err().contains("--camera-login"));
+    }
+
+    #[test]
+    fn only_a_camera_of_the_box_looks_at_faces() {
+        let faces = |text: &str| text.parse::<Source>().unwrap().may_see_faces();
+        assert_eq!(faces("camera:/dev/video0"), Ok(()));
+        for text in ["nokhwa:/dev/video0", "rtsp://192.0.2.7/stream2"] {
+            assert!(matches!(faces(text), Err(Fault::NotBound { .. })), "{text}");
+        }
+        assert!("camera:/dev/video0".parse::<Source>().unwrap().advice().is_some());
+        assert!("camera:/dev/video0?port=1-3".parse::<Source>().unwrap().advice().is_none());
     }
 }

@@ -69,6 +69,7 @@ impl FloorAudit {
             }
             LaneEvent::Rescan(RescanEvent::Looked { .. })
             | LaneEvent::AttendantCame { .. }
+            | LaneEvent::CameraOpened
             | LaneEvent::Bag(_)
             | LaneEvent::HelpCalled
             | LaneEvent::HelpEnded { .. }

@@ -65,6 +65,9 @@ pub struct LaneConfig {
     pub gives_back: GivesBack,
     pub printer: Option<DeviceId>,
     pub vision: Option<DeviceId>,
+    /// Reads codes when the shopper asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<DeviceId>,
     /// Shows the shopper line and total.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<DeviceId>,
@@ -103,6 +106,7 @@ impl LaneConfig {
             ("terminal", &self.terminal),
             ("printer", &self.printer),
             ("vision", &self.vision),
+            ("camera", &self.camera),
             ("display", &self.display),
             ("light", &self.light),
         ];

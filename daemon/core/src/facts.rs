@@ -257,7 +257,7 @@ impl Facts {
                     open.apply_bag(event);
                 }
             }
-            LaneEvent::AttendantCame { .. } => {}
+            LaneEvent::AttendantCame { .. } | LaneEvent::CameraOpened => {}
         }
     }
 

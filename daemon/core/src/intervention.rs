@@ -223,6 +223,7 @@ impl Transaction {
             }
             LaneEvent::InterventionWithdrawn { id } => self.interventions.retain(|asked| asked.id != *id),
             LaneEvent::AttendantCame { .. }
+            | LaneEvent::CameraOpened
             | LaneEvent::Rescan(_)
             | LaneEvent::Bag(_)
             | LaneEvent::HelpCalled

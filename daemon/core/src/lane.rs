@@ -33,6 +33,8 @@ pub enum LaneEvent {
     InterventionWithdrawn {
         id: u64,
     },
+    /// The shopper asked to scan with the camera, which looks for codes, never for faces, for a minute at most.
+    CameraOpened,
     /// A badge was shown at the lane.
     AttendantCame {
         staff: StaffId,

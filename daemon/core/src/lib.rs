@@ -16,6 +16,7 @@ pub mod audit;
 pub mod bagging;
 pub mod basket;
 pub mod calendar;
+pub mod camera;
 pub mod catalog;
 pub mod config;
 pub mod coupon;

@@ -29,6 +29,9 @@ pub enum PageRequest {
         attempt: Attempt,
     },
     RemoveMember {},
+    /// Look for codes with the lane's camera, for a while.
+    OpenCamera {},
+    CloseCamera {},
     /// All that is due, or `amount` of it.
     Pay {
         method: Method,
@@ -283,6 +286,7 @@ pub enum Refused {
     DiskFull,
     CardOffline,
     TerminalChanged,
+    CameraUnavailable,
 }
 
 impl Refused {
@@ -355,6 +359,9 @@ impl Refused {
                 ("用积分付款请再扫一次会员码", "To pay with points, please scan your member code too")
             }
             Self::CardOffline | Self::TerminalChanged => self.of_terminal(),
+            Self::CameraUnavailable => {
+                ("摄像头暂不可用，请用扫码枪", "The camera is not available, please use the scanner")
+            }
             Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
             Self::DiskFull => (
                 "存储空间已满：已开始的购物可以完成，暂不能开始新的购物",

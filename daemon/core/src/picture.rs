@@ -96,6 +96,7 @@ impl Store {
                 hint: face.hint,
                 outcome: face.outcome,
             }),
+            camera: live.camera_until.is_some(),
             weighing: live.weighing.as_ref().map(|it| WeighingView {
                 name: it.item.name.clone(),
                 unit_price: it.item.price,

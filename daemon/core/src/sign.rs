@@ -12,9 +12,13 @@ impl Turn<'_> {
     pub(crate) fn signs(&mut self) {
         let lanes: Vec<LaneId> = self.config.lanes.iter().map(|lane| lane.lane).collect();
         for lane in lanes {
+            self.camera_rest(lane);
+            let camera = self.config.lane(lane).and_then(|config| config.camera.clone());
             for (device, command) in self.wanted(lane) {
+                // What a scanner and a camera do without a word.
+                let untold = if camera.as_ref() == Some(&device) { Trigger::Off } else { Trigger::On };
                 let state = self.live.device(&device);
-                let default = matches!(command, DeviceCommand::Trigger(Trigger::On)) && state.sign.is_none();
+                let default = command == DeviceCommand::Trigger(untold) && state.sign.is_none();
                 if !state.up || default || state.sign.as_ref() == Some(&command) {
                     continue;
                 }
@@ -27,16 +31,15 @@ impl Turn<'_> {
     fn wanted(&self, lane: LaneId) -> Vec<(DeviceId, DeviceCommand)> {
         let Some(config) = self.config.lane(lane) else { return Vec::new() };
         let phase = phase_of(self.facts, self.live, lane);
-        let trigger = match phase {
-            Phase::Idle | Phase::Scanning | Phase::Weighing | Phase::Done | Phase::Handed => Trigger::On,
-            Phase::Paying if self.live.lanes.get(&lane).is_some_and(|live| live.wants_code.is_some()) => Trigger::On,
-            Phase::Paying | Phase::InDoubt | Phase::Staff => Trigger::Off,
-        };
-        let scanners = config.scanners.iter().map(|scanner| (scanner.clone(), DeviceCommand::Trigger(trigger)));
+        let pull = |on| DeviceCommand::Trigger(if on { Trigger::On } else { Trigger::Off });
+        let scans = self.looks_for_codes(lane);
+        let tapped = self.live.lanes.get(&lane).is_some_and(|live| live.camera_until.is_some());
+        let scanners = config.scanners.iter().map(|scanner| (scanner.clone(), pull(scans)));
+        let camera = config.camera.iter().map(|camera| (camera.clone(), pull(tapped)));
         let display =
             config.display.iter().map(|name| (name.clone(), DeviceCommand::Show(self.shown(lane, phase).into())));
         let light = config.light.iter().map(|name| (name.clone(), DeviceCommand::Light(self.light(lane, phase))));
-        scanners.chain(display).chain(light).collect()
+        scanners.chain(camera).chain(display).chain(light).collect()
     }
 
     fn light(&self, lane: LaneId, phase: Phase) -> LaneLight {

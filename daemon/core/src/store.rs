@@ -174,6 +174,7 @@ impl Turn<'_> {
             self.scale_down(lane, &device);
             self.bag_scale_down(&device);
             self.vision_down(lane, &device);
+            self.camera_down(lane, &device);
         }
     }
 

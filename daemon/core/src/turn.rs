@@ -105,6 +105,8 @@ pub(crate) struct LaneLive {
     pub(crate) weighing: Option<Weighing>,
     pub(crate) weigh_again: Option<(DeviceId, Mono)>,
     pub(crate) face: Option<FaceLive>,
+    /// The camera looks for codes until then.
+    pub(crate) camera_until: Option<Mono>,
     pub(crate) notice: Option<Notice>,
     pub(crate) notices: u64,
     pub(crate) tender_text: Name,
@@ -169,6 +171,7 @@ impl LaneLive {
             (self.staff_due, "a payment to hand to staff"),
             (wallet, "a payment to give up"),
             (face, "a face"),
+            (self.camera_until, "the camera as scanner"),
             (weighing, "a weight"),
             (self.idle_due, "a basket left behind"),
             (self.bag.read_due, "the bagging scale"),
@@ -236,7 +239,7 @@ impl Turn<'_> {
     fn device(&mut self, device: &DeviceId, event: DeviceEvent) {
         match event {
             DeviceEvent::Scan(scan) => {
-                if let Some(lane) = self.config.lanes_of(device).first().copied() {
+                if let Some(lane) = self.scans_for(device) {
                     self.scan(lane, &scan);
                     self.touched(lane);
                 }
@@ -293,8 +296,14 @@ impl Turn<'_> {
             PageRequest::SetQuantity { line, quantity } => self.set_quantity(lane, line, quantity),
             PageRequest::VoidLine { line } => self.void_line(lane, line),
             PageRequest::VoidTransaction {} => self.void_transaction(lane),
-            PageRequest::Recognise { consent } => self.recognise(lane, consent),
+            PageRequest::Recognise { consent } => {
+                // One picture is for one purpose.
+                self.live.lane(lane).camera_until = None;
+                self.recognise(lane, consent)
+            }
             PageRequest::CancelRecognise { attempt } => self.cancel_recognise(lane, attempt),
+            PageRequest::OpenCamera {} => self.open_camera(lane),
+            PageRequest::CloseCamera {} => self.close_camera(lane),
             PageRequest::RemoveMember {} => self.remove_member(lane),
             PageRequest::Pay { method, amount } => {
                 self.floor_gate(lane)?;
@@ -378,6 +387,7 @@ impl Turn<'_> {
         for lane in lanes {
             self.tender_tick(lane);
             self.face_tick(lane);
+            self.camera_tick(lane);
             self.weigh_tick(lane);
             self.claim_tick(lane);
             self.idle_tick(lane);

@@ -147,6 +147,8 @@ pub struct LaneView {
     pub found: Option<SoldView>,
     pub member: Option<MemberView>,
     pub face: Option<FaceView>,
+    /// The camera looks for codes.
+    pub camera: bool,
     /// What waits for its weight.
     pub weighing: Option<WeighingView>,
     pub tender: Option<TenderView>,
@@ -456,7 +458,7 @@ pub struct ReceiptView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceView {
     pub name: DeviceId,
-    /// `scanner`, `scale`, `terminal`, `printer`, `vision`, `display`, `light`.
+    /// `scanner`, `scale`, `terminal`, `printer`, `vision`, `camera`, `display`, `light`.
     pub kind: String,
     pub up: bool,
     /// Why it is down, or what it wants: “paper out”.

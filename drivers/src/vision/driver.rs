@@ -88,11 +88,16 @@ fn hear(reply: Reply, out: &mut Out) {
         | Reply::EnrolRefused { .. }
         | Reply::Erased { .. }
         | Reply::Shown { .. }
+        | Reply::Code { .. }
+        | Reply::CodesEnded { .. }
         | Reply::Error { .. } => {}
     }
 }
 
 fn health(status: &Status) -> DeviceEvent {
+    if let Some(trouble) = status.camera {
+        return DeviceEvent::Health { ready: false, detail: super::codes::words(trouble) };
+    }
     let ready = status.models == Models::Ready;
     let hint = status.missing_hint.clone().unwrap_or_else(|| "aisle-vision install".into());
     let detail = match ready {

@@ -1,9 +1,12 @@
 //! Tests against real models and photographs, which are never part of this project: `AISLE_MODELS` names the folder of
 //! models (beside it `golden` and `upstream`), `AISLE_FACES` the folder of photographs. Without them a test says so.
 
+mod codes;
+mod fuzzing;
 mod golden;
 mod hostile;
 mod orl;
+mod paint;
 mod photos;
 mod scenario;
 mod socket;

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use drivers::vision::{Consent, Models, Outcome, Reply, Request, decode, encode};
+use drivers::vision::{CameraTrouble, CodesEnd, Consent, Models, Outcome, Reply, Request, decode, encode};
 
+use crate::paint::Picture;
 use crate::{faces_folder, models_folder};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_aisle-vision");
@@ -26,11 +27,15 @@ impl Drop for Server {
 
 impl Server {
     fn start(models: &Path, photographs: &Path, demo: bool) -> Self {
+        Self::start_with(models, &format!("file:{}", photographs.display()), demo)
+    }
+
+    fn start_with(models: &Path, source: &str, demo: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new(PROGRAM);
         command.arg("--models").arg(models).arg("run");
         command.arg("--socket").arg(dir.path().join("vision.sock"));
-        command.arg("--source").arg(format!("file:{}", photographs.display()));
+        command.arg("--source").arg(source);
         command.arg("--gallery").arg(dir.path().join("gallery.db"));
         command.arg("--key").arg(dir.path().join("gallery.key"));
         if demo {
@@ -101,6 +106,10 @@ impl Client {
     }
 }
 
+fn pgm(picture: &Picture) -> Vec<u8> {
+    [format!("P5 {} {} 255\n", picture.width, picture.height).as_bytes(), &picture.grey].concat()
+}
+
 fn enrol(member: &str, purpose: &str) -> Request {
     let consent = Consent { purpose: purpose.into(), text_version: "2026-11".into(), at_utc_ms: 1_795_000_000_000 };
     Request::Enrol { member: member.into(), consent, frames: 3, deadline_ms: 30_000 }
@@ -120,6 +129,46 @@ fn without_models_it_runs_and_says_what_to_do() {
     );
     assert!(
         matches!(client.ask(&Request::Show { files: vec![] }), Reply::Error { message } if message.contains("--demo-source"))
+    );
+}
+
+#[test]
+fn codes_are_read_without_any_model_until_the_session_ends_or_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let bottle = Picture::of(|paper| paper.ean13("6901234567892"), 2);
+    let link = Picture::of(|paper| paper.qr("https://example.com/01/06920000000005", 6), 1);
+    std::fs::write(folder.path().join("bottle.pgm"), pgm(&bottle)).unwrap();
+    std::fs::write(folder.path().join("link.pgm"), pgm(&link)).unwrap();
+    std::fs::write(folder.path().join("seen.txt"), "bottle.pgm\nlink.pgm\nbottle.pgm\nbottle.pgm\nlink.pgm\n").unwrap();
+    let server = Server::start(folder.path(), &folder.path().join("seen.txt"), false);
+    let mut client = server.connect();
+    let code = |session, aim: &str, data: &str| Reply::Code { session, aim: aim.into(), data: data.into() };
+    for session in [1, 2] {
+        client.send(&Request::ReadCodes { session, deadline_ms: 30_000 });
+        assert_eq!(client.reply(), code(session, "Q1", "https://example.com/01/06920000000005"));
+        assert_eq!(client.reply(), code(session, "E0", "6901234567892"), "at its second look");
+        assert_eq!(client.reply(), Reply::CodesEnded { session, end: CodesEnd::SourceEnded });
+    }
+    assert_eq!(
+        client.ask(&Request::StopCodes { session: 2 }),
+        Reply::CodesEnded { session: 2, end: CodesEnd::Stopped }
+    );
+    let Reply::Status(status) = client.ask(&Request::Status {}) else { panic!("no status") };
+    assert_eq!((status.models, status.camera), (Models::Missing, None));
+}
+
+#[test]
+fn a_camera_that_is_not_there_is_told_with_the_session_and_in_the_status() {
+    let empty = tempfile::tempdir().unwrap();
+    let server = Server::start_with(empty.path(), "camera:/dev/no-such-camera", false);
+    let mut client = server.connect();
+    let start = Instant::now();
+    let end = CodesEnd::Camera(CameraTrouble::Absent);
+    let asked = Request::ReadCodes { session: 1, deadline_ms: 30_000 };
+    assert_eq!(client.ask(&asked), Reply::CodesEnded { session: 1, end });
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(
+        matches!(client.ask(&Request::Status {}), Reply::Status(status) if status.camera == Some(CameraTrouble::Absent))
     );
 }
 

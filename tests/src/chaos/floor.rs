@@ -315,6 +315,7 @@ pub(crate) const fn kind_name(kind: Kind) -> &'static str {
         Kind::Terminal => "terminal",
         Kind::Printer => "printer",
         Kind::Vision => "vision",
+        Kind::Camera => "camera",
         Kind::Display => "display",
         Kind::Light => "light",
     }

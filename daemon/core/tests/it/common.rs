@@ -152,6 +152,7 @@ pub fn config() -> StoreConfig {
         printer: Some(DeviceId(format!("printer-{lane}"))),
         display: Some(DeviceId(format!("display-{lane}"))),
         light: Some(DeviceId(format!("light-{lane}"))),
+        camera: Some(format!("camera-{lane}").as_str().into()),
         vision: Some("vision".into()),
     };
     StoreConfig {

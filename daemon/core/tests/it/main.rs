@@ -1,5 +1,6 @@
 //! Scenarios and simulations of the pure store.
 mod bagging;
+mod camera;
 mod common;
 mod coupons;
 mod day;

@@ -41,6 +41,7 @@ const VARIANTS: &[&str] = &[
     "kind\":{\"weight",
     "kind\":{\"rescan",
     "help_called",
+    "camera_opened",
     "help_ended",
     "receipt_sent",
     "receipt_printed",
