@@ -31,10 +31,11 @@ test: build ## everything: unit, scenario, power cuts, real processes, broker, b
 chaos: build ## minutes of unplugging, hanging and garbage on every device at once, while the shop sells (MINUTES=10)
 	AISLE_CHAOS_MINUTES=$(or $(MINUTES),10) cargo test $(LOCKED) -p e2e --test it chaos -- --nocapture
 
-# The suite's own tests with more cuts and kills; the table of what was injected is printed at their end.
-soak: $(if $(KILLS),build) ## power cuts of the real journal file on a disk that loses and tears (CUTS=12000); KILLS=1000: of real processes
+# The suite's own tests with more seeds, cuts and kills; each prints the table of what was injected. SEED=17 tells one seed's story.
+soak: $(if $(KILLS),build) ## whole stores in virtual time, power cuts of the real journal file (SEEDS=10000 CUTS=12000); KILLS=1000: real processes
 	@scripts/setup.sh base test
-	AISLE_POWER_CUTS=$(or $(CUTS),12000) cargo test $(LOCKED) -p e2e --test disk no_power_cut -- --nocapture
+	$(if $(SEED),AISLE_SEED=$(SEED)) AISLE_SEEDS=$(or $(SEEDS),10000) cargo test $(LOCKED) -p e2e --test sim whatever_fails -- --nocapture
+	$(if $(SEED),,AISLE_POWER_CUTS=$(or $(CUTS),12000) cargo test $(LOCKED) -p e2e --test disk no_power_cut -- --nocapture)
 	$(if $(KILLS),AISLE_KILLS=$(KILLS) cargo test $(LOCKED) -p e2e --test it killed_two_hundred -- --nocapture)
 
 # Figures are about what ships: the profile of the packages.

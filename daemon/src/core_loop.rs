@@ -1,21 +1,23 @@
-//! The turn: drain what is ready (at most 64), step each, commit all in one FULL transaction, only then act and show.
+//! The loop around the turn: waits, drains what is ready (at most 64), and carries out what [`crate::turn`] decides.
 
 use crate::catalog::SqliteCatalog;
 use crate::clock::{Clock, Zone};
 use crate::journal::{Cursor, Journal, is_full, salvage};
 use crate::notify::Notify;
 use crate::space::Ballast;
+use crate::turn::{CURSOR_EVERY_MS, Core, World};
 use crate::watch::Pulse;
 use anyhow::{Context, Result, bail};
 use checkout::device::DeviceCommand;
-use checkout::event::{Event, Record};
+use checkout::event::Record;
+use checkout::facts::Facts;
 use checkout::page::{PageRequest, Refused};
-use checkout::store::{HqInput, PortStatus, StoreEvent};
+use checkout::store::{HqInput, PortStatus};
 use checkout::upkeep::BoxInput;
 use checkout::view::View;
 use checkout::wire::Question;
 use checkout::words::{DeviceId, LaneId, RequestId, Utc};
-use checkout::{Effect, Input, Step, Store};
+use checkout::{Effect, Input, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,8 +29,6 @@ pub const TURN_MAX: usize = 64;
 pub const INPUTS_MAX: usize = 1024;
 /// Commands waiting for a port; the core never waits, a port this far behind is declared down.
 pub const COMMANDS_MAX: usize = 64;
-/// The cursor is written with the next events, or alone at most this often: an ack costs no commit of its own.
-const CURSOR_EVERY: Duration = Duration::from_secs(1);
 /// A full disk is looked at this often.
 const ROOM_EVERY: Duration = Duration::from_secs(3);
 
@@ -79,24 +79,28 @@ pub struct Outlets {
 
 #[derive(Debug)]
 pub struct CoreLoop {
-    store: Store,
+    core: Core,
+    shop: Shop,
+    inputs: mpsc::Receiver<ToCore>,
+    requests: u64,
+    notify: Notify,
+    clock: Clock,
+    pulse: Pulse,
+}
+
+/// The box's journal, and those who are told.
+#[derive(Debug)]
+struct Shop {
     journal: Journal,
     catalog: SqliteCatalog,
     outlets: Outlets,
-    inputs: mpsc::Receiver<ToCore>,
     picture: watch::Sender<Arc<Picture>>,
     replies: BTreeMap<RequestId, oneshot::Sender<Result<(), Refused>>>,
-    requests: u64,
-    cursor: Option<Cursor>,
-    cursor_written: Instant,
     overflowed: Vec<DeviceId>,
     damaged: Option<String>,
-    notify: Notify,
-    clock: Clock,
     ballast: Ballast,
     /// When room was looked for; none: there is enough.
     starved: Option<Instant>,
-    pulse: Pulse,
 }
 
 /// Everything the loop starts with.
@@ -118,23 +122,14 @@ impl CoreLoop {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, journal, catalog, zone, outlets, inputs, picture, mut ballast, pulse } = parts;
         let starved = (!ballast.fill()).then(Instant::now);
+        let (replies, overflowed, damaged) = (BTreeMap::new(), Vec::new(), None);
         Self {
-            store,
-            journal,
-            catalog,
-            outlets,
+            core: Core::new(store),
+            shop: Shop { journal, catalog, outlets, picture, replies, overflowed, damaged, ballast, starved },
             inputs,
-            picture,
-            replies: BTreeMap::new(),
             requests: 0,
-            cursor: None,
-            cursor_written: Instant::now(),
-            overflowed: Vec::new(),
-            damaged: None,
             notify: Notify::new(),
             clock: Clock::new(zone),
-            ballast,
-            starved,
             pulse,
         }
     }
@@ -145,7 +140,7 @@ impl CoreLoop {
     /// The journal cannot be written: the process must end, a lane that cannot record must not sell.
     pub async fn run(mut self) -> Result<()> {
         let boot = Input::Boot { version: env!("CARGO_PKG_VERSION").into(), nonce: nonce()? };
-        let in_force = self.catalog.in_force().map(|(dataset, version, name)| {
+        let in_force = self.shop.catalog.in_force().map(|(dataset, version, name)| {
             let (dataset, name) = (dataset.into(), name.into());
             ToCore::Input(Input::Hq(HqInput::Dataset { dataset, version, name }))
         });
@@ -162,9 +157,9 @@ impl CoreLoop {
             }
             if stop {
                 self.notify.send("STOPPING=1");
-                self.journal.commit(&[], self.cursor.take(), None).context("the journal cannot be written")?;
+                self.core.stop(&mut self.shop)?;
                 // One file that stands for itself, for whoever takes it away.
-                self.journal.shrink();
+                self.shop.journal.shrink();
                 return Ok(());
             }
         }
@@ -173,12 +168,12 @@ impl CoreLoop {
     /// Waits for the first input or deadline, then takes what else is ready.
     async fn drain(&mut self, heartbeat: Duration) -> Vec<ToCore> {
         let now = self.clock.now().mono;
-        let deadline = self.store.deadline().map(|(at, _)| at);
+        let deadline = self.core.store().deadline().map(|(at, _)| at);
         let wait = deadline.map_or(heartbeat, |at| Duration::from_millis(at.0.saturating_sub(now.0)).min(heartbeat));
-        let wait = if self.cursor.is_some() { wait.min(CURSOR_EVERY) } else { wait };
-        let wait = match self.starved {
+        let wait = if self.core.has_cursor() { wait.min(Duration::from_millis(CURSOR_EVERY_MS)) } else { wait };
+        let wait = match self.shop.starved {
             // It is told at once, whatever else happens.
-            Some(_) if !self.store.facts().upkeep.disk_full => Duration::ZERO,
+            Some(_) if !self.core.store().facts().upkeep.disk_full => Duration::ZERO,
             Some(_) => wait.min(ROOM_EVERY),
             None => wait,
         };
@@ -200,75 +195,79 @@ impl CoreLoop {
     }
 
     fn turn(&mut self, ready: Vec<ToCore>) -> Result<()> {
-        let mut step = Step::default();
-        for device in std::mem::take(&mut self.overflowed) {
+        for device in std::mem::take(&mut self.shop.overflowed) {
             let status = PortStatus::Down { reason: "its queue is full".into() };
-            self.step(Input::Port { device, status }, &mut step);
+            self.step(Input::Port { device, status });
         }
-        self.look_after(&mut step);
-        let quiet = ready.is_empty() && step.events.is_empty();
+        self.look_after();
         for input in ready {
-            self.take(input, &mut step);
+            self.take(input);
         }
-        self.commit(&step.events)?;
-        if let Some(reason) = self.damaged.take() {
-            salvage::condemn(self.journal.path(), &reason)?;
+        if let Some(reason) = self.shop.damaged.take() {
+            // What was seen until now is kept, and nothing more is done about it.
+            self.core.stop(&mut self.shop)?;
+            salvage::condemn(self.shop.journal.path(), &reason)?;
             bail!("the journal is damaged ({reason}): the next start salvages what can be read");
         }
-        // Whoever pressed is answered last: looking then, they see what came of it.
-        let is_reply = |effect: &Effect| matches!(effect, Effect::Reply { .. });
-        let (replies, acts): (Vec<Effect>, Vec<Effect>) = step.effects.into_iter().partition(is_reply);
-        for effect in acts {
-            self.perform(effect);
-        }
-        if !quiet {
-            self.show();
-        }
-        for reply in replies {
-            self.perform(reply);
-        }
-        Ok(())
+        self.core.finish(self.clock.now().mono, &mut self.shop)
     }
 
-    fn take(&mut self, input: ToCore, step: &mut Step) {
+    fn take(&mut self, input: ToCore) {
         match input {
-            ToCore::Input(input) => self.step(input, step),
+            ToCore::Input(input) => self.step(input),
             ToCore::Page { lane, what, reply } => {
                 self.requests += 1;
                 let request = RequestId(self.requests);
-                self.replies.insert(request, reply);
-                self.step(Input::Page { lane, request, what }, step);
+                self.shop.replies.insert(request, reply);
+                self.step(Input::Page { lane, request, what });
             }
-            ToCore::Acked(cursor) => self.cursor = Some(cursor),
+            ToCore::Acked(cursor) => self.core.acked(cursor),
             ToCore::Time(utc) => self.clock.told(utc),
-            ToCore::Damaged(reason) => self.damaged = Some(reason),
+            ToCore::Damaged(reason) => self.shop.damaged = Some(reason),
             ToCore::Dataset { dataset, version, name } => {
-                self.catalog.reopen(&dataset);
-                self.step(Input::Hq(HqInput::Dataset { dataset, version, name }), step);
+                self.shop.catalog.reopen(&dataset);
+                self.step(Input::Hq(HqInput::Dataset { dataset, version, name }));
             }
             ToCore::Stop => {}
         }
     }
 
-    fn step(&mut self, input: Input, step: &mut Step) {
-        let now = self.clock.now();
-        self.store.step(now, input, &self.catalog, step);
+    /// What the box itself has to tell: its clock and its disk.
+    fn look_after(&mut self) {
+        let facts = self.core.store().facts();
+        let (told, full_told) = (facts.upkeep.clock_doubt.clone(), facts.upkeep.disk_full);
+        let doubt = self.clock.doubt(facts.latest).map(str::to_owned);
+        if doubt != told {
+            self.step(Input::Box(BoxInput::Clock { doubt }));
+        }
+        let full = self.shop.is_full();
+        if full != full_told {
+            self.step(Input::Box(BoxInput::Disk { full }));
+        }
     }
 
-    fn commit(&mut self, events: &[Record]) -> Result<()> {
-        let due = self.cursor_written.elapsed() >= CURSOR_EVERY;
-        if events.is_empty() && !(due && self.cursor.is_some()) {
-            return Ok(());
+    fn step(&mut self, input: Input) {
+        self.core.take(self.clock.now(), input, &self.shop.catalog);
+    }
+}
+
+impl Shop {
+    /// Looks for room now and then, where there was none.
+    fn is_full(&mut self) -> bool {
+        if self.starved.is_some_and(|looked| looked.elapsed() >= ROOM_EVERY) {
+            self.starved = (!self.ballast.fill()).then(Instant::now);
         }
-        let cursor = self.cursor.take();
-        let closed = |record: &Record| matches!(record.event, Event::Store(StoreEvent::DayClosed { .. }));
-        let due = self.journal.snapshot_due(events.len()) || events.iter().any(closed);
-        let fold = due.then(|| self.store.facts());
-        let mut done = self.journal.commit(events, cursor, fold);
+        self.starved.is_some()
+    }
+}
+
+impl World for Shop {
+    fn commit(&mut self, records: &[Record], cursor: Option<Cursor>, fold: Option<&Facts>) -> Result<()> {
+        let mut done = self.journal.commit(records, cursor, fold);
         if done.as_ref().is_err_and(is_full) {
             // The WAL may have taken all the room: what stands in it twice need not.
             self.journal.shrink();
-            done = self.journal.commit(events, cursor, fold);
+            done = self.journal.commit(records, cursor, fold);
         }
         if done.as_ref().is_err_and(is_full) && self.ballast.give_up() {
             // Nothing of the commit that failed is left. What follows was begun before: it has room now.
@@ -277,29 +276,16 @@ impl CoreLoop {
             );
             self.starved = Some(Instant::now());
             self.journal.shrink();
-            done = self.journal.commit(events, cursor, fold);
+            done = self.journal.commit(records, cursor, fold);
         }
         if self.starved.is_some() {
             self.journal.shrink();
         }
-        done.with_context(|| format!("the journal {} cannot be written", self.journal.path().display()))?;
-        self.cursor_written = Instant::now();
-        Ok(())
+        done.with_context(|| format!("the journal {} cannot be written", self.journal.path().display()))
     }
 
-    /// What the box itself has to tell: its clock and its disk.
-    fn look_after(&mut self, step: &mut Step) {
-        let doubt = self.clock.doubt(self.store.facts().latest).map(str::to_owned);
-        if doubt != self.store.facts().upkeep.clock_doubt {
-            self.step(Input::Box(BoxInput::Clock { doubt }), step);
-        }
-        if self.starved.is_some_and(|looked| looked.elapsed() >= ROOM_EVERY) {
-            self.starved = (!self.ballast.fill()).then(Instant::now);
-        }
-        let full = self.starved.is_some();
-        if full != self.store.facts().upkeep.disk_full {
-            self.step(Input::Box(BoxInput::Disk { full }), step);
-        }
+    fn snapshot_due(&self, rows: usize) -> bool {
+        self.journal.snapshot_due(rows)
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -325,8 +311,8 @@ impl CoreLoop {
         }
     }
 
-    fn show(&self) {
-        let view = self.store.view(&self.catalog);
+    fn show(&mut self, store: &Store) {
+        let view = store.view(&self.catalog);
         self.picture.send_replace(Arc::new(Picture { view, head: self.journal.head() }));
     }
 }

@@ -10,6 +10,7 @@ mod snapshot;
 
 pub use check::Found;
 
+use crate::uplink::Past;
 use anyhow::{Context, Result, bail, ensure};
 use checkout::event::Record;
 use checkout::facts::Facts;
@@ -329,6 +330,16 @@ impl Reader {
     pub fn id(&self) -> Result<String> {
         let id = self.db.query_row("SELECT value FROM meta WHERE key = 'journal'", [], |row| row.get(0));
         id.context("it is no journal of ours")
+    }
+}
+
+impl Past for Reader {
+    fn rows(&self, first: u64, bytes: usize, count: usize) -> Result<Vec<Row>> {
+        Self::rows(self, first, bytes, count)
+    }
+
+    fn hash_at(&self, seq: u64) -> Result<Hash> {
+        Self::hash_at(self, seq)
     }
 }
 

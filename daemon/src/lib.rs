@@ -1,4 +1,4 @@
-//! All I/O of a store box. The program in one picture stands in `docs/ARCHITECTURE.md`; the turn itself in [`core_loop`].
+//! All I/O of a store box. The program in one picture stands in `docs/ARCHITECTURE.md`; the turn itself in [`turn`].
 
 pub mod backup;
 pub mod catalog;
@@ -30,6 +30,7 @@ pub mod supervise;
 pub mod sync;
 mod sys;
 pub mod tls;
+pub mod turn;
 pub mod uplink;
 pub mod watch;
 pub mod wire_trace;

@@ -10,15 +10,14 @@ use crate::journal::{Cursor, Reader};
 use crate::jws::{Verifier, hex};
 use crate::seal::BoxKey;
 use crate::supervise::{Backoff, guarded};
-use crate::uplink::Uplink;
+use crate::uplink::{Caller, Uplink, Welcomed};
 use anyhow::{Context, Result, bail, ensure};
 use checkout::Input;
 use checkout::returns::Sold;
 use checkout::store::HqInput;
 use checkout::upkeep::BoxInput;
 use checkout::wire::{
-    Ack, Answer, Ask, BATCH_RAW_MAX, BatchHeader, BoxState, Head, Hello, MESSAGE_MAX, Manifest, Question, Refill,
-    Reply, Topics, Verdict, Welcome,
+    Ack, Answer, Ask, BoxState, Head, MESSAGE_MAX, Manifest, Question, Refill, Reply, Topics, Welcome,
 };
 use checkout::words::Utc;
 use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, Publish, QoS, Transport};
@@ -37,8 +36,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// Small batches wait this long for company.
 const GATHER: Duration = Duration::from_millis(50);
 const STATE_EVERY: Duration = Duration::from_secs(15);
-const BATCH_ROWS: usize = 2_000;
-const BATCH_BYTES: usize = 256 * 1024;
 /// A hello that headquarters was not there to hear is said again.
 const HELLO_EVERY: Duration = Duration::from_secs(3);
 const CHUNK_EVERY: Duration = Duration::from_secs(2);
@@ -204,7 +201,7 @@ impl Link<'_> {
                 }
                 () = until(self.chunk_due) => self.next_chunk()?,
             }
-            if gather.is_none() || self.backlog() > BATCH_ROWS as u64 {
+            if gather.is_none() || self.sync.uplink.is_behind() {
                 self.send_batches()?;
             }
         }
@@ -239,18 +236,7 @@ impl Link<'_> {
 
     /// `acked`: the row whose hash shows which past is ours.
     fn hello(&mut self, acked: u64) -> Result<()> {
-        let hello = Hello {
-            journal: self.sync.journal_id.clone(),
-            epoch: self.sync.uplink.epoch,
-            boot: self.sync.boot,
-            connection: self.connection,
-            head: self.sync.uplink.head,
-            acked,
-            hash: hex(&self.reader.hash_at(acked)?),
-            datasets: self.sync.versions.clone(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            key: self.sync.key.as_ref().map(BoxKey::public).unwrap_or_default(),
-        };
+        let hello = self.sync.uplink.hello(&self.caller(), &self.reader, acked)?;
         self.publish(self.topics.of("hello"), false, &hello)
     }
 
@@ -281,35 +267,26 @@ impl Link<'_> {
 
     fn welcome(&mut self, payload: &[u8]) -> Result<()> {
         let signed = self.verifier.open::<Welcome>(payload, "welcome")?;
-        let welcome = signed.doc;
-        ensure!(
-            welcome.journal == self.sync.journal_id && welcome.connection == self.connection,
-            "of another connection"
-        );
         ensure!(signed.rev > self.revision, "an older revision");
+        let (caller, now) = (self.caller(), self.now_ms());
+        let welcomed = self.sync.uplink.welcomed(&caller, &self.reader, &signed.doc, now)?;
         self.revision = signed.rev;
-        // A disk may be restored and sell past the point that headquarters has: the number fits, the past does not.
-        if let Verdict::Continue { acked, hash } = &welcome.verdict
-            && *acked <= self.sync.uplink.head
-            && hex(&self.reader.hash_at(*acked)?) != *hash
-        {
-            return self.hello(*acked);
-        }
-        let before = (self.sync.uplink.epoch, self.sync.uplink.acked);
-        self.sync.uplink.welcome(&welcome.verdict, welcome.window, self.now_ms());
-        if let Verdict::NewEpoch { epoch, reason } = welcome.verdict
-            && epoch > before.0
-        {
+        let (moved, new_epoch) = match welcomed {
+            Welcomed::HelloAt(acked) => return self.hello(acked),
+            Welcomed::GoOn { moved, new_epoch } => (moved, new_epoch),
+        };
+        if let Some(reason) = new_epoch {
+            let epoch = self.sync.uplink.epoch;
             tracing::warn!(epoch, %reason, "headquarters knows another past of this box: everything is sent again");
             self.tell(ToCore::Input(Input::Hq(HqInput::NewEpoch { epoch, reason })))?;
         }
-        if before != (self.sync.uplink.epoch, self.sync.uplink.acked) {
+        if moved {
             self.moved()?;
         }
         tracing::info!(broker = %self.sync.hq.broker, acked = self.sync.uplink.acked, head = self.sync.uplink.head, "headquarters is there");
         self.sync.status.send_modify(|status| status.online = true);
         self.tell(ToCore::Input(Input::Hq(HqInput::Online(true))))?;
-        if let Some(utc) = welcome.utc {
+        if let Some(utc) = signed.doc.utc {
             self.tell(ToCore::Time(utc))?;
         }
         self.signed = None;
@@ -341,28 +318,13 @@ impl Link<'_> {
     }
 
     fn send_batches(&mut self) -> Result<()> {
-        while let Some(first) = self.sync.uplink.next() {
-            let rows =
-                tokio::task::block_in_place(|| self.reader.rows(first, BATCH_BYTES.min(BATCH_RAW_MAX), BATCH_ROWS))?;
-            let Some(last) = rows.last().map(|row| row.seq) else { return Ok(()) };
-            let raw: String = rows.iter().flat_map(|row| [row.body.as_str(), "\n"]).collect();
-            let header = BatchHeader {
-                journal: self.sync.journal_id.clone(),
-                epoch: self.sync.uplink.epoch,
-                first,
-                count: u32::try_from(rows.len())?,
-                prev: hex(&self.reader.hash_at(first - 1)?),
-                raw: u32::try_from(raw.len())?,
-            };
-            let mut payload = serde_json::to_vec(&header)?;
-            payload.push(b'\n');
-            payload.extend(zstd::encode_all(raw.as_bytes(), 3)?);
-            let bytes = payload.len() as u64;
-            if self.client.try_publish(self.topics.of("journal"), QoS::AtLeastOnce, false, payload).is_err() {
+        while let Some(packed) = tokio::task::block_in_place(|| self.sync.uplink.batch(&self.reader))? {
+            let bytes = packed.payload.len() as u64;
+            if self.client.try_publish(self.topics.of("journal"), QoS::AtLeastOnce, false, packed.payload).is_err() {
                 // The pipe is full; the next event makes room.
                 return Ok(());
             }
-            self.sync.uplink.sent(last, bytes, self.now_ms());
+            self.sync.uplink.sent(packed.last, bytes, self.now_ms());
         }
         Ok(())
     }
@@ -388,8 +350,14 @@ impl Link<'_> {
         if sent { Ok(()) } else { Err(anyhow::Error::new(Ended)) }
     }
 
-    fn backlog(&self) -> u64 {
-        self.sync.uplink.head.saturating_sub(self.sync.uplink.acked)
+    fn caller(&self) -> Caller {
+        Caller {
+            boot: self.sync.boot,
+            connection: self.connection,
+            datasets: self.sync.versions.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            key: self.sync.key.as_ref().map(BoxKey::public).unwrap_or_default(),
+        }
     }
 
     fn now_ms(&self) -> u64 {

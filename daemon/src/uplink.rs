@@ -1,12 +1,61 @@
-//! Which journal rows to send next: go-back-N over an ack that only headquarters' commit moves. Pure; `sync` carries it out.
+//! Which journal rows to send next: go-back-N over an ack that only headquarters' commit moves; and what is said with them.
+//! Without a clock or a socket: `sync` carries it out.
 
-use checkout::wire::{Ack, Verdict};
-use std::collections::VecDeque;
+use crate::journal::{Hash, Row};
+use crate::jws::hex;
+use anyhow::{Result, ensure};
+use checkout::wire::{Ack, BATCH_RAW_MAX, BatchHeader, Hello, Verdict, Welcome};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Batches under way at once.
 pub const IN_FLIGHT_MAX: usize = 20;
 /// Without an ack for this long, everything not acknowledged is sent again.
 pub const RESEND_MS: u64 = 10_000;
+
+const BATCH_ROWS: usize = 2_000;
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// The rows that are on disk.
+pub trait Past {
+    /// Rows from `first` on, at least one if there is one, until `bytes` of bodies or `count` rows.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    fn rows(&self, first: u64, bytes: usize, count: usize) -> Result<Vec<Row>>;
+
+    /// Chain hash after row `seq`; zeros before the first.
+    ///
+    /// # Errors
+    /// There is no such row.
+    fn hash_at(&self, seq: u64) -> Result<Hash>;
+}
+
+/// Who says hello.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub boot: u64,
+    pub connection: u64,
+    pub datasets: BTreeMap<String, u64>,
+    pub version: String,
+    /// Of its signatures; empty where it has none.
+    pub key: String,
+}
+
+/// What a welcome comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Welcomed {
+    /// The number fits, the past does not: say hello with our own hash there.
+    HelloAt(u64),
+    /// Go on; `reason`: everything is sent again in a new epoch.
+    GoOn { moved: bool, new_epoch: Option<String> },
+}
+
+/// One message of the topic `journal`.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    pub last: u64,
+    pub payload: Vec<u8>,
+}
 
 #[derive(Debug)]
 pub struct Uplink {
@@ -35,8 +84,79 @@ impl Uplink {
         self.sent = self.acked;
     }
 
+    /// `acked`: the row whose hash shows which past is ours.
+    ///
+    /// # Errors
+    /// There is no such row.
+    pub fn hello(&self, caller: &Caller, past: &impl Past, acked: u64) -> Result<Hello> {
+        Ok(Hello {
+            journal: self.journal.clone(),
+            epoch: self.epoch,
+            boot: caller.boot,
+            connection: caller.connection,
+            head: self.head,
+            acked,
+            hash: hex(&past.hash_at(acked)?),
+            datasets: caller.datasets.clone(),
+            version: caller.version.clone(),
+            key: caller.key.clone(),
+        })
+    }
+
+    /// A welcome whose signature was checked.
+    ///
+    /// # Errors
+    /// It is of another connection, or the journal cannot be read.
+    pub fn welcomed(&mut self, caller: &Caller, past: &impl Past, welcome: &Welcome, now_ms: u64) -> Result<Welcomed> {
+        let ours = welcome.journal == self.journal && welcome.connection == caller.connection;
+        ensure!(ours, "of another connection");
+        // A disk may be restored and sell past the point that headquarters has: the number fits, the past does not.
+        if let Verdict::Continue { acked, hash } = &welcome.verdict
+            && *acked <= self.head
+            && hex(&past.hash_at(*acked)?) != *hash
+        {
+            return Ok(Welcomed::HelloAt(*acked));
+        }
+        let before = (self.epoch, self.acked);
+        self.welcome(&welcome.verdict, welcome.window, now_ms);
+        let new_epoch = match &welcome.verdict {
+            Verdict::NewEpoch { epoch, reason } if *epoch > before.0 => Some(reason.clone()),
+            Verdict::NewEpoch { .. } | Verdict::Continue { .. } => None,
+        };
+        Ok(Welcomed::GoOn { moved: before != (self.epoch, self.acked), new_epoch })
+    }
+
+    /// The next batch, if one may go now. It counts as sent once [`Uplink::sent`] says so.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn batch(&self, past: &impl Past) -> Result<Option<Packed>> {
+        let Some(first) = self.next() else { return Ok(None) };
+        let rows = past.rows(first, BATCH_BYTES.min(BATCH_RAW_MAX), BATCH_ROWS)?;
+        let Some(last) = rows.last().map(|row| row.seq) else { return Ok(None) };
+        let raw: String = rows.iter().flat_map(|row| [row.body.as_str(), "\n"]).collect();
+        let header = BatchHeader {
+            journal: self.journal.clone(),
+            epoch: self.epoch,
+            first,
+            count: u32::try_from(rows.len())?,
+            prev: hex(&past.hash_at(first - 1)?),
+            raw: u32::try_from(raw.len())?,
+        };
+        let mut payload = serde_json::to_vec(&header)?;
+        payload.push(b'\n');
+        payload.extend(zstd::bulk::compress(raw.as_bytes(), 3)?);
+        Ok(Some(Packed { last, payload }))
+    }
+
+    /// More rows wait than fit one batch.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        self.head.saturating_sub(self.acked) > BATCH_ROWS as u64
+    }
+
     /// Headquarters' word on where it stands. A new epoch sends the whole journal again under that number.
-    pub fn welcome(&mut self, verdict: &Verdict, window: u64, now_ms: u64) {
+    fn welcome(&mut self, verdict: &Verdict, window: u64, now_ms: u64) {
         match verdict {
             Verdict::Continue { acked, .. } => self.acked = (*acked).min(self.head),
             // The same epoch again: headquarters did not hear that we had it.
@@ -57,8 +177,7 @@ impl Uplink {
     }
 
     /// First row of the next batch, if one may go now.
-    #[must_use]
-    pub fn next(&self) -> Option<u64> {
+    fn next(&self) -> Option<u64> {
         let bytes: u64 = self.in_flight.iter().map(|(_, bytes)| bytes).sum();
         let free = self.in_flight.is_empty() || (self.in_flight.len() < IN_FLIGHT_MAX && bytes < self.window);
         (self.welcomed && free && self.sent < self.head).then_some(self.sent + 1)

@@ -2,10 +2,11 @@
 
 use anyhow::Context as _;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long one waits for the other writer, an import.
 const BUSY: Duration = Duration::from_secs(30);
@@ -24,7 +25,7 @@ impl Store {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
         let store = Self { dir: dir.to_owned() };
         store.only_for_the_owner()?;
-        store.writer()?.execute_batch(include_str!("schema.sql"))?;
+        create(&store.writer()?)?;
         Ok(store)
     }
 
@@ -51,11 +52,7 @@ impl Store {
     pub fn writer(&self) -> anyhow::Result<Connection> {
         let path = self.path();
         let db = Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        db.busy_timeout(BUSY)?;
-        db.pragma_update(None, "journal_mode", "wal")?;
-        db.pragma_update(None, "synchronous", "full")?;
-        db.pragma_update(None, "cache_size", -32_000)?;
-        db.set_prepared_statement_cache_capacity(64);
+        prepare(&db)?;
         Ok(db)
     }
 
@@ -73,9 +70,68 @@ impl Store {
     }
 }
 
-/// Milliseconds since 1970.
+/// What the one who writes asks of a connection, whatever disk it is to.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn prepare(db: &Connection) -> anyhow::Result<()> {
+    db.busy_timeout(BUSY)?;
+    db.pragma_update(None, "journal_mode", "wal")?;
+    db.pragma_update(None, "synchronous", "full")?;
+    db.pragma_update(None, "cache_size", -32_000)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// The tables, where they are not there yet.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn create(db: &Connection) -> anyhow::Result<()> {
+    Ok(db.execute_batch(include_str!("schema.sql"))?)
+}
+
+/// When a turn happens, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub mono: Instant,
+    /// Milliseconds since 1970.
+    pub utc_ms: i64,
+}
+
+impl Moment {
+    #[must_use]
+    pub fn now() -> Self {
+        Self { mono: Instant::now(), utc_ms: wall_ms() }
+    }
+
+    /// [`now_ms`] says this moment on this thread until what comes back is dropped.
+    pub(crate) fn hold(self) -> Held {
+        HELD.set(Some(self.utc_ms));
+        Held(())
+    }
+}
+
+thread_local! {
+    static HELD: Cell<Option<i64>> = const { Cell::new(None) };
+}
+
+/// See [`Moment::hold`].
+pub(crate) struct Held(());
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.set(None);
+    }
+}
+
+/// Milliseconds since 1970; in a turn of the writer the moment of the turn.
 #[must_use]
 pub fn now_ms() -> i64 {
+    HELD.get().unwrap_or_else(wall_ms)
+}
+
+fn wall_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -57,16 +57,15 @@ impl Writer {
         tenant: &str,
         jobs: mpsc::Sender<Job>,
     ) -> anyhow::Result<Self> {
-        Ok(Self {
-            db: store.writer()?,
-            signer,
-            tenant: tenant.into(),
-            chunk_sent: BTreeMap::new(),
-            told: BTreeMap::new(),
-            published: BTreeMap::new(),
-            flying: Flying::default(),
-            jobs,
-        })
+        Ok(Self::over(store.writer()?, signer, tenant, jobs))
+    }
+
+    /// Over a connection that [`store::prepare`] has seen, such as one to a disk that fails.
+    #[must_use]
+    pub fn over(db: Connection, signer: Arc<Signer>, tenant: &str, jobs: mpsc::Sender<Job>) -> Self {
+        let (chunk_sent, told, published) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let flying = Flying::default();
+        Self { db, signer, tenant: tenant.into(), chunk_sent, told, published, flying, jobs }
     }
 
     /// Runs until nobody sends work.
@@ -96,8 +95,19 @@ impl Writer {
     /// # Errors
     /// When the database cannot be written.
     pub fn turn(&mut self, turn: &[Work]) -> anyhow::Result<Vec<Outgoing>> {
+        self.turn_at(store::Moment::now(), turn)
+    }
+
+    /// The same where somebody else keeps the clocks: all of a turn happens at one moment.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn turn_at(&mut self, moment: store::Moment, turn: &[Work]) -> anyhow::Result<Vec<Outgoing>> {
+        let now = moment.mono;
+        let _moment = moment.hold();
         let txn = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut desk = Desk {
+            now,
             txn: &txn,
             signer: &self.signer,
             tenant: &self.tenant,
@@ -136,6 +146,7 @@ impl Writer {
 
 /// One turn's work: what is read and written in its transaction, and what is said after it.
 struct Desk<'a> {
+    now: Instant,
     txn: &'a Transaction<'a>,
     signer: &'a Signer,
     tenant: &'a str,
@@ -252,11 +263,11 @@ impl Desk<'_> {
                 Ok(())
             }
             Place::Refused(judgement) => {
-                let recently = self.told.get(box_id).is_some_and(|at| at.elapsed() < TOLD_AGAIN);
+                let recently = self.told.get(box_id).is_some_and(|at| self.now.duration_since(*at) < TOLD_AGAIN);
                 if recently && judgement.alarm.is_none() {
                     return Ok(());
                 }
-                self.told.insert(box_id.to_owned(), Instant::now());
+                self.told.insert(box_id.to_owned(), self.now);
                 self.welcome(box_id, &judgement)
             }
         }
@@ -330,7 +341,7 @@ impl Desk<'_> {
     }
 
     fn ask(&mut self, box_id: &str, ask: &Ask, heard: Instant) -> anyhow::Result<()> {
-        let late = heard.elapsed() > Duration::from_millis(u64::from(ask.wait_ms));
+        let late = self.now.duration_since(heard) > Duration::from_millis(u64::from(ask.wait_ms));
         let about = |tender: &TenderId| About { box_id: box_id.into(), tender: tender.clone(), ask: ask.id };
         let (tender, said) = match &ask.what {
             Question::AuthoriseWallet { tender, .. } | Question::RefundWallet { tender, .. } if late => {
@@ -409,7 +420,8 @@ impl Desk<'_> {
     }
 
     fn chunk(&mut self, hash: &str) -> anyhow::Result<()> {
-        self.chunk_sent.retain(|_, at| at.elapsed() < CHUNK_AGAIN);
+        let now = self.now;
+        self.chunk_sent.retain(|_, at| now.duration_since(*at) < CHUNK_AGAIN);
         if self.chunk_sent.contains_key(hash) {
             return Ok(());
         }
@@ -417,7 +429,7 @@ impl Desk<'_> {
             tracing::debug!("a chunk HQ does not have was asked for");
             return Ok(());
         };
-        self.chunk_sent.insert(hash.to_owned(), Instant::now());
+        self.chunk_sent.insert(hash.to_owned(), now);
         let topic = Topics::new(self.tenant, "").chunk(hash);
         self.push(topic, body.into(), false);
         Ok(())

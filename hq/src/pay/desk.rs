@@ -42,29 +42,37 @@ pub(crate) async fn run(
 }
 
 async fn call(providers: Providers, job: Job) -> Work {
-    let Job { provider, about, call } = job;
-    let (asked, of) = (call.asked(), about.clone());
-    let provider = providers.of(provider).clone();
-    if let Call::Balance { lane, code } = call {
-        let balance = tokio::task::spawn_blocking(move || provider.balance(&code)).await.unwrap_or_default();
-        return Work::Balance { about, lane, balance };
-    }
-    let told = tokio::task::spawn_blocking(move || {
-        let About { box_id, tender, .. } = &of;
-        let order = order_no(box_id, tender);
-        match &call {
-            Call::Charge(charge) => provider.charge(&order, charge),
-            Call::Query | Call::Balance { .. } => provider.query(&order),
-            Call::Reverse => provider.reverse(&order),
-            Call::Refund { of, amount } => provider.refund(&order_no(box_id, of), &order, *amount),
+    let (asked, about) = (job.call.asked(), job.about.clone());
+    let broken = match job.call {
+        Call::Balance { lane, .. } => Work::Balance { about, lane, balance: None },
+        Call::Charge(_) | Call::Query | Call::Reverse | Call::Refund { .. } => {
+            Work::Paid { about, asked, told: Told::Silent }
         }
-    })
-    .await;
-    let told = told.unwrap_or_else(|error| {
+    };
+    let made = tokio::task::spawn_blocking(move || make(&providers, job)).await;
+    made.unwrap_or_else(|error| {
         tracing::error!(error = %error, "a payment provider's adapter broke off: the payment is asked about");
-        Told::Silent
-    });
-    Work::Paid { about, asked, told }
+        broken
+    })
+}
+
+/// Makes the call and waits for its answer.
+#[must_use]
+pub fn make(providers: &Providers, job: Job) -> Work {
+    let Job { provider, about, call } = job;
+    let provider = providers.of(provider);
+    let order = order_no(&about.box_id, &about.tender);
+    let told = match &call {
+        Call::Balance { lane, code } => {
+            let (lane, balance) = (*lane, provider.balance(code));
+            return Work::Balance { about, lane, balance };
+        }
+        Call::Charge(charge) => provider.charge(&order, charge),
+        Call::Query => provider.query(&order),
+        Call::Reverse => provider.reverse(&order),
+        Call::Refund { of, amount } => provider.refund(&order_no(&about.box_id, of), &order, *amount),
+    };
+    Work::Paid { about, asked: call.asked(), told }
 }
 
 /// Calls under way: nobody is asked twice at once, and no question overtakes the charge it is about.

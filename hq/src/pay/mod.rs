@@ -10,7 +10,7 @@
 
 pub mod alipay;
 pub(crate) mod book;
-pub(crate) mod desk;
+pub mod desk;
 pub mod gift;
 pub mod reconcile;
 pub mod rsa;
