@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use models::Pipeline;
+use models::align::aligned;
 use models::detect::{Face, Size};
 use models::embed::{Embedding, LENGTH};
 use models::image::Frame;
@@ -56,7 +57,8 @@ fn frames(models: &Path, mut peer: Option<&mut Peer>, rows: &mut Vec<Value>) -> 
         pipeline.set_threads(threads);
         let whole = || -> Result<()> {
             pipeline.detector.detect(&frame, Size::Large640, 0.8)?;
-            pipeline.probe(&frame, &face)?;
+            let aligned = aligned(&frame, &face).context("a face that can be aligned")?;
+            pipeline.probe(&frame, &face, &aligned)?;
             Ok(())
         };
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -1,5 +1,6 @@
 //! Alignment: five landmarks onto the recogniser's template by a least-squares similarity.
 
+use crate::detect::Face;
 use crate::image::{Frame, Planes};
 
 /// Side of an aligned face, in pixels.
@@ -8,6 +9,11 @@ pub const SIDE: usize = 128;
 /// Where the recogniser expects eyes, nose and mouth corners.
 const TEMPLATE: [[f64; 2]; 5] =
     [[40.3928, 59.0815], [87.3757, 58.8587], [64.0336, 81.9847], [44.7324, 105.5606], [83.6399, 105.3761]];
+
+/// A face as the recogniser wants it; `None` when its landmarks lie on one point.
+pub fn aligned(frame: &Frame, face: &Face) -> Option<Planes> {
+    Similarity::onto_template(&face.landmarks).map(|alignment| alignment.warp(frame))
+}
 
 /// Rotation, uniform scale and shift from frame to template: `[[a, -b, tx], [b, a, ty]]`.
 #[derive(Debug, Clone, Copy, PartialEq)]

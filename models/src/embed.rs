@@ -4,9 +4,9 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::align::Similarity;
+use crate::align::aligned;
 use crate::detect::Face;
-use crate::image::Frame;
+use crate::image::{Frame, Planes};
 use crate::model::{ModelError, Network};
 
 /// Numbers in an embedding.
@@ -89,10 +89,12 @@ impl Recogniser {
 
     /// The embedding of one face; `None` when its landmarks cannot be aligned.
     pub fn embed(&self, frame: &Frame, face: &Face) -> Result<Option<Embedding>, ModelError> {
-        let Some(alignment) = Similarity::onto_template(&face.landmarks) else {
-            return Ok(None);
-        };
-        let outputs = self.network.run(alignment.warp(frame).as_slice())?;
+        aligned(frame, face).map_or(Ok(None), |aligned| self.embed_aligned(&aligned))
+    }
+
+    /// The embedding of a face that is aligned already.
+    pub fn embed_aligned(&self, aligned: &Planes) -> Result<Option<Embedding>, ModelError> {
+        let outputs = self.network.run(aligned.as_slice())?;
         Ok(outputs.into_iter().next().and_then(Embedding::normalised))
     }
 }

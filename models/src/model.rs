@@ -257,3 +257,48 @@ fn optimised(mut bytes: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {
 fn broken(name: &str, error: &dyn std::fmt::Debug) -> ModelError {
     ModelError::Broken { name: name.to_owned(), reason: format!("{error:?}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What may ship finds a face, tells it from a forgery, or compares it. A model that guesses who somebody is like (age,
+    /// gender, mood) has no place here, so every file is listed by hand.
+    #[test]
+    fn b23_no_model_of_age_gender_or_emotion_ships() {
+        let files: Vec<&str> = Manifests::compiled()
+            .all()
+            .into_iter()
+            .flat_map(|manifest| &manifest.file)
+            .map(|file| file.name.as_str())
+            .collect();
+        assert_eq!(
+            files,
+            [
+                "yunet_n_320_320.onnx",
+                "yunet_n_640_640.onnx",
+                "2.7_80x80_MiniFASNetV2_noprelu.onnx",
+                "4_0_0_80x80_MiniFASNetV1SE_noprelu.onnx",
+                "face-reidentification-retail-0095_noprelu.onnx",
+            ]
+        );
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("age_gender.onnx"), b"anything").unwrap();
+        let refused = Network::load(dir.path(), "age_gender.onnx").unwrap_err().to_string();
+        assert!(refused.contains("unknown contents"), "{refused}");
+    }
+
+    #[test]
+    fn every_model_names_its_licence_its_training_and_where_it_comes_from() {
+        for manifest in Manifests::compiled().all() {
+            assert!([&manifest.purpose, &manifest.licence, &manifest.trained_on].iter().all(|text| !text.is_empty()));
+            for file in &manifest.file {
+                assert!(file.sha256.iter().all(|hash| hash.len() == 64) && !file.sha256.is_empty(), "{}", file.name);
+                for source in &file.made_from {
+                    let upstream = manifest.upstream.iter().find(|upstream| upstream.name == *source).unwrap();
+                    assert!(upstream.url.starts_with("https://") && upstream.sha256.len() == 64, "{source}");
+                }
+            }
+        }
+    }
+}
