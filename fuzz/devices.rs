@@ -124,6 +124,8 @@ fn is_wanted(event: &DeviceEvent) -> bool {
         | DeviceEvent::Terminal(_)
         | DeviceEvent::Printer(_)
         | DeviceEvent::Face { .. }
+        | DeviceEvent::FaceErased { .. }
+        | DeviceEvent::Gallery { .. }
         | DeviceEvent::Health { .. } => false,
     }
 }

@@ -5,6 +5,7 @@ use crate::coupon_key::CouponKey;
 use crate::journal::Reader;
 use anyhow::{Context, Result};
 use checkout::catalog::{Campaign, Catalog, Item, Member, PromotionBook, Recall};
+use checkout::face::Erasure;
 use checkout::policy::Policy;
 use checkout::returns::{SaleRef, Sold};
 use checkout::words::{ItemKey, MemberId, Name, PriceBook};
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The datasets a box keeps, by the name HQ gives them.
-pub const DATASETS: [&str; 6] = ["catalogue", "coupons", "members", "policy", "promotions", "recalls"];
+pub const DATASETS: [&str; 7] = ["catalogue", "coupons", "erasures", "members", "policy", "promotions", "recalls"];
 /// Without these a box cannot do all its work; of the others there may be none.
 const NEEDED: [&str; 2] = ["catalogue", "members"];
 
@@ -189,6 +190,11 @@ impl Catalog for SqliteCatalog {
 
     fn member_by_id(&self, id: &MemberId) -> Option<Member> {
         find(self.open.get("members"), "SELECT body FROM member WHERE id = ?1", &id.0)
+    }
+
+    fn erasure_after(&self, n: u64) -> Option<Erasure> {
+        let sql = "SELECT body FROM row WHERE key > ?1 ORDER BY key LIMIT 1";
+        find(self.open.get("erasures"), sql, &crate::dataset::erasure_key(n))
     }
 
     fn sale(&self, asked: &SaleRef) -> Option<Sold> {

@@ -275,6 +275,9 @@ impl Config {
         ensure!(!self.lanes.is_empty(), "there is no [[lane]]: a store needs at least one");
         currency(&self.store.currency)?;
         self.zone()?;
+        if let Some(fault) = self.floor.face.fault() {
+            bail!("[floor.face] {fault}");
+        }
         self.check_devices()?;
         self.check_lanes()
     }
@@ -483,6 +486,25 @@ scanners = ["scanner-1"]
         assert!(twice.to_string().contains("lane 3"), "{twice}");
         let other = parse(&lane(2, "scanner-1")).unwrap_err();
         assert!(other.to_string().contains("is a scanner, not a camera"), "{other}");
+    }
+
+    #[test]
+    fn b17_a_store_whose_faces_could_pay_too_easily_does_not_start() {
+        let with = |face: &str| Config::parse(&format!("{SMALL}\n[floor.face]\n{face}"));
+        for good in ["", "pay = true", "pay = true\ncamera = \"infrared\"\ntap_up_to = 5000\npin_up_to = 50000"] {
+            with(good).unwrap();
+        }
+        for (bad, told) in [
+            ("pay = true\ntap_up_to = 1", "colours only"),
+            ("camera = \"rgb\"\ntap_up_to = 5000", "colours only"),
+            ("camera = \"depth\"\ntap_up_to = 5000\npin_up_to = 100", "tap_up_to <= pin_up_to"),
+            // There is no key that turns the detection of attacks off.
+            ("liveness = false", "unknown field"),
+            ("pad = false", "unknown field"),
+        ] {
+            let error = format!("{:#}", with(bad).unwrap_err());
+            assert!(error.contains(told), "{bad}: {error}");
+        }
     }
 
     #[test]

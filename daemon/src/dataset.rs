@@ -4,6 +4,7 @@ use crate::catalog;
 use crate::jws::hex;
 use anyhow::{Context, Result, ensure};
 use checkout::catalog::{Campaign, Item, Member, Promotion, Recall};
+use checkout::face::Erasure;
 use checkout::policy::Policy;
 use checkout::wire::{CHUNK_MAX, Manifest};
 use rusqlite::{Connection, params};
@@ -130,6 +131,7 @@ fn write(path: &Path, manifest: &Manifest, mut raw: impl BufRead) -> Result<()> 
     let insert = match manifest.dataset.as_str() {
         "catalogue" => insert_item,
         "coupons" => insert_campaign,
+        "erasures" => insert_erasure,
         "members" => insert_member,
         "policy" => insert_policy,
         "promotions" => insert_promotion,
@@ -163,6 +165,16 @@ fn insert_member(db: &Connection, line: &str) -> Result<()> {
     let sql = "INSERT INTO member VALUES (?1, ?2, ?3)";
     db.prepare_cached(sql)?.execute(params![member.id.0, member.code, line])?;
     Ok(())
+}
+
+fn insert_erasure(db: &Connection, line: &str) -> Result<()> {
+    let erasure: Erasure = serde_json::from_str(line)?;
+    insert_row(db, &erasure_key(erasure.n), line)
+}
+
+/// Sorts as text in the order of the list.
+pub(crate) fn erasure_key(n: u64) -> String {
+    format!("{n:020}")
 }
 
 fn insert_promotion(db: &Connection, line: &str) -> Result<()> {

@@ -6,6 +6,7 @@ import { icon } from "/web/icons.js";
 import { attended } from "/web/kiosk-badge.js";
 import { cameraButton } from "/web/kiosk-panels.js";
 import { knows, say, t } from "/web/i18n.js";
+import { mineButton } from "/web/kiosk-face.js";
 
 const QUANTITY_MOST = 999;
 /** Quantities asked for and not yet shown, so that a quick second press counts from the first. */
@@ -139,6 +140,7 @@ export function memberChip(m) {
     { class: "member" },
     icon(member.by_face ? "face" : "member"),
     h("p", {}, h("strong", { class: "amount" }, member.masked), " ", h("span", { class: "quiet" }, levelName(member.level)), pointsLine(member)),
+    mineButton(m),
     h("button", { type: "button", class: "plain", "aria-label": t("member_remove"), onclick: () => m.ask({ remove_member: {} }) }, icon("close")),
   );
 }

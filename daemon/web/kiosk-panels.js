@@ -1,17 +1,18 @@
 // What opens over the basket: membership, ways to pay, a number typed by hand, and two questions.
 
 import { h } from "/web/dom.js";
-import { FACE_CONSENT } from "/web/face-consent-1.js";
 import { icon } from "/web/icons.js";
 import { badgePin } from "/web/kiosk-badge.js";
+import { confirmPanel, consentText, minePanel, payPanel, payWay, start, trouble } from "/web/kiosk-face.js";
 import { keypad } from "/web/keypad.js";
-import { say, spoken, t } from "/web/i18n.js";
+import { say, t } from "/web/i18n.js";
 
-const PANELS = { member, member_code: memberCode, code, pay, give_up: giveUp, there, badge_pin: pin };
+const PANELS = { member, member_code: memberCode, code, pay, give_up: giveUp, there, badge_pin: pin, face_pay: (m) => payPanel(m, sheet, closeButton(m)), face_mine: (m) => minePanel(m, sheet, closeButton(m)) };
 
 export function panel(m) {
   if (looking(m)) return lookingPanel(m);
   if (m.view.camera) return cameraPanel(m);
+  if (m.view.confirming) return confirmPanel(m, sheet);
   return m.ui.panel ? PANELS[m.ui.panel](m) : null;
 }
 
@@ -55,13 +56,12 @@ function codeWay(m) {
 function faceWay(m) {
   const ready = m.store.vision === "ready" && m.view.devices.some((device) => device.kind === "vision" && device.up);
   const again = m.view.face?.outcome ? t("face_again") : t("face_agree");
-  const consent = h("ul", { class: "consent" }, FACE_CONSENT[spoken()].map((text) => h("li", {}, text)));
   return h(
     "article",
     { class: "way" },
     h("h3", {}, icon("face"), t("member_by_face")),
-    ready ? consent : h("p", {}, t("face_unavailable"), m.store.vision_hint ? h("code", {}, say(m.store.vision_hint)) : null),
-    h("button", { type: "button", class: "primary big", disabled: !ready, onclick: () => m.ask({ recognise: { consent: FACE_CONSENT.version } }) }, again),
+    ready ? consentText() : h("p", {}, t("face_unavailable"), trouble(m)),
+    start(m, "recognise", again, ready),
   );
 }
 
@@ -127,7 +127,7 @@ function pay(m) {
     "paying",
     t("pay_title"),
     h("p", { class: "total amount" }, m.amount(m.view.due)),
-    h("div", { class: "pair" }, cardWay(m), walletWay(m), pointsWay(m)),
+    h("div", { class: "pair" }, cardWay(m), walletWay(m), payWay(m), pointsWay(m)),
     m.view.kind === "staffed" ? null : h("p", { class: "cash quiet" }, icon("cash"), t("pay_cash_text")),
     closeButton(m),
   );

@@ -7,6 +7,7 @@ import { keypad } from "/web/keypad.js";
 import { say, t } from "/web/i18n.js";
 import { counted, measure, memberChip, remarks, savings, stepper } from "/web/kiosk-basket.js";
 import { needs, pieces, waited } from "/web/staff-lanes.js";
+import { facePanel, facesButton } from "/web/staff-face.js";
 import { linePanel, notePanel, turnTo, voidPanel, weighingPanel } from "/web/staff-line.js";
 import { returns } from "/web/staff-return.js";
 import { tenders } from "/web/staff-tender.js";
@@ -28,11 +29,11 @@ function side(m, lane) {
   if (m.ui.panel === "drawer") return drawer(m, lane);
   if (m.ui.panel === "return" || lane.found) return [returns(m, lane), lane.lines.length > 0 ? tenders(m, lane) : null];
   if (lane.phase === "weighing") return m.ui.panel === "void" ? voidPanel(m, lane) : weighingPanel(m, lane);
-  const panel = lane.phase === "scanning" ? PANELS[m.ui.panel]?.(m, lane) : null;
+  const panel = lane.phase === "scanning" || m.ui.panel === "face" ? PANELS[m.ui.panel]?.(m, lane) : null;
   return panel ?? [tenders(m, lane), keyIn(m, lane), tools(m, lane)];
 }
 
-const PANELS = { line: linePanel, note: notePanel, void: voidPanel };
+const PANELS = { line: linePanel, note: notePanel, void: voidPanel, face: facePanel };
 
 /** What a cashier needs besides selling. */
 function tools(m, lane) {
@@ -48,6 +49,7 @@ function tools(m, lane) {
     { class: "methods two", key: "tools" },
     suspend ? h("button", { type: "button", onclick: () => m.ask(lane.lane, { suspend: {} }) }, icon("basket"), t("suspend")) : null,
     suspend ? h("button", { type: "button", onclick: () => turnTo(m, "note") }, t("note_basket")) : null,
+    facesButton(m, lane, open),
     staffed ? h("button", { type: "button", onclick: open("return") }, icon("back"), t("return")) : null,
     staffed ? h("button", { type: "button", onclick: open("drawer") }, icon("cash"), t("drawer")) : null,
   );

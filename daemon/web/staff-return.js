@@ -5,6 +5,7 @@ import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { keypad } from "/web/keypad.js";
 import { say, spoken, t } from "/web/i18n.js";
+import { dispute } from "/web/staff-face.js";
 import { reasonInput } from "/web/staff-till.js";
 
 export function returns(m, lane) {
@@ -30,6 +31,7 @@ function found(m, lane) {
     h("p", { class: "amount" }, t("receipt_no", { n: `${sale.lane}-${String(sale.receipt).padStart(6, "0")}` }), " ", h("span", { class: "quiet" }, sold(sale.at))),
     h("ul", { class: "lines" }, sale.lines.map((line) => row(m, lane, line))),
     sale.tenders.map((tender) => h("p", { class: "quiet amount" }, say(tender.kind), " ", m.amount(tender.amount), " ", tender.details.join(" "))),
+    dispute(m, lane),
   );
 }
 

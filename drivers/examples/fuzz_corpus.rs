@@ -6,7 +6,7 @@ mod devices;
 use drivers::DRIVERS;
 use drivers::decode::DECODERS;
 use drivers::escpos::{Cut, Encoder, Weight};
-use drivers::vision::{self, CameraTrouble, CodesEnd, Consent, Reply, Request};
+use drivers::vision::{self, Age, CameraTrouble, Channel, CodesEnd, Consent, Reply, Request};
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
@@ -64,14 +64,23 @@ fn papers() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn lines() -> Vec<(&'static str, Vec<u8>)> {
-    let consent = Consent { purpose: "recognise".into(), text_version: "face-consent-1".into(), at_utc_ms: 1 };
+    let consent = Consent {
+        purpose: "recognise".into(),
+        text_version: "face-enrol-1".into(),
+        text_sha256: "0f".repeat(32),
+        at_utc_ms: 1,
+        channel: Channel::Staff,
+        until_utc_ms: None,
+        age: Age::FourteenOrOver,
+        guardian: None,
+    };
     let ask = |request: Request| vision::encode(&request).unwrap_or_default();
     let say = |reply: Reply| vision::encode(&reply).unwrap_or_default();
     vec![
-        ("recognise", ask(Request::Recognise { attempt: 1, deadline_ms: 8_000 })),
+        ("recognise", ask(Request::Recognise { attempt: 1, deadline_ms: 8_000, among: None })),
         ("cancel", ask(Request::Cancel { attempt: 1 })),
-        ("enrol", ask(Request::Enrol { member: "m-001".into(), consent, frames: 3, deadline_ms: 8_000 })),
-        ("erase", ask(Request::Erase { member: "m-001".into() })),
+        ("enrol", ask(Request::Enrol { attempt: 3, member: "m-001".into(), consent, frames: 3, deadline_ms: 8_000 })),
+        ("erase", ask(Request::Erase { member: "m-001".into(), before_utc_ms: Some(2) })),
         ("read_codes", ask(Request::ReadCodes { session: 1, deadline_ms: 60_000 })),
         ("stop_codes", ask(Request::StopCodes { session: 1 })),
         ("status", ask(Request::Status {})),

@@ -210,8 +210,7 @@ impl Driver for Scanner {
                 | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Terminal(_)
                 | DeviceCommand::Print(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
+                | DeviceCommand::Face(_),
             ) => {}
         }
     }
@@ -332,7 +331,9 @@ mod tests {
                 | DeviceEvent::Terminal(_)
                 | DeviceEvent::Printer(_)
                 | DeviceEvent::Health { .. }
-                | DeviceEvent::Face { .. } => panic!("a scan"),
+                | DeviceEvent::Face { .. }
+                | DeviceEvent::FaceErased { .. }
+                | DeviceEvent::Gallery { .. } => panic!("a scan"),
             })
             .collect()
     }

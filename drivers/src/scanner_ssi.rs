@@ -207,8 +207,7 @@ impl Driver for Ssi {
                 | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Terminal(_)
                 | DeviceCommand::Print(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
+                | DeviceCommand::Face(_),
             ) => {}
         }
     }

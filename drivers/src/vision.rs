@@ -6,6 +6,7 @@
 pub mod codes;
 pub mod driver;
 
+pub use checkout::face::{Age, Channel, Consent, ErasureCause, ErasureReceipt};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Longest line either side accepts, newline excluded, in bytes.
@@ -18,13 +19,31 @@ pub const MEMBER_CAP: usize = 64;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Open the camera and identify whoever stands before it; exactly one `Outcome` or `Cancelled` follows.
-    Recognise { attempt: u64, deadline_ms: u32 },
+    Recognise {
+        attempt: u64,
+        deadline_ms: u32,
+        /// Only these members can be meant: the threshold is theirs, not the whole gallery's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        among: Option<Vec<String>>,
+    },
     /// Give an attempt up; answered by `Cancelled` whether it ran or not.
     Cancel { attempt: u64 },
     /// Store a template of the person before the camera; answered by `Enrolled` or `EnrolRefused`.
-    Enrol { member: String, consent: Consent, frames: u8, deadline_ms: u32 },
-    /// Destroy a member's template and its key; answered by `Erased`, also when there was none.
-    Erase { member: String },
+    Enrol {
+        #[serde(default)]
+        attempt: u64,
+        member: String,
+        consent: Consent,
+        frames: u8,
+        deadline_ms: u32,
+    },
+    /// Destroy a member's template and its key; answered by `Erased`, also when there was none. A template of a consent
+    /// given at `before_utc_ms` or later stays.
+    Erase {
+        member: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before_utc_ms: Option<i64>,
+    },
     /// Open the camera and read barcodes and two-dimensional codes, nothing else, until it is stopped or the deadline
     /// has come: any number of `Code`, then exactly one `CodesEnded`.
     ReadCodes { session: u64, deadline_ms: u32 },
@@ -34,17 +53,6 @@ pub enum Request {
     Status {},
     /// Choose the photographs that a demonstration's file camera plays; refused by a process that serves a store.
     Show { files: Vec<String> },
-}
-
-/// What a member agreed to before a template may exist.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Consent {
-    pub purpose: String,
-    /// Version or hash of the text that was shown.
-    pub text_version: String,
-    /// When it was given, milliseconds since 1970 in UTC.
-    pub at_utc_ms: i64,
 }
 
 /// What the vision process answers.
@@ -65,15 +73,20 @@ pub enum Reply {
         attempt: u64,
     },
     Enrolled {
+        attempt: u64,
         member: String,
         frames: u8,
     },
     EnrolRefused {
+        attempt: u64,
         member: String,
         reason: String,
     },
+    /// Also unasked, to every client, when a template has reached its end.
     Erased {
         member: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<ErasureReceipt>,
     },
     Shown {
         files: usize,
@@ -102,6 +115,9 @@ pub struct Status {
     pub missing_hint: Option<String>,
     /// Enrolled members.
     pub gallery: u32,
+    /// There are more of them than the recogniser is calibrated for: an attempt has to say among whom to search.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub narrow: bool,
     pub source: String,
     /// What kept the last session from looking, for a while after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -270,7 +286,7 @@ mod tests {
     #[test]
     fn messages_read_as_documented() {
         let request: Request = decode(br#"{"recognise":{"attempt":7,"deadline_ms":4000}}"#).unwrap();
-        assert_eq!(request, Request::Recognise { attempt: 7, deadline_ms: 4000 });
+        assert_eq!(request, Request::Recognise { attempt: 7, deadline_ms: 4000, among: None });
         assert_eq!(decode::<Request>(br#"{"status":{}}"#).unwrap(), Request::Status {});
         let reply = Reply::Outcome { attempt: 7, outcome: Outcome::Match { member: "m-001".into(), score_milli: 812 } };
         let line = r#"{"outcome":{"attempt":7,"outcome":{"match":{"member":"m-001","score_milli":812}}}}"#;

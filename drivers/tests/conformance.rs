@@ -4,8 +4,8 @@
 //! that passes (`@ ms`) and, at the end, the events it yields (`=`). Bytes are hexadecimal pairs or quoted text.
 
 use checkout::device::{
-    Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LaneLight, LastPayment, Show, Shown, TerminalCommand,
-    TerminalEvent, TerminalService, Trigger, Weight,
+    Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, FaceCommand, LaneLight, LastPayment, Show, Shown,
+    TerminalCommand, TerminalEvent, TerminalService, Trigger, Weight,
 };
 use checkout::receipt::Currency;
 use checkout::words::{Attempt, Grams, Language, Money, Mono, Name, Utc};
@@ -112,6 +112,10 @@ fn story(name: &str, text: &str) -> Story {
     }
 }
 
+fn recognise(deadline_ms: u32) -> DeviceCommand {
+    DeviceCommand::Face(FaceCommand::Recognise { attempt: Attempt(1), deadline_ms, among: None })
+}
+
 fn command(text: &str) -> DeviceCommand {
     let words: Vec<&str> = text.split(' ').collect();
     let tender = || words[1].into();
@@ -120,7 +124,7 @@ fn command(text: &str) -> DeviceCommand {
         "beep" if words[1] == "good" => DeviceCommand::Beep(Beep::Good),
         "beep" => DeviceCommand::Beep(Beep::Bad),
         "trigger" => DeviceCommand::Trigger(if words[1] == "on" { Trigger::On } else { Trigger::Off }),
-        "recognise" => DeviceCommand::Recognise { attempt: Attempt(1), deadline_ms: 8_000 },
+        "recognise" => recognise(8_000),
         "authorise" => DeviceCommand::Terminal(TerminalCommand::Authorise {
             tender: tender(),
             amount: Money(words[2].parse().expect("an amount")),
@@ -204,6 +208,8 @@ fn told(event: &DeviceEvent) -> String {
         DeviceEvent::Printer(event) => format!("printer {event:?}"),
         DeviceEvent::Health { ready, detail } => format!("health {ready} {}", detail.en),
         DeviceEvent::Face { event, .. } => format!("face {event:?}"),
+        DeviceEvent::FaceErased { member, receipt } => format!("erased {member} {}", receipt.is_some()),
+        DeviceEvent::Gallery { members, whole } => format!("gallery {members} {whole}"),
     }
 }
 
@@ -338,9 +344,9 @@ fn commands() -> Vec<DeviceCommand> {
     ]
     .map(command)
     .into();
-    let attempt = Attempt(1);
-    commands.push(DeviceCommand::Recognise { attempt, deadline_ms: 10 });
-    commands.push(DeviceCommand::CancelRecognise { attempt });
+    commands.push(recognise(10));
+    commands.push(DeviceCommand::Face(FaceCommand::Cancel { attempt: Attempt(1) }));
+    commands.push(DeviceCommand::Face(FaceCommand::Erase { member: "m-001".into(), before: UTC }));
     commands
 }
 

@@ -4,7 +4,7 @@ use crate::batch::hex;
 use crate::store::{Store, int, now_ms};
 use anyhow::{Context as _, bail};
 use checkout::wire::{CHUNK_MAX, MESSAGE_MAX, Manifest};
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -46,27 +46,45 @@ pub fn import(
     }
     let mut db = store.writer()?;
     let txn = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: i64 =
-        txn.query_row("SELECT coalesce(max(version), 0) + 1 FROM dataset WHERE dataset = ?1", [kind.name()], |row| {
-            row.get(0)
-        })?;
-    let packed = pack(&rows)?;
+    let version: i64 = next(&txn, kind.name())?;
+    let name = name.map_or_else(|| format!("{}-{version}", kind.short()), str::to_owned);
+    let manifest = put(&txn, kind.name(), &name, &rows)?;
+    txn.commit()?;
+    Ok(Ok(Imported { manifest, bad }))
+}
+
+fn next(txn: &Transaction<'_>, dataset: &str) -> rusqlite::Result<i64> {
+    let sql = "SELECT coalesce(max(version), 0) + 1 FROM dataset WHERE dataset = ?1";
+    txn.query_row(sql, [dataset], |row| row.get(0))
+}
+
+/// Makes `rows` the next version of a dataset, under that name.
+///
+/// # Errors
+/// When the name is taken, the dataset too large, or the database cannot be written.
+pub(crate) fn put(
+    txn: &Transaction<'_>,
+    dataset: &str,
+    name: &str,
+    rows: &[impl Serialize],
+) -> anyhow::Result<Manifest> {
+    let version = next(txn, dataset)?;
+    let packed = pack(rows)?;
     let mut chunks = Vec::new();
     for chunk in packed.stream.chunks(CHUNK_MAX) {
         let hash = hex(&Sha256::digest(chunk));
         txn.execute("INSERT OR IGNORE INTO chunk (hash, body) VALUES (?1, ?2)", params![hash, chunk])?;
         chunks.push(hash);
     }
-    let name = name.map_or_else(|| format!("{}-{version}", kind.short()), str::to_owned);
     // Lines carry the name of their price book for ever: it must mean one version.
     let taken = "SELECT EXISTS (SELECT 1 FROM dataset WHERE dataset = ?1 AND name = ?2)";
-    if txn.query_row(taken, [kind.name(), &name], |row| row.get(0))? {
-        bail!("there is a version {name} of {} already: give this one another --name", kind.name());
+    if txn.query_row(taken, [dataset, name], |row| row.get(0))? {
+        bail!("there is a version {name} of {dataset} already: give this one another --name");
     }
     let manifest = Manifest {
-        dataset: kind.name().into(),
+        dataset: dataset.into(),
         version: version.unsigned_abs(),
-        name,
+        name: name.into(),
         chunks,
         raw: packed.raw,
         rows: u64::try_from(rows.len()).unwrap_or(u64::MAX),
@@ -81,8 +99,7 @@ pub fn import(
         "INSERT INTO dataset (dataset, version, name, rows, imported, manifest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![manifest.dataset, version, manifest.name, int(manifest.rows), now_ms(), document],
     )?;
-    txn.commit()?;
-    Ok(Ok(Imported { manifest, bad }))
+    Ok(manifest)
 }
 
 /// The newest manifest of each dataset.

@@ -60,6 +60,12 @@ pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8]) -> 
     if let Some((_, detail)) = TROUBLES.iter().find(|(trouble, _)| *trouble == kind.0) {
         alarm(txn, origin.box_id, kind.0.trim_start_matches("box."), detail)?;
     }
+    if crate::faces::concerns(&kind.0) {
+        return match serde_json::from_str(envelope.event.get()) {
+            Ok(event) => crate::faces::record(txn, origin, envelope.utc, &event),
+            Err(error) => set_aside(txn, origin, body, &shape(&error)),
+        };
+    }
     if kind.0.starts_with("tender.") {
         return tender::fold(txn, origin.box_id, envelope.utc, envelope.event.get());
     }

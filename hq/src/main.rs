@@ -1,5 +1,7 @@
 //! The command `aisle-hq`.
 
+mod commands;
+
 use aisle_hq::Hq;
 use aisle_hq::config::Options;
 use aisle_hq::coupon::CouponKey;
@@ -65,6 +67,16 @@ enum Command {
     Coupon {
         #[command(subcommand)]
         what: CouponCommand,
+    },
+    /// Members' faces: what is on record
+    Faces {
+        #[command(subcommand)]
+        what: commands::FacesCommand,
+    },
+    /// Members' wallets, charged by face and a second factor
+    MemberWallet {
+        #[command(subcommand)]
+        what: commands::WalletCommand,
     },
     /// Price every sale again as its box did and list what differs; fails when anything does
     Parity {
@@ -173,6 +185,8 @@ fn main() -> ExitCode {
         }
         Command::Coupon { what } => (coupon(what), EX_DATAERR),
         Command::Pay { what } => (pay(what), EX_DATAERR),
+        Command::Faces { what } => (commands::faces(what), EX_DATAERR),
+        Command::MemberWallet { what } => (commands::wallet(what), EX_DATAERR),
         Command::Parity { data, since } => (parity(&data, since.as_deref()), EX_DATAERR),
         Command::Heads { box_id, data } => (heads(&box_id, &data), EX_IOERR),
         Command::Pubkey { data } => (pubkey(&data), EX_IOERR),

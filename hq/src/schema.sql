@@ -310,3 +310,97 @@ CREATE VIEW IF NOT EXISTS sale_by_hour AS
     SELECT box, strftime('%Y-%m-%d %H:00', at / 1000, 'unixepoch', 'localtime') AS hour,
            currency, count(*) AS sales, sum(total) AS total
     FROM sale GROUP BY box, hour, currency;
+
+-- What members have signed so that their wallets may be charged by face; of the PIN only a keyed code.
+CREATE TABLE IF NOT EXISTS member_mandate (
+    member        TEXT PRIMARY KEY,
+    currency      TEXT NOT NULL,
+    balance       INTEGER NOT NULL,
+    tap_limit     INTEGER NOT NULL,
+    sale_limit    INTEGER NOT NULL,
+    day_limit     INTEGER NOT NULL,
+    until         INTEGER,
+    signed_at     INTEGER NOT NULL,
+    pin_salt      BLOB,
+    pin_mac       BLOB,
+    pin_failures  INTEGER NOT NULL DEFAULT 0,
+    pin_failed_at INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- One row a tender for ever, as with other wallets.
+CREATE TABLE IF NOT EXISTS member_charge (
+    box      TEXT NOT NULL,
+    tender   TEXT NOT NULL,
+    member   TEXT NOT NULL,
+    amount   INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    factor   TEXT NOT NULL CHECK (factor IN ('tap', 'pin', 'phone')),
+    state    TEXT NOT NULL CHECK (state IN ('approved', 'declined', 'pending')),
+    reason   TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (box, tender)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS member_charge_of ON member_charge (member, at);
+
+CREATE TABLE IF NOT EXISTS member_refund (
+    box    TEXT NOT NULL,
+    tender TEXT NOT NULL,
+    charge TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    state  TEXT NOT NULL CHECK (state IN ('approved', 'declined')),
+    at     INTEGER NOT NULL,
+    PRIMARY KEY (box, tender)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS member_refund_of ON member_refund (box, charge);
+
+-- What a member is to be told of the wallet; whoever delivers it sets `told`.
+CREATE TABLE IF NOT EXISTS member_notice (
+    id     INTEGER PRIMARY KEY,
+    member TEXT NOT NULL,
+    kind   TEXT NOT NULL,
+    box    TEXT NOT NULL,
+    tender TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    at     INTEGER NOT NULL,
+    told   INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (box, tender, kind)
+) STRICT;
+
+-- Consents, templates, withdrawals and erasures; nothing biometric. Kept for three years and longer.
+CREATE TABLE IF NOT EXISTS face_ledger (
+    box    TEXT NOT NULL,
+    epoch  INTEGER NOT NULL,
+    seq    INTEGER NOT NULL,
+    member TEXT NOT NULL,
+    what   TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    detail TEXT NOT NULL,
+    PRIMARY KEY (box, epoch, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS face_ledger_of ON face_ledger (member, at);
+CREATE INDEX IF NOT EXISTS face_ledger_at ON face_ledger (at);
+
+-- Whose template lies at which box.
+CREATE TABLE IF NOT EXISTS face_stored (
+    member TEXT NOT NULL,
+    box    TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    PRIMARY KEY (member, box)
+) STRICT, WITHOUT ROWID;
+
+-- Who withdrew, in the order every box follows.
+CREATE TABLE IF NOT EXISTS face_erasure (
+    n      INTEGER PRIMARY KEY AUTOINCREMENT,
+    member TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    box    TEXT NOT NULL,
+    epoch  INTEGER NOT NULL,
+    seq    INTEGER NOT NULL,
+    UNIQUE (box, epoch, seq)
+) STRICT;
+
+-- The key each box's gallery signs receipts with, as first seen.
+CREATE TABLE IF NOT EXISTS face_key (
+    box        TEXT PRIMARY KEY,
+    public_key TEXT NOT NULL
+) STRICT;

@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use checkout::wire::Signed;
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::Serialize;
@@ -66,6 +67,11 @@ impl Signer {
     #[must_use]
     pub fn public_key(&self) -> String {
         B64.encode(self.pair.public_key().as_ref())
+    }
+
+    /// What payment PINs are mixed with, so that the database alone says nothing of them: a signature nobody ever sees.
+    pub(crate) fn pepper(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, self.pair.sign(b"aisle payment PIN 1").as_ref())
     }
 
     /// # Errors

@@ -6,6 +6,7 @@ use crate::dataset;
 use crate::fold::{self, Origin};
 use crate::heads;
 use crate::judge::{self, Judgement, Place};
+use crate::member_wallet;
 use crate::pay::desk::Flying;
 use crate::pay::{About, Asked, Call, Charge, Job, Told, book};
 use crate::refill;
@@ -342,9 +343,18 @@ impl Desk<'_> {
 
     fn ask(&mut self, box_id: &str, ask: &Ask, heard: Instant) -> anyhow::Result<()> {
         let late = self.now.duration_since(heard) > Duration::from_millis(u64::from(ask.wait_ms));
+        if !late
+            && let Some((tender, outcome)) = member_wallet::answer(self.txn, self.signer, box_id, &ask.what, now_ms())?
+        {
+            return self.tell_of_payment(box_id, ask.id, tender, outcome);
+        }
         let about = |tender: &TenderId| About { box_id: box_id.into(), tender: tender.clone(), ask: ask.id };
         let (tender, said) = match &ask.what {
-            Question::AuthoriseWallet { tender, .. } | Question::RefundWallet { tender, .. } if late => {
+            Question::AuthoriseWallet { tender, .. }
+            | Question::RefundWallet { tender, .. }
+            | Question::ChargeMember { tender, .. }
+                if late =>
+            {
                 tracing::info!(box_id, %tender, "the box waits no longer: no money is moved");
                 return Ok(());
             }
@@ -369,24 +379,28 @@ impl Desk<'_> {
                 return self.tell_of_coupon(box_id, ask.id, campaign, serial, used);
             }
             Question::Chunk { hash } => return self.chunk(hash),
-            Question::Refill { since, after } => {
-                let doc = refill::page(self.txn, box_id, *since, after)?;
-                let signed = Signed {
-                    tenant: self.tenant.to_owned(),
-                    box_id: Some(box_id.to_owned()),
-                    purpose: "refill".into(),
-                    rev: ask.id,
-                    doc,
-                };
-                let what = Answer::Refill { document: self.signer.sign(&signed)? };
-                return self.say(box_id, "reply", &Reply { id: ask.id, what });
-            }
+            Question::Refill { since, after } => return self.refill(box_id, ask.id, *since, after),
+            // Answered above.
+            Question::ChargeMember { .. } => return Ok(()),
         };
         self.jobs.extend(said.job);
         match said.tell {
             Some(outcome) => self.tell_of_payment(box_id, ask.id, tender, outcome),
             None => Ok(()),
         }
+    }
+
+    fn refill(&mut self, box_id: &str, id: u64, since: Utc, after: &str) -> anyhow::Result<()> {
+        let doc = refill::page(self.txn, box_id, since, after)?;
+        let signed = Signed {
+            tenant: self.tenant.to_owned(),
+            box_id: Some(box_id.to_owned()),
+            purpose: "refill".into(),
+            rev: id,
+            doc,
+        };
+        let what = Answer::Refill { document: self.signer.sign(&signed)? };
+        self.say(box_id, "reply", &Reply { id, what })
     }
 
     fn paid(&mut self, about: &About, asked: Asked, told: &Told) -> anyhow::Result<()> {
@@ -437,6 +451,7 @@ impl Desk<'_> {
 
     /// Publishes what is newer than what this connection has published.
     fn manifests(&mut self) -> anyhow::Result<()> {
+        crate::faces::publish(self.txn)?;
         for manifest in dataset::newest(self.txn)? {
             if self.published.get(&manifest.dataset) == Some(&manifest.version) {
                 continue;

@@ -1,54 +1,75 @@
 //! The gallery: who is enrolled, with consent, encrypted at rest and erasable member by member.
 //!
-//! Each template is sealed with a key of its own, and that key is wrapped by the store's key, which never enters the
-//! database. Erasing a member destroys row and wrapped key, so that a copy of the store's key opens nothing of it.
+//! Two files. `gallery.db` holds what may be copied: consents, and templates turned by the epoch's secret rotation and sealed
+//! with a key per member. `gallery.keys` beside it holds those keys, wrapped by the store's key, and is never copied. Erasing a
+//! member destroys the key, so that every copy of `gallery.db` ever made is unreadable for that member, whatever else is known.
 
+mod erasure;
+mod rotation;
+mod seal;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use drivers::vision::{Consent, is_member_id};
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::rand::{SecureRandom, SystemRandom};
-use rusqlite::{Connection, OptionalExtension, params};
-use zeroize::{Zeroize, Zeroizing};
+use drivers::vision::{Age, Consent, ErasureCause, ErasureReceipt, is_member_id};
+use ring::rand::SystemRandom;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use zeroize::Zeroizing;
 
-use crate::embed::{Embedding, LENGTH, MODEL, dot};
+use crate::embed::{Embedding, LENGTH, MODEL};
 use crate::model::Manifests;
+use crate::search::{Found, Index, Slot};
 use crate::threshold::{FPIR_TARGET, Uncalibrated, threshold};
+use rotation::Rotation;
+use seal::{Key, Keys, context, open, random_key, seal};
 
 /// Length of a key, in bytes.
 pub const KEY_LENGTH: usize = 32;
-
-const SCHEMA: &str = "
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    PRAGMA secure_delete = ON;
-    CREATE TABLE IF NOT EXISTS key_check (only INTEGER PRIMARY KEY CHECK (only = 1), sealed BLOB NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS template (
-        member TEXT PRIMARY KEY CHECK (length(member) BETWEEN 1 AND 64),
-        model TEXT NOT NULL,
-        frames INTEGER NOT NULL CHECK (frames > 0),
-        wrapped_key BLOB NOT NULL,
-        sealed BLOB NOT NULL,
-        consent_purpose TEXT NOT NULL CHECK (length(consent_purpose) > 0),
-        consent_text TEXT NOT NULL CHECK (length(consent_text) > 0),
-        consent_at_utc_ms INTEGER NOT NULL CHECK (consent_at_utc_ms > 0)
-    ) STRICT;
-";
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// A day's matches leave one trace.
+const SEEN_EVERY_MS: i64 = DAY_MS;
 
 /// Why the gallery refused.
 #[derive(Debug, thiserror::Error)]
 pub enum GalleryError {
     #[error("the gallery's database failed: {0}")]
     Database(#[from] rusqlite::Error),
+    #[error("the gallery cannot be searched for what was erased: {0}")]
+    Scan(#[from] std::io::Error),
     #[error("the gallery was made with another key; start with the key file it was made with")]
     WrongKey,
-    #[error("enrolment needs a consent with purpose, text version and time")]
-    NoConsent,
+    #[error("no template without a stored consent: {0}")]
+    NoConsent(String),
     #[error("a member id is 1 to 64 of A-Z a-z 0-9 . _ -")]
     BadMember,
     #[error("the system gave no random bytes")]
     NoRandom,
+    #[error("erased, but {0} still holds a trace: remove that file, then erase again")]
+    StillThere(String),
+}
+
+/// How long a template stays that nobody is recognised by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    idle_days: u16,
+}
+
+impl Retention {
+    /// No shop keeps a face longer than this, whatever it says.
+    pub const IDLE_DAYS_MAX: u16 = 3 * 365;
+
+    /// `None` for no days at all, or for more than three years.
+    pub fn of(idle_days: u16) -> Option<Self> {
+        (1..=Self::IDLE_DAYS_MAX).contains(&idle_days).then_some(Self { idle_days })
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { idle_days: 365 }
+    }
 }
 
 /// A member and how alike a probe is.
@@ -58,61 +79,86 @@ pub struct Nearest<'a> {
     pub cosine: f32,
 }
 
-/// Templates on disk and, opened, in memory.
+/// Templates on disk and, opened but turned, in memory.
 pub struct Gallery {
     database: Connection,
-    store_key: Zeroizing<[u8; KEY_LENGTH]>,
+    member_keys: Connection,
+    /// Where `gallery.db` lies; none for one that vanishes with the process.
+    path: Option<PathBuf>,
+    keys: Keys,
+    epoch: u64,
+    rotation: Rotation,
     random: SystemRandom,
-    members: Vec<String>,
-    /// One template of [`LENGTH`] numbers per member, in the order of `members`.
-    templates: Zeroizing<Vec<f32>>,
+    index: Index,
+    slots: BTreeMap<String, Slot>,
+    members: BTreeMap<Slot, String>,
     /// SQLite's count of what other processes changed.
     version: i64,
 }
 
 impl std::fmt::Debug for Gallery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Gallery({} members)", self.members.len())
+        write!(f, "Gallery({} members)", self.len())
     }
 }
 
 impl Gallery {
-    /// Opens or creates a gallery with the store's key; a new file is its owner's only.
+    /// Opens or creates a gallery with the store's key; new files are their owner's only.
     pub fn open(path: &Path, store_key: Zeroizing<[u8; KEY_LENGTH]>) -> Result<Self, GalleryError> {
-        // SQLite says better than this what is wrong with a path, and gives its side files the same mode.
-        let _ = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-        Self::with(Connection::open(path)?, store_key)
+        let keys = path.with_extension("keys");
+        for file in [path, &keys] {
+            // SQLite says better than this what is wrong with a path, and gives its side files the same mode.
+            let _ = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file);
+        }
+        Self::with(Connection::open(path)?, Connection::open(keys)?, Some(path.to_owned()), &store_key)
     }
 
     /// A gallery that vanishes with the process, under a key of its own.
     pub fn in_memory() -> Result<Self, GalleryError> {
         let key = random_key(&SystemRandom::new())?;
-        Self::with(Connection::open_in_memory()?, key)
+        Self::with(Connection::open_in_memory()?, Connection::open_in_memory()?, None, &key)
     }
 
-    fn with(database: Connection, store_key: Zeroizing<[u8; KEY_LENGTH]>) -> Result<Self, GalleryError> {
-        database.execute_batch(SCHEMA)?;
+    fn with(
+        database: Connection,
+        member_keys: Connection,
+        path: Option<PathBuf>,
+        store_key: &Key,
+    ) -> Result<Self, GalleryError> {
+        tables::prepare(&database, &member_keys)?;
+        let keys = Keys::of(store_key);
+        let random = SystemRandom::new();
+        let epoch = tables::epoch(&database, &keys.wrap, &random)?;
+        let rotation = Rotation::of(&keys.rotation, epoch);
         let mut gallery = Self {
             database,
-            store_key,
-            random: SystemRandom::new(),
-            members: Vec::new(),
-            templates: Zeroizing::default(),
+            member_keys,
+            path,
+            keys,
+            epoch,
+            rotation,
+            random,
+            index: Index::default(),
+            slots: BTreeMap::new(),
+            members: BTreeMap::new(),
             version: 0,
         };
-        gallery.check_key()?;
         gallery.version = gallery.data_version()?;
+        gallery.tidy()?;
         gallery.load()?;
         Ok(gallery)
     }
 
-    /// Takes over what another process enrolled or erased since.
+    /// Takes over what another process enrolled, erased or sealed anew since.
     pub fn refresh(&mut self) -> Result<(), GalleryError> {
         let version = self.data_version()?;
         if version != self.version {
             self.version = version;
-            self.members.clear();
-            self.templates = Zeroizing::default();
+            let epoch = tables::epoch(&self.database, &self.keys.wrap, &self.random)?;
+            if epoch != self.epoch {
+                self.epoch = epoch;
+                self.rotation = Rotation::of(&self.keys.rotation, epoch);
+            }
             self.load()?;
         }
         Ok(())
@@ -122,39 +168,57 @@ impl Gallery {
         Ok(self.database.query_row("PRAGMA data_version", [], |row| row.get(0))?)
     }
 
-    fn check_key(&self) -> Result<(), GalleryError> {
-        let sealed: Option<Vec<u8>> =
-            self.database.query_row("SELECT sealed FROM key_check", [], |row| row.get(0)).optional()?;
-        if let Some(sealed) = sealed {
-            return open(&self.store_key, b"key check", sealed).map(drop).ok_or(GalleryError::WrongKey);
+    /// Ends what a power cut left half done: keys of another epoch, and keys without a template.
+    fn tidy(&mut self) -> Result<(), GalleryError> {
+        let Ok(work) = self.database.transaction_with_behavior(TransactionBehavior::Immediate) else {
+            return Ok(());
+        };
+        let mut known = work.prepare("SELECT 1 FROM face WHERE member = ?1")?;
+        let mut keys = self.member_keys.prepare("SELECT member, epoch FROM member_key")?;
+        let mut stray = Vec::new();
+        let mut rows = keys.query([])?;
+        while let Some(row) = rows.next()? {
+            let (member, epoch): (String, i64) = (row.get(0)?, row.get(1)?);
+            if epoch.unsigned_abs() != self.epoch || !known.exists([&member])? {
+                stray.push((member, epoch));
+            }
         }
-        let sealed = self.seal(&self.store_key, b"key check", &[])?;
-        self.database.execute("INSERT INTO key_check VALUES (1, ?1)", [sealed])?;
-        Ok(())
+        drop(rows);
+        drop(keys);
+        for (member, epoch) in &stray {
+            let sql = "DELETE FROM member_key WHERE member = ?1 AND epoch = ?2";
+            self.member_keys.execute(sql, params![member, epoch])?;
+        }
+        drop(known);
+        drop(work);
+        if stray.is_empty() { Ok(()) } else { tables::settle(&self.member_keys) }
     }
 
     fn load(&mut self) -> Result<(), GalleryError> {
-        let mut rows = Vec::new();
+        self.index = Index::default();
+        self.slots.clear();
+        self.members.clear();
+        let (mut rows, mut total) = (Vec::new(), 0_usize);
         {
-            let mut query =
-                self.database.prepare("SELECT member, wrapped_key, sealed FROM template WHERE model = ?1")?;
-            let mut found = query.query([MODEL])?;
+            let mut query = self.database.prepare("SELECT member, sealed, model FROM face")?;
+            let mut found = query.query([])?;
             while let Some(row) = found.next()? {
-                rows.push((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?));
+                total += 1;
+                if row.get::<_, String>(2)? == model() {
+                    rows.push((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?));
+                }
             }
         }
-        let total: u32 = self.database.query_row("SELECT count(*) FROM template", [], |row| row.get(0))?;
-        self.templates.reserve_exact(rows.len() * LENGTH);
-        for (member, wrapped_key, sealed) in rows {
-            if let Some(template) = self.unseal(&member, wrapped_key, sealed) {
+        for (member, sealed) in rows {
+            if let Some(template) = self.unseal(&member, sealed)? {
                 self.remember(&member, &template);
             }
         }
-        let unreadable = (total as usize).saturating_sub(self.members.len());
+        let unreadable = total.saturating_sub(self.len());
         if unreadable > 0 {
             tracing::warn!(
                 unreadable,
-                "templates cannot be read or belong to another model; enrol these members again"
+                "templates have no key any more or belong to another model; enrol these members again"
             );
         }
         Ok(())
@@ -171,251 +235,264 @@ impl Gallery {
         if !is_member_id(member) {
             return Err(GalleryError::BadMember);
         }
+        if let Some(fault) = consent.fault() {
+            return Err(GalleryError::NoConsent(fault.text().to_owned()));
+        }
+        let Some(turned) = self.rotation.turn(template.as_slice()) else {
+            return Err(GalleryError::NoRandom);
+        };
+        let (wrapped, sealed) = self.sealed(&self.keys.wrap, self.epoch, member, &turned)?;
+        self.forget(member);
+        // Until its template is there, too, a key opens nothing: a power cut in between loses nothing but the attempt, and
+        // another process that starts meanwhile waits before it tidies up.
+        let work = Transaction::new_unchecked(&self.database, TransactionBehavior::Immediate)?;
+        let sql = "INSERT OR REPLACE INTO member_key (member, epoch, wrapped) VALUES (?1, ?2, ?3)";
+        self.member_keys.execute(sql, params![member, i64::try_from(self.epoch).unwrap_or(i64::MAX), wrapped])?;
+        tables::settle(&self.member_keys)?;
+        work.execute(
+            "INSERT OR REPLACE INTO face (member, model, frames, sealed, consent_purpose, consent_text, consent_sha256,
+                    consent_at, consent_until, channel, under_14, guardian, seen)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?8)",
+            params![
+                member,
+                model(),
+                frames,
+                sealed,
+                consent.purpose,
+                consent.text_version,
+                consent.text_sha256,
+                consent.at_utc_ms,
+                consent.until_utc_ms,
+                consent.channel.code(),
+                consent.age == Age::UnderFourteen,
+                consent.guardian
+            ],
+        )
+        .map_err(refused)?;
+        work.commit()?;
+        self.remember(member, &turned);
+        tables::settle(&self.database)
+    }
+
+    /// A fresh key for a member, wrapped, and the template sealed with it.
+    fn sealed(
+        &self,
+        wrap: &Key,
+        epoch: u64,
+        member: &str,
+        turned: &Embedding,
+    ) -> Result<(Vec<u8>, Vec<u8>), GalleryError> {
         let key = random_key(&self.random)?;
-        let wrapped_key = self.seal(&self.store_key, &context("key", member), key.as_slice())?;
+        let wrapped = seal(&self.random, wrap, &context("key", epoch, member), key.as_slice())?;
         let plain: Zeroizing<Vec<u8>> =
-            Zeroizing::new(template.as_slice().iter().flat_map(|number| number.to_le_bytes()).collect());
-        let sealed = self.seal(&key, &context(MODEL, member), &plain)?;
-        self.database
-            .execute(
-                "INSERT OR REPLACE INTO template VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                params![
-                    member,
-                    MODEL,
-                    frames,
-                    wrapped_key,
-                    sealed,
-                    consent.purpose,
-                    consent.text_version,
-                    consent.at_utc_ms
-                ],
-            )
-            .map_err(refused)?;
-        self.forget(member);
-        self.remember(member, template.as_slice());
-        self.settle()
+            Zeroizing::new(turned.as_slice().iter().flat_map(|number| number.to_le_bytes()).collect());
+        let sealed = seal(&self.random, &key, &context(&model(), epoch, member), &plain)?;
+        Ok((wrapped, sealed))
     }
 
-    /// Destroys a member's template and key; says whether there was one.
-    pub fn erase(&mut self, member: &str) -> Result<bool, GalleryError> {
-        let rows = self.database.execute("DELETE FROM template WHERE member = ?1", [member])?;
+    /// Destroys a member's key and template, and says so under a signature once no file holds them any more; nothing where
+    /// there was nothing, or only what was agreed to at `before` or later.
+    pub fn erase(
+        &mut self,
+        member: &str,
+        before: Option<i64>,
+        cause: ErasureCause,
+        now_ms: i64,
+    ) -> Result<Option<ErasureReceipt>, GalleryError> {
+        let row = "SELECT sealed, consent_at FROM face WHERE member = ?1";
+        let face: Option<(Vec<u8>, i64)> =
+            self.database.query_row(row, [member], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        if face.as_ref().is_some_and(|(_, at)| before.is_some_and(|before| *at >= before)) {
+            return Ok(None);
+        }
+        let mut traces: Vec<Vec<u8>> = Vec::new();
+        {
+            let mut query = self.member_keys.prepare("SELECT wrapped FROM member_key WHERE member = ?1")?;
+            let mut rows = query.query([member])?;
+            while let Some(row) = rows.next()? {
+                traces.push(row.get(0)?);
+            }
+        }
         self.forget(member);
-        self.settle()?;
-        Ok(rows > 0)
+        let Some(key) = traces.first().cloned().or_else(|| face.as_ref().map(|_| Vec::new())) else {
+            return Ok(None);
+        };
+        // The key first: from here on every copy of the template is noise.
+        self.member_keys.execute("DELETE FROM member_key WHERE member = ?1", [member])?;
+        tables::settle(&self.member_keys)?;
+        self.database.execute("DELETE FROM face WHERE member = ?1", [member])?;
+        tables::settle(&self.database)?;
+        let sealed = face.map(|(sealed, _)| sealed);
+        let scanned_bytes = self.prove(&traces, sealed.as_deref())?;
+        Ok(Some(erasure::receipt(&self.keys.receipts, member, cause, now_ms, &key, scanned_bytes)))
     }
 
-    /// Moves everything out of the write-ahead log, which would keep what was erased.
-    fn settle(&self) -> Result<(), GalleryError> {
-        self.database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    /// Searches every file beside the gallery for the destroyed keys, and its own files for the template.
+    fn prove(&self, keys: &[Vec<u8>], sealed: Option<&[u8]>) -> Result<u64, GalleryError> {
+        let Some(path) = &self.path else { return Ok(0) };
+        let found = erasure::search(path, keys, sealed)?;
+        if found.trace.is_none() {
+            return Ok(found.scanned);
+        }
+        // SQLite moved rows about and left an old copy on a page: written anew, a file holds what it holds and no more.
+        for database in [&self.database, &self.member_keys] {
+            database.execute_batch("VACUUM")?;
+            tables::settle(database)?;
+        }
+        let found = erasure::search(path, keys, sealed)?;
+        found.trace.map_or(Ok(found.scanned), |file| Err(GalleryError::StillThere(file.display().to_string())))
+    }
+
+    /// Erases what has reached its end: the consent's, or nobody was recognised by it for too long.
+    pub fn expire(&mut self, now_ms: i64, retention: Retention) -> Result<Vec<ErasureReceipt>, GalleryError> {
+        let idle = now_ms.saturating_sub(i64::from(retention.idle_days) * DAY_MS);
+        let due: Vec<String> = {
+            let mut query = self.database.prepare("SELECT member FROM face WHERE consent_until <= ?1 OR seen <= ?2")?;
+            query.query_map([now_ms, idle], |row| row.get(0))?.collect::<Result<_, _>>()?
+        };
+        let mut receipts = Vec::new();
+        for member in due {
+            receipts.extend(self.erase(&member, None, ErasureCause::Expired, now_ms)?);
+        }
+        Ok(receipts)
+    }
+
+    /// A member was recognised: the template is in use. By day, so that nobody's visits can be read from it.
+    pub fn seen(&self, member: &str, now_ms: i64) -> Result<(), GalleryError> {
+        let sql = "UPDATE face SET seen = ?2 WHERE member = ?1 AND seen < ?3";
+        self.database.execute(sql, params![member, now_ms, now_ms.saturating_sub(SEEN_EVERY_MS)])?;
+        Ok(())
+    }
+
+    /// Turns every template by the next epoch's rotation and seals it under fresh keys, of another store's key where one is
+    /// given. Nobody enrols again; what was copied before is of no use afterwards.
+    pub fn rekey(&mut self, store_key: Option<&Zeroizing<[u8; KEY_LENGTH]>>) -> Result<u64, GalleryError> {
+        self.refresh()?;
+        let keys = store_key.map(Keys::of);
+        let epoch = self.epoch + 1;
+        let (wrap, secret) = keys.as_ref().map_or((&self.keys.wrap, &self.keys.rotation), |k| (&k.wrap, &k.rotation));
+        let rotation = Rotation::of(secret, epoch);
+        let mut turned = Vec::with_capacity(self.len());
+        for (member, slot) in &self.slots {
+            let Some(template) = self.index.template(*slot) else { continue };
+            let again = self.rotation.turn_back(template).and_then(|plain| rotation.turn(plain.as_slice()));
+            if let Some(again) = again {
+                let (wrapped, sealed) = self.sealed(wrap, epoch, member, &again)?;
+                turned.push((member.clone(), wrapped, sealed));
+            }
+        }
+        let check = tables::check(&self.random, wrap)?;
+        tables::switch(&mut self.database, &mut self.member_keys, epoch, &check, &turned)?;
+        if let Some(keys) = keys {
+            self.keys = keys;
+        }
+        (self.epoch, self.rotation) = (epoch, rotation);
+        self.load()?;
+        Ok(epoch)
+    }
+
+    /// A copy of `gallery.db` for a backup. Without `gallery.keys`, which is never copied, it opens nothing; beside it, it
+    /// opens whoever has not been erased since.
+    pub fn backup(&self, to: &Path) -> Result<(), GalleryError> {
+        self.database.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
         Ok(())
     }
 
     /// Enrolled members that can be recognised.
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.index.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.index.is_empty()
     }
 
-    /// The cosine that keeps strangers out at this gallery's size.
+    /// A search among all members, or among those named.
+    pub fn search<'a>(&'a self, among: Option<&'a [String]>) -> Search<'a> {
+        let slots = among.map(|among| {
+            // Each once: named twice, a member would be its own double.
+            let slots: BTreeSet<Slot> = among.iter().filter_map(|member| self.slots.get(member).copied()).collect();
+            slots.into_iter().collect()
+        });
+        Search { gallery: self, among: slots }
+    }
+
+    fn remember(&mut self, member: &str, template: &Embedding) {
+        let slot = self.index.insert(template);
+        self.slots.insert(member.to_owned(), slot);
+        self.members.insert(slot, member.to_owned());
+    }
+
+    fn forget(&mut self, member: &str) {
+        if let Some(slot) = self.slots.remove(member) {
+            self.index.remove(slot);
+            self.members.remove(&slot);
+        }
+    }
+
+    fn unseal(&self, member: &str, sealed: Vec<u8>) -> Result<Option<Embedding>, GalleryError> {
+        let sql = "SELECT wrapped FROM member_key WHERE member = ?1 AND epoch = ?2";
+        let epoch = i64::try_from(self.epoch).unwrap_or(i64::MAX);
+        let wrapped: Option<Vec<u8>> =
+            self.member_keys.prepare_cached(sql)?.query_row(params![member, epoch], |row| row.get(0)).optional()?;
+        Ok(wrapped.and_then(|wrapped| self.opened(member, wrapped, sealed)))
+    }
+
+    fn opened(&self, member: &str, wrapped: Vec<u8>, sealed: Vec<u8>) -> Option<Embedding> {
+        let key = open(&self.keys.wrap, &context("key", self.epoch, member), wrapped)?;
+        let key = Zeroizing::new(<[u8; KEY_LENGTH]>::try_from(key.as_slice()).ok()?);
+        let plain = open(&key, &context(&model(), self.epoch, member), sealed)?;
+        let (quads, rest) = plain.as_chunks::<4>();
+        let whole = quads.len() == LENGTH && rest.is_empty();
+        Embedding::normalised(quads.iter().filter(|_| whole).map(|quad| f32::from_le_bytes(*quad)).collect())
+    }
+}
+
+/// One search: the members that can be meant, and the cosine that keeps strangers out among so many.
+#[derive(Debug, Clone)]
+pub struct Search<'a> {
+    gallery: &'a Gallery,
+    among: Option<Vec<Slot>>,
+}
+
+impl<'a> Search<'a> {
+    fn len(&self) -> usize {
+        self.among.as_ref().map_or(self.gallery.len(), Vec::len)
+    }
+
+    /// The cosine a match needs at this size; an error where the calibration cannot vouch for it.
     pub fn threshold(&self) -> Result<f32, Uncalibrated> {
         threshold(&Manifests::compiled().recogniser.calibration, FPIR_TARGET, self.len())
     }
 
-    /// The two members most like a probe, nearest first, compared with every template.
-    pub fn nearest(&self, probe: &Embedding) -> Vec<Nearest<'_>> {
-        let mut best: Vec<Nearest<'_>> = Vec::with_capacity(3);
-        for (member, template) in self.members.iter().zip(self.templates.chunks_exact(LENGTH)) {
-            let cosine = dot(template, probe.as_slice());
-            if best.len() < 2 || best[1].cosine < cosine {
-                let at = best.partition_point(|other| other.cosine >= cosine);
-                best.insert(at, Nearest { member, cosine });
-                best.truncate(2);
-            }
-        }
-        best
-    }
-
-    fn remember(&mut self, member: &str, template: &[f32]) {
-        // Growing by hand: a vector that reallocates leaves the old templates behind in freed memory.
-        if self.templates.capacity() < self.templates.len() + LENGTH {
-            let mut larger = Vec::with_capacity((self.templates.len() + LENGTH) * 2);
-            larger.extend_from_slice(&self.templates);
-            self.templates = Zeroizing::new(larger);
-        }
-        self.members.push(member.to_owned());
-        self.templates.extend_from_slice(template);
-    }
-
-    fn forget(&mut self, member: &str) {
-        let Some(at) = self.members.iter().position(|other| other == member) else {
-            return;
+    /// The two members most like a probe, nearest first, compared with every template that can be meant.
+    pub fn nearest(&self, probe: &Embedding) -> Vec<Nearest<'a>> {
+        let Some(probe) = self.gallery.rotation.turn(probe.as_slice()) else {
+            return Vec::new();
         };
-        let last = self.members.len() - 1;
-        self.members.swap_remove(at);
-        self.templates.copy_within(last * LENGTH.., at * LENGTH);
-        self.templates[last * LENGTH..].zeroize();
-        self.templates.truncate(last * LENGTH);
-    }
-
-    fn unseal(&self, member: &str, wrapped_key: Vec<u8>, sealed: Vec<u8>) -> Option<Zeroizing<Vec<f32>>> {
-        let key = open(&self.store_key, &context("key", member), wrapped_key)?;
-        let key = Zeroizing::new(<[u8; KEY_LENGTH]>::try_from(key.as_slice()).ok()?);
-        let plain = open(&key, &context(MODEL, member), sealed)?;
-        let (quads, rest) = plain.as_chunks::<4>();
-        let whole = quads.len() == LENGTH && rest.is_empty();
-        whole.then(|| Zeroizing::new(quads.iter().map(|quad| f32::from_le_bytes(*quad)).collect()))
-    }
-
-    /// Nonce, ciphertext and tag. Nonces are random: a key seals so rarely that they do not repeat.
-    fn seal(&self, key: &[u8; KEY_LENGTH], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, GalleryError> {
-        let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce).map_err(|_| GalleryError::NoRandom)?;
-        let mut body = Vec::with_capacity(plain.len() + CHACHA20_POLY1305.tag_len());
-        body.extend_from_slice(plain);
-        cipher(key)
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut body)
-            .expect("a template is far below the cipher's limit");
-        Ok([nonce.as_slice(), &body].concat())
+        let index = &self.gallery.index;
+        let best = match &self.among {
+            Some(slots) => index.top2_among(&probe, slots),
+            None => index.top2(&probe),
+        };
+        let nearest = |Found { slot, score }| Some(Nearest { member: self.gallery.members.get(&slot)?, cosine: score });
+        best.into_iter().flatten().filter_map(nearest).collect()
     }
 }
 
-fn open(key: &[u8; KEY_LENGTH], context: &[u8], mut sealed: Vec<u8>) -> Option<Zeroizing<Vec<u8>>> {
-    let (nonce, body) = sealed.split_at_mut_checked(NONCE_LEN)?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let plain = cipher(key).open_in_place(nonce, Aad::from(context), body).ok()?;
-    let copy = Zeroizing::new(plain.to_vec());
-    plain.zeroize();
-    Some(copy)
-}
-
-fn cipher(key: &[u8; KEY_LENGTH]) -> LessSafeKey {
-    LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has the cipher's length"))
-}
-
-fn random_key(random: &SystemRandom) -> Result<Zeroizing<[u8; KEY_LENGTH]>, GalleryError> {
-    let mut key = Zeroizing::new([0; KEY_LENGTH]);
-    random.fill(key.as_mut_slice()).map_err(|_| GalleryError::NoRandom)?;
-    Ok(key)
-}
-
-/// Binds a ciphertext to what it is and whose, so that rows cannot be swapped.
-fn context(what: &str, member: &str) -> Vec<u8> {
-    format!("aisle gallery 1|{what}|{member}").into_bytes()
+/// Names the recogniser of a template: what another one made is never compared, and its member enrols again.
+fn model() -> String {
+    let file = Manifests::compiled().recogniser.file.first();
+    let hash = file.and_then(|file| file.sha256.first()).map_or("", String::as_str);
+    format!("{MODEL} {hash}")
 }
 
 fn refused(error: rusqlite::Error) -> GalleryError {
     match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::ConstraintViolation) => GalleryError::NoConsent,
+        Some(rusqlite::ErrorCode::ConstraintViolation) => GalleryError::NoConsent(error.to_string()),
         Some(_) | None => GalleryError::Database(error),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn consent() -> Consent {
-        Consent { purpose: "face pay".into(), text_version: "2026-11".into(), at_utc_ms: 1_795_000_000_000 }
-    }
-
-    fn person(seed: usize) -> Embedding {
-        Embedding::normalised((0..LENGTH).map(|i| ((i * 7 + seed * 31) as f32).sin()).collect()).unwrap()
-    }
-
-    fn key(byte: u8) -> Zeroizing<[u8; KEY_LENGTH]> {
-        Zeroizing::new([byte; KEY_LENGTH])
-    }
-
-    fn holds(dir: &Path, needle: &[u8]) -> bool {
-        ["gallery.db", "gallery.db-wal"]
-            .iter()
-            .filter_map(|name| std::fs::read(dir.join(name)).ok())
-            .any(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
-    }
-
-    #[test]
-    fn members_survive_a_restart_and_only_with_the_right_key() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("gallery.db");
-        let mut gallery = Gallery::open(&path, key(1)).unwrap();
-        gallery.enrol("m-1", &consent(), &person(1), 3).unwrap();
-        gallery.enrol("m-2", &consent(), &person(2), 3).unwrap();
-        let mut reopened = Gallery::open(&path, key(1)).unwrap();
-        let nearest = reopened.nearest(&person(2));
-        assert_eq!(nearest[0].member, "m-2");
-        assert!((nearest[0].cosine - 1.0).abs() < 1e-5 && nearest[1].cosine < 0.99);
-        assert!(matches!(Gallery::open(&path, key(2)), Err(GalleryError::WrongKey)));
-        let plain: Vec<u8> = person(1).as_slice()[..4].iter().flat_map(|n| n.to_le_bytes()).collect();
-        assert!(!holds(dir.path(), &plain), "a template lies readable on disk");
-        gallery.erase("m-2").unwrap();
-        reopened.refresh().unwrap();
-        assert_eq!(reopened.len(), 1, "what one process erases, the other forgets");
-    }
-
-    #[test]
-    fn no_template_without_consent() {
-        let mut gallery = Gallery::in_memory().unwrap();
-        for broken in [
-            Consent { purpose: String::new(), ..consent() },
-            Consent { text_version: String::new(), ..consent() },
-            Consent { at_utc_ms: 0, ..consent() },
-        ] {
-            let refused = gallery.enrol("m-1", &broken, &person(1), 3);
-            assert!(matches!(refused, Err(GalleryError::NoConsent)));
-        }
-        let bare =
-            "INSERT INTO template (member, model, frames, wrapped_key, sealed) VALUES ('m', 'x', 1, x'00', x'00')";
-        assert!(gallery.database.execute(bare, []).is_err(), "the database itself refuses");
-        assert!(gallery.is_empty());
-    }
-
-    #[test]
-    fn an_erased_member_leaves_no_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut gallery = Gallery::open(&dir.path().join("gallery.db"), key(1)).unwrap();
-        for member in 0..8 {
-            gallery.enrol(&format!("m-{member}"), &consent(), &person(member), 3).unwrap();
-        }
-        let sql = "SELECT wrapped_key, sealed FROM template WHERE member = 'm-3'";
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (wrapped, sealed): (Vec<u8>, Vec<u8>) = gallery.database.query_row(sql, [], row).unwrap();
-        assert!(holds(dir.path(), &sealed[..32]) && holds(dir.path(), &wrapped));
-        assert!(gallery.erase("m-3").unwrap());
-        for part in [&sealed[..32], &sealed[sealed.len() - 32..], &wrapped, b"m-3"] {
-            assert!(!holds(dir.path(), part), "erased bytes are still on disk");
-        }
-        assert_eq!(gallery.len(), 7);
-        assert!(gallery.nearest(&person(3))[0].cosine < 0.99);
-        assert_eq!(gallery.nearest(&person(7))[0].member, "m-7", "the last template moved with its member");
-        assert!(!gallery.erase("m-3").unwrap());
-    }
-
-    #[test]
-    fn a_row_moved_to_another_member_is_not_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("gallery.db");
-        let mut gallery = Gallery::open(&path, key(1)).unwrap();
-        gallery.enrol("m-1", &consent(), &person(1), 3).unwrap();
-        gallery.database.execute("UPDATE template SET member = 'm-9'", []).unwrap();
-        drop(gallery);
-        assert!(Gallery::open(&path, key(1)).unwrap().is_empty());
-        let mut gallery = Gallery::in_memory().unwrap();
-        assert!(matches!(gallery.enrol("no spaces", &consent(), &person(1), 1), Err(GalleryError::BadMember)));
-    }
-
-    #[test]
-    fn the_two_nearest_are_exact() {
-        let mut gallery = Gallery::in_memory().unwrap();
-        for member in 0..50 {
-            gallery.enrol(&format!("m-{member}"), &consent(), &person(member), 1).unwrap();
-        }
-        let probe = person(51);
-        let mut all: Vec<f32> = (0..50).map(|member| person(member).cosine(&probe)).collect();
-        all.sort_by(|a, b| b.total_cmp(a));
-        let found = gallery.nearest(&probe);
-        assert_eq!([found[0].cosine, found[1].cosine], [all[0], all[1]]);
-    }
-}
+mod tests;

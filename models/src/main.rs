@@ -10,14 +10,15 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
-use drivers::vision::Consent;
+use drivers::vision::{Age, Channel, Consent};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use models::camera::identity;
 use models::detect::{SCORE_MIN, Size};
-use models::gallery::{Gallery, KEY_LENGTH};
+use models::gallery::{Gallery, KEY_LENGTH, Retention};
 use models::image::Frame;
 use models::serve::{Equipment, serve};
 use models::session::{Ended, FRAMES_WANTED, Gathered};
@@ -52,6 +53,9 @@ enum Command {
         /// The file with `user:password` of a network camera; else $CREDENTIALS_DIRECTORY/camera.login, if there is one.
         #[arg(long)]
         camera_login: Option<PathBuf>,
+        /// Days after which a template that nobody was recognised by is erased; three years at most.
+        #[arg(long, default_value_t = 365)]
+        idle_days: u16,
         /// For demonstrations: clients choose the photographs, and a missing key is made.
         #[arg(long)]
         demo_source: bool,
@@ -71,6 +75,25 @@ enum Command {
         #[arg(long)]
         key: PathBuf,
     },
+    /// Turn and seal every template anew, so that copies made before are of no use; nobody enrols again.
+    Rekey {
+        #[arg(long)]
+        gallery: PathBuf,
+        #[arg(long)]
+        key: Option<PathBuf>,
+        /// Under this key from now on; put it in the old one's place when this is done.
+        #[arg(long)]
+        new_key: Option<PathBuf>,
+    },
+    /// Copy the gallery without the keys of its members: only beside those it opens anything.
+    Backup {
+        #[arg(long)]
+        gallery: PathBuf,
+        #[arg(long)]
+        key: Option<PathBuf>,
+        #[arg(long)]
+        to: PathBuf,
+    },
     /// Enrol a member from photographs, at least three.
     Enrol {
         #[arg(long)]
@@ -79,9 +102,15 @@ enum Command {
         key: Option<PathBuf>,
         #[arg(long)]
         member: String,
-        /// Version or hash of the text the member agreed to.
+        /// Version of the text the member agreed to.
         #[arg(long)]
         consent_version: String,
+        /// The text itself; its hash is kept with the consent.
+        #[arg(long)]
+        consent_text: PathBuf,
+        /// The member is under fourteen: the number of the form a guardian signed.
+        #[arg(long, value_name = "NUMBER")]
+        guardian: Option<String>,
         #[arg(long, default_value = "identify me at the checkout by my face")]
         consent_purpose: String,
         /// Folders, lists or photographs.
@@ -123,9 +152,12 @@ fn main() -> ExitCode {
 
 fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run { socket, source, gallery, key, camera_login, demo_source } => {
+        Command::Run { socket, source, gallery, key, camera_login, idle_days, demo_source } => {
             let source =
                 source.with_login(camera_login.or_else(|| credential("camera.login").filter(|file| file.exists())));
+            let retention = Retention::of(idle_days).with_context(|| {
+                format!("--idle-days is 1 to {}: a face is not kept longer", Retention::IDLE_DAYS_MAX)
+            })?;
             let key = key_path(key)?;
             if demo_source {
                 make_key(&key)?;
@@ -136,19 +168,23 @@ fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
             if let Some(advice) = source.advice() {
                 tracing::warn!("{advice}");
             }
-            serve(listener, Equipment { models: models.to_owned(), gallery, source, demo: demo_source })
+            serve(listener, Equipment { models: models.to_owned(), gallery, retention, source, demo: demo_source })
         }
         Command::Cameras => cameras(Path::new("/sys")),
         Command::Install { from, to } => install::install(from.as_deref(), to.as_deref().unwrap_or(models)),
         Command::Keygen { key } => make_key(&key),
-        Command::Enrol { gallery, key, member, consent_version, consent_purpose, images } => {
-            let at_utc_ms =
-                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
-            let consent = Consent {
-                purpose: consent_purpose,
-                text_version: consent_version,
-                at_utc_ms: i64::try_from(at_utc_ms.as_millis()).context("the clock is beyond reason")?,
-            };
+        Command::Rekey { gallery, key, new_key } => {
+            let mut gallery = open_gallery(&gallery, &key_path(key)?)?;
+            let new_key = new_key.as_deref().map(read_key).transpose()?;
+            let epoch = gallery.rekey(new_key.as_ref())?;
+            print_line(&json!({"rekeyed": {"epoch": epoch, "members": gallery.len()}}))
+        }
+        Command::Backup { gallery, key, to } => {
+            ensure!(!to.exists(), "{} exists: a backup is never written over another", to.display());
+            Ok(open_gallery(&gallery, &key_path(key)?)?.backup(&to)?)
+        }
+        Command::Enrol { gallery, key, member, consent_version, consent_text, guardian, consent_purpose, images } => {
+            let consent = consent(consent_purpose, consent_version, &consent_text, guardian)?;
             let gallery = open_gallery(&gallery, &key_path(key)?)?;
             enrol(&Pipeline::load(models)?, gallery, &member, &consent, &images)
         }
@@ -196,7 +232,31 @@ fn make_key(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn consent(purpose: String, text_version: String, text: &Path, guardian: Option<String>) -> anyhow::Result<Consent> {
+    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
+    let text = std::fs::read(text).with_context(|| format!("cannot read the text {}", text.display()))?;
+    Ok(Consent {
+        purpose,
+        text_version,
+        text_sha256: hex(&text),
+        at_utc_ms: i64::try_from(at.as_millis()).context("the clock is beyond reason")?,
+        channel: Channel::Staff,
+        until_utc_ms: None,
+        age: if guardian.is_some() { Age::UnderFourteen } else { Age::FourteenOrOver },
+        guardian,
+    })
+}
+
+fn hex(text: &[u8]) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn open_gallery(path: &Path, key: &Path) -> anyhow::Result<Gallery> {
+    let store_key = read_key(key)?;
+    Gallery::open(path, store_key).with_context(|| format!("cannot open gallery {}", path.display()))
+}
+
+fn read_key(key: &Path) -> anyhow::Result<Zeroizing<[u8; KEY_LENGTH]>> {
     let name = key.display();
     let file = std::fs::metadata(key)
         .with_context(|| format!("cannot read key {name}; `aisle-vision keygen --key {name}` makes one"))?;
@@ -205,7 +265,7 @@ fn open_gallery(path: &Path, key: &Path) -> anyhow::Result<Gallery> {
     let bytes = Zeroizing::new(std::fs::read(key).with_context(|| format!("cannot read key {name}"))?);
     let mut store_key = Zeroizing::new([0; KEY_LENGTH]);
     store_key.copy_from_slice(&bytes);
-    Gallery::open(path, store_key).with_context(|| format!("cannot open gallery {}", path.display()))
+    Ok(store_key)
 }
 
 /// Binds the socket, taking over one whose process is gone.
@@ -292,11 +352,12 @@ fn identify(pipeline: &Pipeline, gallery: Option<&Gallery>, images: &[PathBuf]) 
     let Some(gallery) = gallery else {
         return Ok(());
     };
-    let nearest = gathered.fused().and_then(|probe| gallery.nearest(&probe).first().map(|found| found.cosine));
-    let outcome = gathered.conclude(Ended::SourceEnded, gallery)?;
+    let everybody = gallery.search(None);
+    let nearest = gathered.fused().and_then(|probe| everybody.nearest(&probe).first().map(|found| found.cosine));
+    let outcome = gathered.conclude(Ended::SourceEnded, &everybody)?;
     print_line(&json!({
         "outcome": outcome, "frames": gathered.usable(), "live": gathered.live(),
-        "nearest_cosine": nearest, "threshold": gallery.threshold()?,
+        "nearest_cosine": nearest, "threshold": everybody.threshold()?,
     }))
 }
 

@@ -7,18 +7,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::{Duration, Instant, SystemTime};
 
 use drivers::vision::{
-    CameraTrouble, CodesEnd, Consent, LineError, Lines, Models, Outcome, Reply, Request, Status, decode, encode,
-    is_member_id,
+    CameraTrouble, CodesEnd, Consent, ErasureCause, LineError, Lines, Models, Outcome, Reply, Request, Status, decode,
+    encode, is_member_id,
 };
 
 use crate::Pipeline;
 use crate::camera::Fault;
 use crate::codes::{Reader, Readings};
-use crate::gallery::Gallery;
+use crate::gallery::{Gallery, Retention};
 use crate::session::{Ended, FRAMES_WANTED, Gathered};
 use crate::source::{FrameSource, Photographs, Pulled, Source, within};
 
@@ -33,12 +33,16 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 const ENROL_FRAMES_MAX: u8 = 10;
 /// For so long after a session that a camera spoilt, `Status` says why.
 const TROUBLE_TOLD: Duration = Duration::from_secs(10);
+/// How often templates that have reached their end are looked for; the first time soon after a start.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
+const EXPIRE_FIRST: Duration = Duration::from_secs(60);
 
 /// What the desk works with.
 #[derive(Debug)]
 pub struct Equipment {
     pub models: PathBuf,
     pub gallery: Gallery,
+    pub retention: Retention,
     pub source: Source,
     /// Whether clients may choose the photographs of a file source.
     pub demo: bool,
@@ -120,8 +124,10 @@ struct Job {
 enum Task {
     Recognise {
         attempt: u64,
+        among: Option<Vec<String>>,
     },
     Enrol {
+        attempt: u64,
         member: String,
         consent: Consent,
         frames: u8,
@@ -130,6 +136,16 @@ enum Task {
     Codes {
         session: u64,
     },
+}
+
+impl Task {
+    /// The number of a session that looks at faces.
+    const fn attempt(&self) -> Option<u64> {
+        match self {
+            Self::Recognise { attempt, .. } | Self::Enrol { attempt, .. } => Some(*attempt),
+            Self::Codes { .. } => None,
+        }
+    }
 }
 
 struct Attempt {
@@ -149,6 +165,7 @@ struct Desk {
     clients: BTreeMap<Client, SyncSender<Vec<u8>>>,
     waiting: VecDeque<Job>,
     current: Option<Attempt>,
+    expire_at: Instant,
 }
 
 impl Desk {
@@ -162,16 +179,25 @@ impl Desk {
             clients: BTreeMap::new(),
             waiting: VecDeque::new(),
             current: None,
+            expire_at: Instant::now() + EXPIRE_FIRST,
         }
     }
 
     fn work(&mut self, arrivals: &Receiver<(Client, Arrival)>) {
         loop {
             let idle = self.current.is_none() && self.waiting.is_empty();
-            let arrival =
-                if idle { arrivals.recv().map_err(|_| TryRecvError::Disconnected) } else { arrivals.try_recv() };
+            let arrival = if idle {
+                let wait = self.expire_at.saturating_duration_since(Instant::now());
+                arrivals.recv_timeout(wait).map_err(|error| match error {
+                    RecvTimeoutError::Timeout => TryRecvError::Empty,
+                    RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+                })
+            } else {
+                arrivals.try_recv()
+            };
             match arrival {
                 Ok((client, arrival)) => self.hear(client, arrival),
+                Err(TryRecvError::Empty) if idle => self.expire(),
                 Err(TryRecvError::Empty) => self.advance(),
                 Err(TryRecvError::Disconnected) => return,
             }
@@ -197,21 +223,40 @@ impl Desk {
         }
     }
 
+    /// Erases what has reached its end and tells everybody. Without a client nobody asks, and nobody would hear.
+    fn expire(&mut self) {
+        self.expire_at = Instant::now() + if self.clients.is_empty() { EXPIRE_FIRST } else { EXPIRE_EVERY };
+        if self.clients.is_empty() {
+            return;
+        }
+        let (now, retention) = (now_ms(), self.equipment.retention);
+        let gone = self.equipment.gallery.refresh().and_then(|()| self.equipment.gallery.expire(now, retention));
+        match gone {
+            Ok(receipts) => {
+                let clients: Vec<Client> = self.clients.keys().copied().collect();
+                for receipt in receipts {
+                    let reply = Reply::Erased { member: receipt.member.0.clone(), receipt: Some(receipt) };
+                    clients.iter().for_each(|client| self.send(*client, &reply));
+                }
+            }
+            Err(error) => tracing::error!(%error, "templates that have reached their end cannot be erased"),
+        }
+    }
+
     fn handle(&mut self, client: Client, request: Request) {
         match request {
-            Request::Recognise { attempt, deadline_ms } => {
-                self.queue(client, Task::Recognise { attempt }, deadline_ms);
+            Request::Recognise { attempt, deadline_ms, among } => {
+                self.queue(client, Task::Recognise { attempt, among }, deadline_ms);
             }
-            Request::Enrol { member, consent, frames, deadline_ms } => {
+            Request::Enrol { attempt, member, consent, frames, deadline_ms } => {
                 if let Some(reason) = enrol_fault(&member, &consent, frames) {
-                    self.send(client, &Reply::EnrolRefused { member, reason });
+                    self.send(client, &Reply::EnrolRefused { attempt, member, reason });
                 } else {
-                    self.queue(client, Task::Enrol { member, consent, frames }, deadline_ms);
+                    self.queue(client, Task::Enrol { attempt, member, consent, frames }, deadline_ms);
                 }
             }
             Request::Cancel { attempt } => {
-                let meant = |task: &Task| matches!(task, Task::Recognise { attempt: number } if *number == attempt);
-                self.give_up(client, meant);
+                self.give_up(client, |task| task.attempt() == Some(attempt));
                 self.send(client, &Reply::Cancelled { attempt });
             }
             Request::ReadCodes { session, deadline_ms } => self.queue(client, Task::Codes { session }, deadline_ms),
@@ -219,10 +264,7 @@ impl Desk {
                 self.give_up(client, |task| matches!(task, Task::Codes { session: number } if *number == session));
                 self.send(client, &Reply::CodesEnded { session, end: CodesEnd::Stopped });
             }
-            Request::Erase { member } => match self.equipment.gallery.erase(&member) {
-                Ok(_) => self.send(client, &Reply::Erased { member }),
-                Err(error) => self.fail(client, format!("erase failed: {error}")),
-            },
+            Request::Erase { member, before_utc_ms } => self.erase(client, member, before_utc_ms),
             Request::Status {} => {
                 let status = self.status();
                 self.send(client, &Reply::Status(status));
@@ -235,6 +277,19 @@ impl Desk {
         let meant = |job: &Job| job.client == client && meant(&job.task);
         self.waiting.retain(|job| !meant(job));
         self.current = self.current.take().filter(|current| !meant(&current.job));
+    }
+
+    fn erase(&mut self, client: Client, member: String, before: Option<i64>) {
+        // Whoever is just being looked for could be the one who does not want it any more.
+        let enrols = |job: &Job| matches!(&job.task, Task::Enrol { member: other, .. } if *other == member);
+        self.current = self.current.take().filter(|attempt| !enrols(&attempt.job));
+        match self.equipment.gallery.erase(&member, before, ErasureCause::Withdrawn, now_ms()) {
+            Ok(receipt) => self.send(client, &Reply::Erased { member, receipt }),
+            Err(error) => {
+                tracing::error!(%error, "a member who withdrew could not be erased");
+                self.fail(client, format!("erase failed: {error}"));
+            }
+        }
     }
 
     fn queue(&mut self, client: Client, task: Task, deadline_ms: u32) {
@@ -269,7 +324,8 @@ impl Desk {
         let gallery = u32::try_from(self.equipment.gallery.len()).unwrap_or(u32::MAX);
         let told = |(trouble, since): (CameraTrouble, Instant)| (since.elapsed() < TROUBLE_TOLD).then_some(trouble);
         let camera = self.trouble.and_then(told);
-        Status { models, missing_hint, gallery, source: self.equipment.source.to_string(), camera }
+        let narrow = self.equipment.gallery.search(None).threshold().is_err();
+        Status { models, missing_hint, gallery, narrow, source: self.equipment.source.to_string(), camera }
     }
 
     /// Loads the models unless they are; says what to do when they cannot be.
@@ -317,6 +373,14 @@ impl Desk {
             self.refuse(job, "this camera looks at no faces", CodesEnd::Busy);
             return None;
         }
+        // What the calibration cannot vouch for is refused before a camera opens.
+        if let Task::Recognise { among, .. } = &job.task
+            && let Err(error) = self.equipment.gallery.search(among.as_deref()).threshold()
+        {
+            tracing::warn!("attempt refused: {error}");
+            self.refuse(job, "the gallery is too large to be searched whole", CodesEnd::Busy);
+            return None;
+        }
         let source = match &self.chosen {
             Some(files) => Ok(Box::new(Photographs::new(files.clone())) as Box<dyn FrameSource>),
             None => self.equipment.source.open(),
@@ -347,8 +411,8 @@ impl Desk {
                 let look = pipeline.look(&frame)?;
                 drop(frame);
                 let hint = attempt.gathered.take(look);
-                if let (Some(hint), Task::Recognise { attempt: number }) = (hint, &attempt.job.task) {
-                    self.send(attempt.job.client, &Reply::Guidance { attempt: *number, hint });
+                if let Some(hint) = hint {
+                    self.send(attempt.job.client, &Reply::Guidance { attempt: attempt.job.task.attempt(), hint });
                 }
                 (Instant::now() >= deadline).then_some(Ended::Deadline)
             }
@@ -357,8 +421,15 @@ impl Desk {
         };
         let gathered = &attempt.gathered;
         match &attempt.job.task {
-            Task::Recognise { attempt } => self.recognised(*attempt, gathered, ended),
-            Task::Enrol { member, consent, frames } => Ok(self.enrolled(member, consent, *frames, gathered, ended)),
+            Task::Recognise { attempt, among } => self.recognised(*attempt, among.as_deref(), gathered, ended),
+            Task::Enrol { attempt: number, member, consent, frames } => {
+                let Some(result) = self.enrolled(member, consent, *frames, gathered, ended) else { return Ok(None) };
+                let (attempt, member) = (*number, member.clone());
+                Ok(Some(match result {
+                    Ok(frames) => Reply::Enrolled { attempt, member, frames },
+                    Err(reason) => Reply::EnrolRefused { attempt, member, reason },
+                }))
+            }
             Task::Codes { session } => Ok(Some(Reply::CodesEnded { session: *session, end: CodesEnd::Stopped })),
         }
     }
@@ -391,13 +462,24 @@ impl Desk {
         CodesEnd::Camera(trouble.unwrap_or(CameraTrouble::Absent))
     }
 
-    fn recognised(&self, attempt: u64, gathered: &Gathered, ended: Option<Ended>) -> anyhow::Result<Option<Reply>> {
-        let gallery = &self.equipment.gallery;
-        let outcome = match (gathered.decide(gallery)?, ended) {
+    fn recognised(
+        &self,
+        attempt: u64,
+        among: Option<&[String]>,
+        gathered: &Gathered,
+        ended: Option<Ended>,
+    ) -> anyhow::Result<Option<Reply>> {
+        let search = self.equipment.gallery.search(among);
+        let outcome = match (gathered.decide(&search)?, ended) {
             (None, None) => return Ok(None),
             (Some(outcome), _) => outcome,
-            (None, Some(ended)) => gathered.conclude(ended, gallery)?,
+            (None, Some(ended)) => gathered.conclude(ended, &search)?,
         };
+        if let Outcome::Match { member, .. } = &outcome
+            && let Err(error) = self.equipment.gallery.seen(member, now_ms())
+        {
+            tracing::warn!(%error, "the gallery cannot note that a template is in use");
+        }
         tracing::info!(attempt, frames = gathered.usable(), "attempt ended");
         Ok(Some(Reply::Outcome { attempt, outcome }))
     }
@@ -409,26 +491,21 @@ impl Desk {
         frames: u8,
         gathered: &Gathered,
         ended: Option<Ended>,
-    ) -> Option<Reply> {
+    ) -> Option<Result<u8, String>> {
         if gathered.usable() < frames.into() && ended.is_none() {
             return None;
         }
-        let member = member.to_owned();
-        let template = match gathered.template(frames) {
-            Ok(template) => template,
-            Err(reason) => return Some(Reply::EnrolRefused { member, reason }),
-        };
         let usable = u8::try_from(gathered.usable()).unwrap_or(u8::MAX);
-        Some(match self.equipment.gallery.enrol(&member, consent, &template, usable) {
-            Ok(()) => Reply::Enrolled { member, frames: usable },
-            Err(error) => Reply::EnrolRefused { member, reason: error.to_string() },
-        })
+        Some(gathered.template(frames).and_then(|template| {
+            let kept = self.equipment.gallery.enrol(member, consent, &template, usable);
+            kept.map(|()| usable).map_err(|error| error.to_string())
+        }))
     }
 
     fn refuse(&mut self, job: Job, reason: &str, end: CodesEnd) {
         let reply = match job.task {
-            Task::Recognise { attempt } => Reply::Outcome { attempt, outcome: Outcome::Unavailable },
-            Task::Enrol { member, .. } => Reply::EnrolRefused { member, reason: reason.to_owned() },
+            Task::Recognise { attempt, .. } => Reply::Outcome { attempt, outcome: Outcome::Unavailable },
+            Task::Enrol { attempt, member, .. } => Reply::EnrolRefused { attempt, member, reason: reason.to_owned() },
             Task::Codes { session } => Reply::CodesEnded { session, end },
         };
         self.send(job.client, &reply);
@@ -456,9 +533,14 @@ fn enrol_fault(member: &str, consent: &Consent, frames: u8) -> Option<String> {
     if !is_member_id(member) {
         return Some(crate::gallery::GalleryError::BadMember.to_string());
     }
-    if consent.purpose.is_empty() || consent.text_version.is_empty() || consent.at_utc_ms <= 0 {
-        return Some(crate::gallery::GalleryError::NoConsent.to_string());
+    if let Some(fault) = consent.fault() {
+        return Some(crate::gallery::GalleryError::NoConsent(fault.text().to_owned()).to_string());
     }
     let fits = usize::from(frames) >= FRAMES_WANTED && frames <= ENROL_FRAMES_MAX;
     (!fits).then(|| format!("a template needs {FRAMES_WANTED} to {ENROL_FRAMES_MAX} frames"))
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -3,7 +3,7 @@
 use drivers::vision::{Hint, Outcome};
 
 use crate::embed::Embedding;
-use crate::gallery::{Gallery, Nearest};
+use crate::gallery::{Nearest, Search};
 use crate::liveness::LIVE_MIN;
 use crate::threshold::Uncalibrated;
 use crate::{Look, Probe};
@@ -99,23 +99,23 @@ impl Gathered {
     }
 
     /// Who it is, if the frames so far suffice.
-    pub fn decide(&self, gallery: &Gallery) -> Result<Option<Outcome>, Uncalibrated> {
+    pub fn decide(&self, search: &Search<'_>) -> Result<Option<Outcome>, Uncalibrated> {
         if self.usable() < FRAMES_WANTED {
             return Ok(None);
         }
-        let outcome = self.verdict(gallery)?;
+        let outcome = self.verdict(search)?;
         let settled = matches!(outcome, Outcome::Match { .. }) || self.usable() >= FRAMES_MAX;
         Ok(settled.then_some(outcome))
     }
 
     /// Who it is, now that no more frames come.
-    pub fn conclude(&self, ended: Ended, gallery: &Gallery) -> Result<Outcome, Uncalibrated> {
+    pub fn conclude(&self, ended: Ended, search: &Search<'_>) -> Result<Outcome, Uncalibrated> {
         let enough = match ended {
             Ended::SourceEnded => 1,
             Ended::Deadline => FRAMES_WANTED,
         };
         if self.usable() >= enough {
-            return self.verdict(gallery);
+            return self.verdict(search);
         }
         Ok(match ended {
             Ended::Deadline if self.faces_seen > 0 || self.frames_seen == 0 => Outcome::TimedOut,
@@ -123,14 +123,14 @@ impl Gathered {
         })
     }
 
-    fn verdict(&self, gallery: &Gallery) -> Result<Outcome, Uncalibrated> {
+    fn verdict(&self, search: &Search<'_>) -> Result<Outcome, Uncalibrated> {
         if self.live() < LIVE_MIN {
             return Ok(Outcome::NotLive);
         }
         let Some(probe) = self.fused() else {
             return Ok(Outcome::NoFace);
         };
-        Ok(judge(&gallery.nearest(&probe), gallery.threshold()?))
+        Ok(judge(&search.nearest(&probe), search.threshold()?))
     }
 }
 
@@ -150,6 +150,7 @@ pub fn judge(nearest: &[Nearest<'_>], threshold: f32) -> Outcome {
 mod tests {
     use super::*;
     use crate::embed::LENGTH;
+    use crate::gallery::Gallery;
 
     fn probe(axis: usize, live: f32) -> Look {
         let mut numbers = vec![0.0; LENGTH];
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_match_needs_threshold_and_margin() {
+    fn b13_a_match_needs_threshold_and_margin() {
         let matched = Outcome::Match { member: "m-1".into(), score_milli: 700 };
         assert_eq!(judge(&nearest(&[0.7, 0.2]), 0.5), matched);
         assert_eq!(judge(&nearest(&[0.7, 0.68]), 0.5), Outcome::Ambiguous);
@@ -184,17 +185,18 @@ mod tests {
     #[test]
     fn liveness_is_a_mean_and_empty_attempts_have_no_face() {
         let gallery = Gallery::in_memory().unwrap();
+        let everybody = gallery.search(None);
         let mut gathered = Gathered::default();
-        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::TimedOut, "nobody looked");
+        assert_eq!(gathered.conclude(Ended::Deadline, &everybody).unwrap(), Outcome::TimedOut, "nobody looked");
         assert_eq!(gathered.take(Look::NoFace), Some(Hint::LookAtCamera));
         assert_eq!(gathered.take(Look::NoFace), None, "a hint is given once");
-        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::NoFace);
+        assert_eq!(gathered.conclude(Ended::Deadline, &everybody).unwrap(), Outcome::NoFace);
         gathered.take(Look::Unusable(Hint::ComeCloser));
-        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::TimedOut);
+        assert_eq!(gathered.conclude(Ended::Deadline, &everybody).unwrap(), Outcome::TimedOut);
         for live in [0.9, 0.2, 0.1] {
             gathered.take(probe(1, live));
         }
-        assert_eq!(gathered.decide(&gallery).unwrap(), None, "an undecided attempt looks on");
-        assert_eq!(gathered.conclude(Ended::Deadline, &gallery).unwrap(), Outcome::NotLive);
+        assert_eq!(gathered.decide(&everybody).unwrap(), None, "an undecided attempt looks on");
+        assert_eq!(gathered.conclude(Ended::Deadline, &everybody).unwrap(), Outcome::NotLive);
     }
 }

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn more_members_need_a_higher_cosine() {
+    fn b12_more_members_need_a_higher_cosine() {
         for (members, expected) in [(0, 0.340), (1, 0.340), (10, 0.425), (100, 0.504), (1000, 0.594)] {
             assert!((at(members).unwrap() - expected).abs() < 2e-3, "{members}: {:?}", at(members));
         }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gallery_beyond_the_table_is_refused() {
+    fn b12_a_gallery_beyond_the_table_is_refused() {
         let refused = at(2000).unwrap_err();
         assert!(refused.to_string().contains("gallery of 2000"), "{refused}");
         assert!(threshold(&[], FPIR_TARGET, 1).is_err());

@@ -11,6 +11,7 @@ pub use promotion::{Give, Goods, Limit, Members, Offline, Part, Promotion, Promo
 pub use recall::Recall;
 
 use crate::calendar;
+use crate::face::Erasure;
 use crate::line::LineKind;
 use crate::policy::Policy;
 use crate::returns::{SaleRef, Sold};
@@ -25,6 +26,16 @@ pub trait Catalog {
     fn item(&self, key: &ItemKey) -> Option<Item>;
     fn member(&self, code: &str) -> Option<Member>;
     fn member_by_id(&self, id: &MemberId) -> Option<Member>;
+    /// Members whose telephone number ends so.
+    fn members_by_tail(&self, _tail: &str) -> Vec<MemberId> {
+        Vec::new()
+    }
+
+    /// Of headquarters' list of erasures the first behind `n`.
+    fn erasure_after(&self, _n: u64) -> Option<Erasure> {
+        None
+    }
+
     /// The price book in force.
     fn price_book(&self) -> PriceBook;
     /// The promotions in force, kept ready: a basket is priced again after every scan.

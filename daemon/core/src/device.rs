@@ -1,5 +1,6 @@
 //! What devices say and are told, in the shop's words; `drivers` turns these into bytes.
 
+use crate::face::{Consent, ErasureReceipt};
 use crate::receipt::{Currency, Receipt, Slip};
 use crate::words::{Attempt, Grams, Language, MemberId, Money, Name, TenderId, TransactionId, TruncatedPan, Utc};
 use alloc::boxed::Box;
@@ -17,6 +18,16 @@ pub enum DeviceEvent {
     Face {
         attempt: Attempt,
         event: FaceEvent,
+    },
+    /// Nothing of the member is left; the receipt where there was something.
+    FaceErased {
+        member: MemberId,
+        receipt: Option<Box<ErasureReceipt>>,
+    },
+    /// How many members the camera knows, and whether it may search all of them for one face.
+    Gallery {
+        members: u32,
+        whole: bool,
     },
     /// The line is open but the device behind it cannot work, or can again; `detail` is for pages.
     Health {
@@ -43,15 +54,7 @@ pub enum DeviceCommand {
     },
     Terminal(TerminalCommand),
     Print(Box<PrintJob>),
-    /// Open the camera, recognise whoever stands before it, close it.
-    Recognise {
-        attempt: Attempt,
-        deadline_ms: u32,
-    },
-    /// Stop recognising.
-    CancelRecognise {
-        attempt: Attempt,
-    },
+    Face(FaceCommand),
 }
 
 /// One decoded symbol as the scanner delivered it. May be a wallet code, so it never prints its data.
@@ -286,11 +289,31 @@ pub enum PrinterEvent {
     Ready,
 }
 
+/// What the vision process is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaceCommand {
+    /// Open the camera, recognise whoever stands before it, close it.
+    Recognise {
+        attempt: Attempt,
+        deadline_ms: u32,
+        /// Only these members can be meant.
+        among: Option<Vec<MemberId>>,
+    },
+    /// Stop looking.
+    Cancel { attempt: Attempt },
+    /// Open the camera and keep a template of whoever stands before it.
+    Enrol { attempt: Attempt, member: MemberId, consent: Box<Consent>, deadline_ms: u32 },
+    /// Destroy what consents given before that time allowed to be kept.
+    Erase { member: MemberId, before: Utc },
+}
+
 /// What the vision process says about one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaceEvent {
     Guidance(FaceHint),
     Outcome(FaceOutcome),
+    Enrolled { frames: u8 },
+    EnrolRefused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

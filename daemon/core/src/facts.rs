@@ -7,6 +7,7 @@ use crate::config::PriceRules;
 use crate::coupon::Redeemed;
 use crate::device::CardOutcome;
 use crate::event::{Event, Record};
+use crate::face::FaceFacts;
 use crate::handover::Suspended;
 use crate::lane::LaneEvent;
 use crate::line::{LineKind, serial_id};
@@ -89,6 +90,8 @@ pub struct Facts {
     pub looks: Looks,
     #[serde(default)]
     pub audit: FloorAudit,
+    #[serde(default)]
+    pub faces: FaceFacts,
     /// The latest time any event carries whose clock was believed: the floor for a clock that fell back.
     pub latest: Utc,
     #[serde(default)]
@@ -141,9 +144,8 @@ impl Facts {
             (Event::Lane(event), Some(lane)) => self.apply_lane(record.utc, lane, event),
             (Event::Basket(event), Some(lane)) => self.apply_basket(record.utc, lane, event),
             (Event::Member(event), Some(lane)) => {
-                if let crate::member::MemberEvent::FaceConsented { attempt, .. } = event {
-                    self.attempts = self.attempts.max(attempt.0);
-                }
+                self.attempts = self.attempts.max(event.attempt().map_or(0, |attempt| attempt.0));
+                self.faces.apply(record.utc, lane, event);
                 if let Some(open) = self.lane(lane).open.as_mut() {
                     open.apply_member(event);
                 }
@@ -209,6 +211,7 @@ impl Facts {
                 }
                 self.datasets.insert(dataset.clone(), in_force);
             }
+            StoreEvent::FaceErased { member, listed, .. } => self.faces.erased(member, *listed),
             StoreEvent::DeviceUp { .. } | StoreEvent::DeviceDown { .. } => {}
         }
     }

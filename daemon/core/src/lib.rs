@@ -22,6 +22,8 @@ pub mod config;
 pub mod coupon;
 pub mod device;
 pub mod event;
+pub mod face;
+pub mod face_pay;
 pub mod facts;
 pub mod handover;
 mod idle;

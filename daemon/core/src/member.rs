@@ -1,19 +1,22 @@
 //! Who is shopping, where they want to be known: by code or by face. The journal knows an opaque id only.
 
+mod face;
+
+pub(crate) use face::{Enrolment, Erasing};
+
 use crate::basket::Transaction;
 use crate::catalog::Member;
-use crate::device::{Beep, DeviceCommand, FaceEvent, FaceOutcome};
+use crate::device::Beep;
 use crate::event::Event;
+use crate::face::{Consent, Factor};
 use crate::page::Refused;
 use crate::refusal::LineRefusal;
-use crate::turn::{Effect, FaceLive, Turn};
+use crate::turn::Turn;
 use crate::view::FaceEnd;
-use crate::words::{Attempt, DeviceId, LaneId, MemberId};
+use crate::words::{Attempt, DeviceId, LaneId, MemberId, Money, StaffId, TenderId};
+use alloc::boxed::Box;
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
-
-/// The camera looks this long at most.
-pub const FACE_MS: u32 = 8_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,6 +30,55 @@ pub enum MemberEvent {
     FaceEnded {
         attempt: Attempt,
         outcome: FaceEnd,
+        /// The one member the shopper claimed to be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claimed: Option<MemberId>,
+    },
+    /// A member agreed to a template, before the camera opened for it.
+    FaceEnrolConsented {
+        attempt: Attempt,
+        member: MemberId,
+        consent: Box<Consent>,
+        staff: StaffId,
+    },
+    FaceEnrolled {
+        attempt: Attempt,
+        member: MemberId,
+        frames: u8,
+    },
+    FaceEnrolRefused {
+        attempt: Attempt,
+        member: MemberId,
+    },
+    /// From here on this face is nobody's; the galleries follow.
+    FaceWithdrawn {
+        member: MemberId,
+    },
+    /// Staff opened a camera again that failures had shut.
+    FaceReopened {
+        staff: StaffId,
+    },
+    /// Name and amount are shown; the shop's rules want this factor.
+    FacePayAsked {
+        attempt: Attempt,
+        member: MemberId,
+        amount: Money,
+        factor: Factor,
+    },
+    /// The second factor was given; the charge of that tender follows.
+    FacePayConfirmed {
+        attempt: Attempt,
+        tender: TenderId,
+        member: MemberId,
+        amount: Money,
+        factor: Factor,
+    },
+    /// The member says somebody else did it.
+    FacePayDisputed {
+        tender: TenderId,
+        amount: Money,
+        staff: StaffId,
+        reason: String,
     },
     Identified(Identified),
     /// Somebody else shops on with this basket.
@@ -57,7 +109,16 @@ impl Transaction {
                 self.member = Some(identified.clone())
             }
             MemberEvent::Removed {} => self.member = None,
-            MemberEvent::FaceConsented { .. } | MemberEvent::FaceEnded { .. } => {}
+            MemberEvent::FaceConsented { .. }
+            | MemberEvent::FaceEnded { .. }
+            | MemberEvent::FaceEnrolConsented { .. }
+            | MemberEvent::FaceEnrolled { .. }
+            | MemberEvent::FaceEnrolRefused { .. }
+            | MemberEvent::FaceWithdrawn { .. }
+            | MemberEvent::FaceReopened { .. }
+            | MemberEvent::FacePayAsked { .. }
+            | MemberEvent::FacePayConfirmed { .. }
+            | MemberEvent::FacePayDisputed { .. } => {}
         }
     }
 }
@@ -76,7 +137,7 @@ impl Turn<'_> {
         }
     }
 
-    fn identify(&mut self, lane: LaneId, member: &Member, by: IdentifiedBy) {
+    pub(crate) fn identify(&mut self, lane: LaneId, member: &Member, by: IdentifiedBy) {
         self.begin(lane);
         let known = self.open(lane).and_then(|open| open.member.clone());
         let to = Identified { member: member.id.clone(), by };
@@ -100,106 +161,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// A tap with consent opens the camera; nothing else does.
-    pub(crate) fn recognise(&mut self, lane: LaneId, consent: String) -> Result<(), Refused> {
-        if self.money_moves(lane) {
-            return Err(Refused::Paying);
-        }
-        let device = self.vision_of(lane).ok_or(Refused::FaceUnavailable)?;
-        if !self.live.device(&device).up || consent.is_empty() {
-            return Err(Refused::FaceUnavailable);
-        }
-        self.begin(lane);
-        let attempt = Attempt(self.facts.attempts.saturating_add(1));
-        self.record(Some(lane), Event::Member(MemberEvent::FaceConsented { attempt, consent }));
-        let until = self.now.mono.plus_ms(u64::from(FACE_MS).saturating_add(2_000));
-        self.live.lane(lane).face = Some(FaceLive { attempt, hint: None, outcome: None, until });
-        self.out
-            .effects
-            .push(Effect::Device { device, command: DeviceCommand::Recognise { attempt, deadline_ms: FACE_MS } });
-        Ok(())
-    }
-
-    pub(crate) fn cancel_recognise(&mut self, lane: LaneId, attempt: Attempt) -> Result<(), Refused> {
-        let looking =
-            self.live.lane(lane).face.as_ref().is_some_and(|face| face.attempt == attempt && face.outcome.is_none());
-        if !looking {
-            return Err(Refused::NothingHere);
-        }
-        self.live.lane(lane).face = None;
-        self.record(Some(lane), Event::Member(MemberEvent::FaceEnded { attempt, outcome: FaceEnd::TimedOut }));
-        if let Some(device) = self.vision_of(lane) {
-            self.out.effects.push(Effect::Device { device, command: DeviceCommand::CancelRecognise { attempt } });
-        }
-        Ok(())
-    }
-
-    /// Late answers of older attempts are ignored by number.
-    pub(crate) fn face(&mut self, attempt: Attempt, event: FaceEvent) {
-        let waiting = |lane: &LaneId| self.live.lanes.get(lane).and_then(|live| live.face.as_ref());
-        let matches =
-            |lane: &LaneId| waiting(lane).is_some_and(|face| face.attempt == attempt && face.outcome.is_none());
-        let Some(lane) = self.facts.lane_ids().into_iter().find(matches) else {
-            return;
-        };
-        match event {
-            FaceEvent::Guidance(hint) => {
-                if let Some(face) = self.live.lane(lane).face.as_mut() {
-                    face.hint = Some(hint);
-                }
-            }
-            FaceEvent::Outcome(outcome) => self.face_ended(lane, attempt, &outcome),
-        }
-    }
-
-    fn face_ended(&mut self, lane: LaneId, attempt: Attempt, outcome: &FaceOutcome) {
-        let member = match outcome {
-            FaceOutcome::Match { member, .. } => self.catalog.member_by_id(member),
-            FaceOutcome::Ambiguous
-            | FaceOutcome::NoMatch
-            | FaceOutcome::NotLive
-            | FaceOutcome::NoFace
-            | FaceOutcome::TimedOut
-            | FaceOutcome::Unavailable => None,
-        };
-        // A template of somebody who is no member any more identifies nobody.
-        let end = match (FaceEnd::from(outcome), &member) {
-            (FaceEnd::Match, None) => FaceEnd::NoMatch,
-            (end, _) => end,
-        };
-        self.record(Some(lane), Event::Member(MemberEvent::FaceEnded { attempt, outcome: end }));
-        if let Some(face) = self.live.lane(lane).face.as_mut() {
-            face.outcome = Some(end);
-            face.hint = None;
-        }
-        if let Some(member) = member
-            && !self.money_moves(lane)
-        {
-            self.identify(lane, &member, IdentifiedBy::Face);
-        }
-    }
-
-    pub(crate) fn vision_down(&mut self, lane: LaneId, device: &DeviceId) {
-        if self.vision_of(lane).as_ref() == Some(device) {
-            self.give_up_face(lane);
-        }
-    }
-
-    pub(crate) fn face_tick(&mut self, lane: LaneId) {
-        let due = |face: &FaceLive| face.outcome.is_none() && face.until <= self.now.mono;
-        if self.live.lanes.get(&lane).and_then(|live| live.face.as_ref()).is_some_and(due) {
-            self.give_up_face(lane);
-        }
-    }
-
-    fn give_up_face(&mut self, lane: LaneId) {
-        let looking = self.live.lane(lane).face.as_ref().filter(|face| face.outcome.is_none()).map(|face| face.attempt);
-        if let Some(attempt) = looking {
-            self.face_ended(lane, attempt, &FaceOutcome::Unavailable);
-        }
-    }
-
-    fn vision_of(&self, lane: LaneId) -> Option<DeviceId> {
+    pub(crate) fn vision_of(&self, lane: LaneId) -> Option<DeviceId> {
         self.config.lane(lane)?.vision.clone()
     }
 }

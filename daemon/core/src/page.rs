@@ -1,6 +1,7 @@
 //! What people press on pages, and the answers they get.
 
-use crate::words::{Attempt, Language, LineNo, Money, Name, Role, StaffId, TenderId, TransactionId};
+use crate::face::{Age, FaceRefused};
+use crate::words::{Attempt, Language, LineNo, Money, Name, Private, Role, StaffId, TenderId, TransactionId};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,25 @@ pub enum PageRequest {
     /// Recognise me by face: the shopper agreed to the text of that version.
     Recognise {
         consent: String,
+        /// The last digits of the shopper's telephone number, where the gallery is too large to be searched whole.
+        #[serde(default)]
+        tail: Option<Private<String>>,
     },
+    /// The same, to pay what is due from the member's wallet.
+    PayByFace {
+        consent: String,
+        #[serde(default)]
+        tail: Option<Private<String>>,
+    },
+    /// Yes to the name and the amount that are shown, with the payment PIN where one is asked for.
+    ConfirmFacePay {
+        attempt: Attempt,
+        amount: Money,
+        #[serde(default)]
+        pin: Option<Private<String>>,
+    },
+    /// I do not want to be recognised any more: nothing of my face stays.
+    WithdrawFace {},
     CancelRecognise {
         attempt: Attempt,
     },
@@ -149,6 +168,25 @@ pub enum StaffRequest {
     /// The packing of what is being weighed.
     SetTare {
         tare_g: u32,
+    },
+    /// Keep a template of the member at the lane, who agreed to that text.
+    EnrolFace {
+        text_version: String,
+        /// The page port fills it in: the hash of the text it shows.
+        #[serde(default)]
+        text_sha256: String,
+        age: Age,
+        /// Number of the form a guardian signed.
+        #[serde(default)]
+        guardian: Option<String>,
+        #[serde(default)]
+        until_utc_ms: Option<i64>,
+    },
+    /// Too many failures shut the lane's camera: open it again.
+    ReopenFace {},
+    /// A member says that somebody else paid from the wallet for the sale found.
+    DisputeFacePay {
+        reason: String,
     },
     /// I am at the lane: what is scanned there while a look at the basket is due is part of that look.
     Attend {},
@@ -287,6 +325,8 @@ pub enum Refused {
     CardOffline,
     TerminalChanged,
     CameraUnavailable,
+    /// About faces and paying by them.
+    Face(FaceRefused),
 }
 
 impl Refused {
@@ -299,6 +339,7 @@ impl Refused {
 
     pub(crate) const fn words(self) -> (&'static str, &'static str) {
         match self {
+            Self::Face(refused) => refused.text(),
             Self::NoLane => ("没有这个收银台", "There is no such lane"),
             Self::NothingHere => ("没有可处理的内容", "There is nothing to do this to"),
             Self::NoSuchLine => ("没有这一行商品", "There is no such line"),

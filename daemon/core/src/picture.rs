@@ -19,11 +19,11 @@ use crate::rules::BaggingRules;
 use crate::sale::{SaleLine, SaleTender};
 use crate::shift::Shift;
 use crate::tender::{RefundTask, TaskState, Tender, TenderState};
-use crate::turn::{LaneLive, Live};
+use crate::turn::{DeviceLive, LaneLive, Live};
 use crate::view::{
-    AttendingView, BaggingView, CheckView, DeviceView, FaceView, InterventionView, LaneView, LineView, MemberView,
-    PaidView, PerContentView, Phase, PointsView, ReceiptView, RefundTaskView, RescanView, SavingView, ShiftView,
-    SoldLineView, SoldView, SuspendedView, TenderKind, TenderView, View, WeighingView,
+    AttendingView, BaggingView, CheckView, ConfirmingView, DeviceView, FaceView, InterventionView, LaneView, LineView,
+    MemberView, PaidView, PerContentView, Phase, PointsView, ReceiptView, RefundTaskView, RescanView, SavingView,
+    ShiftView, SoldLineView, SoldView, SuspendedView, TenderKind, TenderView, View, WeighingView,
 };
 use crate::words::{DeviceId, LaneId, Name, TenderId};
 use alloc::vec::Vec;
@@ -97,6 +97,13 @@ impl Store {
                 outcome: face.outcome,
             }),
             camera: live.camera_until.is_some(),
+            confirming: self.confirming_view(basket, live, catalog),
+            face_narrow: vision(config, &self.live).is_some_and(|camera| camera.narrow),
+            face_failures: self.facts.faces.lanes.get(&config.lane).map_or(0, |failures| failures.count),
+            face_pay: self.config.floor.face.pay
+                && self.live.online
+                && !self.config.till.training
+                && vision(config, &self.live).is_some_and(|camera| camera.up),
             weighing: live.weighing.as_ref().map(|it| WeighingView {
                 name: it.item.name.clone(),
                 unit_price: it.item.price,
@@ -122,6 +129,13 @@ impl Store {
             receipt: self.receipt_view(config, catalog),
             devices: config.devices().map(|(kind, name)| device_view(&self.live, kind, name)).collect(),
         }
+    }
+
+    fn confirming_view(&self, basket: &Transaction, live: &LaneLive, catalog: &dyn Catalog) -> Option<ConfirmingView> {
+        let attempt = live.confirming.as_ref()?.attempt();
+        let masked = self.member_view(basket, catalog)?.masked;
+        let amount = basket.due();
+        Some(ConfirmingView { attempt, masked, amount, factor: self.config.floor.face.factor(amount) })
     }
 
     fn member_view(&self, basket: &Transaction, catalog: &dyn Catalog) -> Option<MemberView> {
@@ -170,6 +184,7 @@ impl Store {
             at: sold.at,
             lines: sold.sale.lines.iter().filter(|line| !line.kind.is_negative()).map(line).collect(),
             tenders: sold.sale.tenders.iter().map(tender).collect(),
+            face_paid: sold.sale.tenders.iter().any(|tender| tender.kind == TenderKind::MemberWallet),
         }
     }
 
@@ -189,6 +204,10 @@ pub(crate) fn phase_of(facts: &Facts, live: &Live, lane: LaneId) -> Phase {
     let idle = LaneLive::default();
     let open = facts.lanes.get(&lane).and_then(|facts| facts.open.as_ref());
     phase(open, open.and_then(unsettled), live.lanes.get(&lane).unwrap_or(&idle))
+}
+
+fn vision<'a>(config: &LaneConfig, live: &'a Live) -> Option<&'a DeviceLive> {
+    live.devices.get(config.vision.as_ref()?)
 }
 
 /// The payment under way.

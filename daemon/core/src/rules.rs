@@ -1,5 +1,6 @@
 //! What the shop has laid down about its floor: limits, hours, roles. Data of the configuration, decided here.
 
+use crate::face::FaceRules;
 use crate::words::{LocalMinute, Money, Name, Role};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,6 +17,7 @@ pub struct FloorRules {
     pub bagging: BaggingRules,
     pub rescan: RescanRules,
     pub points: PointRules,
+    pub face: FaceRules,
     /// A badge alone answers at a lane; without this its PIN is asked for too.
     pub badge_without_pin: bool,
 }

@@ -3,12 +3,13 @@
 use crate::config::PriceRules;
 use crate::device::Document;
 use crate::event::Event;
+use crate::face::ErasureReceipt;
 use crate::page::Refused;
 use crate::receipt::{Slip, SlipRow};
 use crate::rules::PointRules;
 use crate::totals::Totals;
 use crate::turn::Turn;
-use crate::words::{DeviceId, LaneId, Money, Name, Utc};
+use crate::words::{DeviceId, LaneId, MemberId, Money, Name, Utc};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -50,6 +51,15 @@ pub enum StoreEvent {
         campaign: String,
         serial: String,
         place: String,
+    },
+    /// Nothing of a member's face is left on this box; receipts of the galleries that had something.
+    FaceErased {
+        member: MemberId,
+        /// Where headquarters asked for it: its number on the list of erasures.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        listed: Option<u64>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        receipts: Vec<ErasureReceipt>,
     },
     /// HQ knew another past of this box: everything is sent again under `epoch`.
     EpochOpened {
@@ -147,6 +157,7 @@ impl Turn<'_> {
         self.record(None, Event::Store(StoreEvent::DeviceUp { device: device.clone() }));
         self.terminal_up(&device);
         self.printer_up(&device);
+        self.erase_on();
     }
 
     /// A device that is connected but cannot work counts as down, with its own words for why.
@@ -199,6 +210,7 @@ impl Turn<'_> {
                     return;
                 }
                 self.record(None, Event::Store(StoreEvent::DatasetActivated { dataset, version, name }));
+                self.erase_on();
             }
             // Words for the port that asked, which brings them as [`crate::upkeep::BoxInput`].
             HqInput::Answer(crate::wire::Answer::Refill { .. }) => {}

@@ -25,6 +25,8 @@ pub struct Totals {
     pub points: Money,
     #[serde(skip_serializing_if = "Money::is_zero")]
     pub gift: Money,
+    #[serde(skip_serializing_if = "Money::is_zero")]
+    pub member_wallet: Money,
     pub members: u64,
     /// Goods and deposits before discounts.
     #[serde(skip_serializing_if = "is_none_yet")]
@@ -63,6 +65,8 @@ pub struct Refunded {
     pub points: Money,
     #[serde(default, skip_serializing_if = "Money::is_zero")]
     pub gift: Money,
+    #[serde(default, skip_serializing_if = "Money::is_zero")]
+    pub member_wallet: Money,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +149,7 @@ impl Totals {
             TenderKind::Wallet => (&mut self.wallet, &mut self.refunded.wallet),
             TenderKind::Points => (&mut self.points, &mut self.refunded.points),
             TenderKind::Gift => (&mut self.gift, &mut self.refunded.gift),
+            TenderKind::MemberWallet => (&mut self.member_wallet, &mut self.refunded.member_wallet),
         };
         *sum = sum.plus(amount);
         *refunded = refunded.minus(amount.min(Money::ZERO));

@@ -8,6 +8,7 @@ use crate::config::StoreConfig;
 use crate::device::{DeviceEvent, FaceHint};
 use crate::event::{Event, Record};
 use crate::facts::Facts;
+use crate::member::Enrolment;
 use crate::page::{Attendant, PageRequest, Refused, StaffRequest};
 use crate::refusal::LineRefusal;
 use crate::returns::Sold;
@@ -18,7 +19,9 @@ use crate::upkeep::BoxInput;
 use crate::view::{FaceEnd, Notice};
 use crate::weigh::Weighing;
 use crate::wire::Question;
-use crate::words::{Attempt, DeviceId, LaneId, Language, Money, Mono, Name, Now, RequestId, Role, TransactionId, Utc};
+use crate::words::{
+    Attempt, DeviceId, LaneId, Language, MemberId, Money, Mono, Name, Now, RequestId, Role, TransactionId, Utc,
+};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -74,6 +77,8 @@ pub(crate) struct Live {
     pub(crate) late_due: Option<Mono>,
     pub(crate) lanes: BTreeMap<LaneId, LaneLive>,
     pub(crate) devices: BTreeMap<DeviceId, DeviceLive>,
+    /// A member whose template is being erased, and the galleries that have answered.
+    pub(crate) erasing: Option<crate::member::Erasing>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -82,6 +87,8 @@ pub(crate) struct DeviceLive {
     pub(crate) detail: Option<Name>,
     /// It is closing its day for this lane; its sum and count, once told.
     pub(crate) closing: Option<(LaneId, Option<Money>, Option<u32>)>,
+    /// A camera's gallery is too large to be searched whole.
+    pub(crate) narrow: bool,
     /// What it was told to show since it came up.
     pub(crate) sign: Option<crate::device::DeviceCommand>,
 }
@@ -107,6 +114,8 @@ pub(crate) struct LaneLive {
     pub(crate) face: Option<FaceLive>,
     /// The camera looks for codes until then.
     pub(crate) camera_until: Option<Mono>,
+    /// A recognised face that waits for its second factor.
+    pub(crate) confirming: Option<crate::face_pay::Confirming>,
     pub(crate) notice: Option<Notice>,
     pub(crate) notices: u64,
     pub(crate) tender_text: Name,
@@ -120,9 +129,21 @@ pub(crate) struct LaneLive {
 #[derive(Clone, Debug)]
 pub(crate) struct FaceLive {
     pub(crate) attempt: Attempt,
+    /// What it is for.
+    pub(crate) wish: Wish,
+    /// The one member the shopper claimed to be.
+    pub(crate) claimed: Option<MemberId>,
     pub(crate) hint: Option<FaceHint>,
     pub(crate) outcome: Option<FaceEnd>,
     pub(crate) until: Mono,
+}
+
+/// Why a camera is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Identify,
+    Pay,
+    Enrol(MemberId),
 }
 
 impl Live {
@@ -163,6 +184,7 @@ impl LaneLive {
         let claim = self.claims.iter().map(|claim| claim.until).min();
         let weigh_again = self.weigh_again.as_ref().map(|(_, due)| *due);
         let wallet = self.wallet.as_ref().map(WalletLive::due);
+        let confirming = self.confirming.as_ref().map(|waits| waits.until);
         [
             (weigh_again, "an empty plate"),
             (claim, "headquarters' word on a coupon"),
@@ -172,6 +194,7 @@ impl LaneLive {
             (wallet, "a payment to give up"),
             (face, "a face"),
             (self.camera_until, "the camera as scanner"),
+            (confirming, "a second factor"),
             (weighing, "a weight"),
             (self.idle_due, "a basket left behind"),
             (self.bag.read_due, "the bagging scale"),
@@ -248,6 +271,8 @@ impl Turn<'_> {
             DeviceEvent::Terminal(event) => self.terminal_event(device, event),
             DeviceEvent::Printer(event) => self.printer(device, event),
             DeviceEvent::Face { attempt, event } => self.face(attempt, event),
+            DeviceEvent::FaceErased { member, receipt } => self.face_erased(device, member, receipt.map(|it| *it)),
+            DeviceEvent::Gallery { whole, .. } => self.live.device(device).narrow = !whole,
             DeviceEvent::Health { ready, detail } => self.health(device, ready, detail),
         }
     }
@@ -296,11 +321,18 @@ impl Turn<'_> {
             PageRequest::SetQuantity { line, quantity } => self.set_quantity(lane, line, quantity),
             PageRequest::VoidLine { line } => self.void_line(lane, line),
             PageRequest::VoidTransaction {} => self.void_transaction(lane),
-            PageRequest::Recognise { consent } => {
+            PageRequest::Recognise { consent, tail } => {
                 // One picture is for one purpose.
                 self.live.lane(lane).camera_until = None;
-                self.recognise(lane, consent)
+                self.look(lane, consent, tail, false)
             }
+            PageRequest::PayByFace { consent, tail } => {
+                self.floor_gate(lane)?;
+                self.live.lane(lane).camera_until = None;
+                self.pay_by_face(lane, consent, tail)
+            }
+            PageRequest::ConfirmFacePay { attempt, amount, pin } => self.confirm_face_pay(lane, attempt, amount, pin),
+            PageRequest::WithdrawFace {} => self.withdraw_face(lane),
             PageRequest::CancelRecognise { attempt } => self.cancel_recognise(lane, attempt),
             PageRequest::OpenCamera {} => self.open_camera(lane),
             PageRequest::CloseCamera {} => self.close_camera(lane),
@@ -369,6 +401,12 @@ impl Turn<'_> {
             StaffRequest::Note { line, text } => self.note(lane, line, &text, by),
             StaffRequest::VoidTransaction { reason } => self.void_by_staff(lane, by, &reason),
             StaffRequest::SetTare { tare_g } => self.set_tare(lane, tare_g),
+            StaffRequest::EnrolFace { text_version, text_sha256, age, guardian, until_utc_ms } => {
+                let wish = Enrolment { text_version, text_sha256, age, guardian, until_utc_ms };
+                self.enrol_face(lane, by, wish)
+            }
+            StaffRequest::ReopenFace {} => self.reopen_face(lane, by),
+            StaffRequest::DisputeFacePay { reason } => self.dispute_face_pay(lane, &by, &reason),
             StaffRequest::Attend {} => {
                 self.attend(lane, by);
                 Ok(())
@@ -388,6 +426,7 @@ impl Turn<'_> {
             self.tender_tick(lane);
             self.face_tick(lane);
             self.camera_tick(lane);
+            self.confirm_tick(lane);
             self.weigh_tick(lane);
             self.claim_tick(lane);
             self.idle_tick(lane);

@@ -4,6 +4,7 @@ use crate::audit::FloorAudit;
 use crate::catalog::Content;
 use crate::coupon::Coupon;
 use crate::device::{FaceHint, FaceOutcome};
+use crate::face::Factor;
 use crate::facts::InForce;
 use crate::line::LineKind;
 use crate::policy::Exposure;
@@ -102,6 +103,8 @@ pub struct SoldView {
     pub at: Utc,
     pub lines: Vec<SoldLineView>,
     pub tenders: Vec<ReceiptTender>,
+    /// Something of it was paid from a member's wallet by face.
+    pub face_paid: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +152,14 @@ pub struct LaneView {
     pub face: Option<FaceView>,
     /// The camera looks for codes.
     pub camera: bool,
+    /// A recognised face that waits for its second factor.
+    pub confirming: Option<ConfirmingView>,
+    /// The camera knows more members than one face may be searched among: the shopper gives the last digits of a telephone number.
+    pub face_narrow: bool,
+    /// Attempts in a row at this lane that knew nobody.
+    pub face_failures: u32,
+    /// Members may pay by face here, now.
+    pub face_pay: bool,
     /// What waits for its weight.
     pub weighing: Option<WeighingView>,
     pub tender: Option<TenderView>,
@@ -268,6 +279,15 @@ pub struct FaceView {
     pub outcome: Option<FaceEnd>,
 }
 
+/// What a shopper sees before anything is paid by face.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmingView {
+    pub attempt: Attempt,
+    pub masked: String,
+    pub amount: Money,
+    pub factor: Factor,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaceEnd {
@@ -346,13 +366,15 @@ pub enum TenderKind {
     Points,
     /// Stored value.
     Gift,
+    /// The member's wallet at headquarters, by face and a second factor.
+    MemberWallet,
 }
 
 impl TenderKind {
     /// Headquarters charges it and gives it back.
     #[must_use]
     pub const fn is_hq(self) -> bool {
-        matches!(self, Self::Wallet | Self::Gift)
+        matches!(self, Self::Wallet | Self::Gift | Self::MemberWallet)
     }
 
     /// As in the journal.
@@ -364,6 +386,7 @@ impl TenderKind {
             Self::Wallet => "wallet",
             Self::Points => "points",
             Self::Gift => "gift",
+            Self::MemberWallet => "member_wallet",
         }
     }
 
@@ -376,6 +399,7 @@ impl TenderKind {
             Self::Wallet => ("退回电子钱包", "Back to wallet"),
             Self::Points => ("退回积分", "Points back"),
             Self::Gift => ("退回礼品卡", "Back to gift card"),
+            Self::MemberWallet => ("退回会员钱包", "Back to member wallet"),
         };
         Name { zh: zh.into(), en: en.into() }
     }
@@ -388,6 +412,7 @@ impl TenderKind {
             Self::Wallet => ("电子钱包", "Wallet"),
             Self::Points => ("积分", "Points"),
             Self::Gift => ("礼品卡", "Gift card"),
+            Self::MemberWallet => ("会员钱包（刷脸）", "Member wallet (face)"),
         };
         Name { zh: zh.into(), en: en.into() }
     }

@@ -1,8 +1,9 @@
 //! What travels between a box and headquarters (DESIGN section 4, docs/mqtt.asyncapi.yaml). Types only; both ends use these.
 
+use crate::face::Factor;
 use crate::returns::Sold;
 use crate::scan::WalletProvider;
-use crate::words::{LaneId, Money, Private, ReceiptNo, TenderId, Utc};
+use crate::words::{LaneId, MemberId, Money, Private, ReceiptNo, TenderId, Utc};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -193,6 +194,8 @@ pub enum Question {
     ReverseWallet { tender: TenderId },
     /// What is left on that gift card? `lane` comes back with the answer.
     GiftBalance { lane: LaneId, code: Private<String> },
+    /// Charge this member's wallet within its mandate; the tender id makes it happen at most once.
+    ChargeMember { tender: TenderId, member: MemberId, amount: Money, currency: String, said: Said },
     /// A single-use coupon is about to be taken: is it free? Headquarters then keeps it for this box for a while.
     ClaimCoupon { campaign: String, serial: String },
     /// Publish this chunk (SHA-256, hexadecimal).
@@ -222,6 +225,28 @@ pub struct Head {
     /// Chain hash after `seq`, hexadecimal.
     pub hash: String,
     pub utc: Utc,
+}
+
+/// The second factor behind a face, as it goes to headquarters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Said {
+    /// The member pressed on name and amount.
+    Tap,
+    Pin(Private<String>),
+    /// Headquarters asks the member's phone.
+    Phone,
+}
+
+impl Said {
+    #[must_use]
+    pub const fn factor(&self) -> Factor {
+        match self {
+            Self::Tap => Factor::Tap,
+            Self::Pin(_) => Factor::Pin,
+            Self::Phone => Factor::Phone,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

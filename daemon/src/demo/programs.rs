@@ -126,7 +126,10 @@ impl Programs {
         }
         program("aisle-vision")?.arg("keygen").arg("--key").arg(key).output().await?;
         let mut command = program("aisle-vision")?;
-        command.args(["enrol", "--member", "m-001", "--consent-version", "face-consent-1"]);
+        let text = self.folder.join("face-enrol-1.js");
+        std::fs::write(&text, crate::http::asset_bytes("face-enrol-1.js").context("the text of consent is not here")?)?;
+        command.args(["enrol", "--member", "m-001", "--consent-version", "face-enrol-1"]);
+        command.arg("--consent-text").arg(text);
         command.arg("--gallery").arg(gallery).arg("--key").arg(key).arg("--images").args(files);
         let output = command.output().await?;
         std::fs::write(self.folder.join("enrol.log"), &output.stderr)?;

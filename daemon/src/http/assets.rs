@@ -18,12 +18,14 @@ embedded!(
     "aisle.js",
     "dom.js",
     "face-consent-1.js",
+    "face-enrol-1.js",
     "i18n.js",
     "icon.svg",
     "icons.js",
     "keypad.js",
     "kiosk-badge.js",
     "kiosk-basket.js",
+    "kiosk-face.js",
     "kiosk-frame.js",
     "kiosk-panels.js",
     "kiosk-screens.css",
@@ -37,6 +39,7 @@ embedded!(
     "panel.html",
     "panel.js",
     "staff-confirm.js",
+    "staff-face.js",
     "staff-lane.css",
     "staff-lane.js",
     "staff-line.js",
@@ -62,10 +65,16 @@ pub(crate) async fn file(Path(name): Path<String>) -> Response {
     named(&name)
 }
 
+/// An embedded file as it is.
+#[must_use]
+pub fn bytes(name: &str) -> Option<&'static [u8]> {
+    FILES.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}
+
 /// An embedded file with its type, or 404.
 #[must_use]
 pub fn named(name: &str) -> Response {
-    let Some((_, bytes)) = FILES.iter().find(|(known, _)| *known == name) else {
+    let Some(bytes) = bytes(name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let kind = match name.rsplit_once('.').map(|(_, end)| end) {
@@ -75,7 +84,7 @@ pub fn named(name: &str) -> Response {
         Some("svg") => "image/svg+xml",
         Some(_) | None => "application/octet-stream",
     };
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], *bytes).into_response()
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], bytes).into_response()
 }
 
 pub(crate) fn seal(headers: &mut HeaderMap) {

@@ -7,7 +7,7 @@ pub mod pin;
 mod qr;
 pub mod serve;
 
-pub use assets::named as asset;
+pub use assets::{bytes as asset_bytes, named as asset};
 
 use crate::config::Config;
 use crate::core_loop::{Picture, ToCore};
@@ -26,6 +26,7 @@ use checkout::words::{LaneId, Name};
 use pin::Desk;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,6 +117,9 @@ fn unreadable(error: &serde_json::Error) -> Response {
 async fn lane(State(pages): State<Pages>, Path(lane): Path<u16>, body: String) -> Response {
     match serde_json::from_str(&body) {
         Ok(PageRequest::Staff { .. }) => refusal(Refused::StaffOnly),
+        Ok(PageRequest::Badged { request }) => {
+            pages.press(lane, PageRequest::Badged { request: with_text(request) }).await
+        }
         Ok(what) => pages.press(lane, what).await,
         Err(error) => unreadable(&error),
     }
@@ -140,10 +144,20 @@ fn staff_request(body: &str, by: &Attendant) -> Result<PageRequest, serde_json::
             Ok(as_staff(StaffRequest::TakeCash { given, amount }))
         }
         // Who pressed is what the token says, never what the body says.
-        Ok(PageRequest::Staff { request, .. }) => Ok(as_staff(request)),
+        Ok(PageRequest::Staff { request, .. }) => Ok(as_staff(with_text(request))),
         Ok(what) => Ok(what),
-        Err(_) => serde_json::from_str(body).map(as_staff),
+        Err(_) => serde_json::from_str(body).map(with_text).map(as_staff),
     }
+}
+
+/// A consent is to the text this box shows: its hash is of that text, whatever the page says.
+fn with_text(mut request: StaffRequest) -> StaffRequest {
+    if let StaffRequest::EnrolFace { text_version, text_sha256, .. } = &mut request {
+        let known = text_version.starts_with("face-enrol-");
+        let text = known.then(|| assets::bytes(&format!("{text_version}.js"))).flatten();
+        *text_sha256 = text.map(|text| crate::jws::hex(&Sha256::digest(text))).unwrap_or_default();
+    }
+    request
 }
 
 #[derive(Deserialize)]
@@ -163,7 +177,7 @@ async fn badge(State(pages): State<Pages>, Path(lane): Path<u16>, body: String) 
     let Some(attending) = attending else { return refusal(Refused::StaffOnly) };
     match pages.desk.vouch(&attending.staff, &badged.pin).await {
         Some(Attendant { staff, role }) => {
-            pages.press(lane, PageRequest::Staff { staff, role, request: badged.request }).await
+            pages.press(lane, PageRequest::Staff { staff, role, request: with_text(badged.request) }).await
         }
         None => wrong(StatusCode::UNAUTHORIZED, "密码不对", "That PIN does not go with the badge"),
     }

@@ -554,8 +554,7 @@ impl Driver for CodePay {
                 | DeviceCommand::Light(_)
                 | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Print(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
+                | DeviceCommand::Face(_),
             ) => {}
             In::Timeout => {
                 self.beat(now, out);

@@ -102,8 +102,7 @@ impl Driver for Pole {
                 | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Terminal(_)
                 | DeviceCommand::Print(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
+                | DeviceCommand::Face(_),
             ) => {}
         }
     }

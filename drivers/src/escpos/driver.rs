@@ -312,8 +312,7 @@ impl Driver for Printer {
                 | DeviceCommand::Light(_)
                 | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Terminal(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
+                | DeviceCommand::Face(_),
             ) => {}
             In::Timeout => self.poll(now, out),
         }

@@ -161,8 +161,7 @@ impl<D: Dialect> Driver for Scale<D> {
                 | DeviceCommand::Light(_)
                 | DeviceCommand::Terminal(_)
                 | DeviceCommand::Print(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
+                | DeviceCommand::Face(_),
             ) => {}
             In::Timeout => self.due(now, out),
         }

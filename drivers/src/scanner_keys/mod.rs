@@ -211,8 +211,7 @@ impl Driver for Wedge {
                 | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Terminal(_)
                 | DeviceCommand::Print(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
+                | DeviceCommand::Face(_),
             ) => {}
         }
     }

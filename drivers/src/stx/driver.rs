@@ -359,8 +359,7 @@ impl Driver for Terminal {
                 | DeviceCommand::Light(_)
                 | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Print(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
+                | DeviceCommand::Face(_),
             ) => {}
             In::Timeout => {
                 if let Some(heard) = self.line.due(now, out) {

@@ -2,7 +2,7 @@
 
 use super::{Hint, Lines, Models, Outcome, Reply, Request, Status, decode, encode};
 use crate::{Driver, In, Kind, LinkKind, Out, Spec};
-use checkout::device::{DeviceCommand, DeviceEvent, FaceEvent, FaceHint, FaceOutcome};
+use checkout::device::{DeviceCommand, DeviceEvent, FaceCommand, FaceEvent, FaceHint, FaceOutcome};
 use checkout::words::{Attempt, MemberId, Mono, Name};
 
 pub const SPEC: Spec = Spec {
@@ -17,6 +17,8 @@ pub const SPEC: Spec = Spec {
 
 /// Asked this often whether models and camera work, ms.
 const STATUS_MS: u64 = 5_000;
+/// Frames a template is made of.
+const ENROL_FRAMES: u8 = 3;
 /// Status asked and not answered for this long: the process hangs, ms.
 const SILENCE_MS: u64 = 30_000;
 
@@ -58,10 +60,7 @@ impl Vision {
 
 fn tell(command: &DeviceCommand, out: &mut Out) {
     match command {
-        DeviceCommand::Recognise { attempt, deadline_ms } => {
-            send(&Request::Recognise { attempt: attempt.0, deadline_ms: *deadline_ms }, out);
-        }
-        DeviceCommand::CancelRecognise { attempt } => send(&Request::Cancel { attempt: attempt.0 }, out),
+        DeviceCommand::Face(command) => send(&request(command), out),
         DeviceCommand::Beep(_)
         | DeviceCommand::Trigger(_)
         | DeviceCommand::Show(_)
@@ -69,6 +68,27 @@ fn tell(command: &DeviceCommand, out: &mut Out) {
         | DeviceCommand::ReadWeight { .. }
         | DeviceCommand::Terminal(_)
         | DeviceCommand::Print(_) => {}
+    }
+}
+
+fn request(command: &FaceCommand) -> Request {
+    match command {
+        FaceCommand::Recognise { attempt, deadline_ms, among } => Request::Recognise {
+            attempt: attempt.0,
+            deadline_ms: *deadline_ms,
+            among: among.as_ref().map(|among| among.iter().map(|member| member.0.clone()).collect()),
+        },
+        FaceCommand::Cancel { attempt } => Request::Cancel { attempt: attempt.0 },
+        FaceCommand::Enrol { attempt, member, consent, deadline_ms } => Request::Enrol {
+            attempt: attempt.0,
+            member: member.0.clone(),
+            consent: (**consent).clone(),
+            frames: ENROL_FRAMES,
+            deadline_ms: *deadline_ms,
+        },
+        FaceCommand::Erase { member, before } => {
+            Request::Erase { member: member.0.clone(), before_utc_ms: Some(before.0) }
+        }
     }
 }
 
@@ -80,13 +100,18 @@ fn send(request: &Request, out: &mut Out) {
 
 fn hear(reply: Reply, out: &mut Out) {
     match reply {
-        Reply::Status(status) => out.event(health(&status)),
+        Reply::Status(status) => {
+            out.event(health(&status));
+            out.event(DeviceEvent::Gallery { members: status.gallery, whole: !status.narrow });
+        }
         Reply::Guidance { attempt, hint } => out.event(face(attempt, FaceEvent::Guidance(hint_of(hint)))),
         Reply::Outcome { attempt, outcome } => out.event(face(attempt, FaceEvent::Outcome(outcome_of(outcome)))),
+        Reply::Enrolled { attempt, frames, .. } => out.event(face(attempt, FaceEvent::Enrolled { frames })),
+        Reply::EnrolRefused { attempt, .. } => out.event(face(attempt, FaceEvent::EnrolRefused)),
+        Reply::Erased { member, receipt } => {
+            out.event(DeviceEvent::FaceErased { member: MemberId(member), receipt: receipt.map(Box::new) });
+        }
         Reply::Cancelled { .. }
-        | Reply::Enrolled { .. }
-        | Reply::EnrolRefused { .. }
-        | Reply::Erased { .. }
         | Reply::Shown { .. }
         | Reply::Code { .. }
         | Reply::CodesEnded { .. }
@@ -150,8 +175,11 @@ mod tests {
         let replies = b"garbage\n{\"status\":{\"models\":\"missing\",\"gallery\":0,\"source\":\"x\"}}\n\
             {\"outcome\":{\"attempt\":3,\"outcome\":\"no_match\"}}\n";
         vision.handle(Mono(1), In::Bytes(replies), &mut out);
-        let [DeviceEvent::Health { ready: false, detail }, DeviceEvent::Face { attempt: Attempt(3), event }] =
-            &out.events[..]
+        let [
+            DeviceEvent::Health { ready: false, detail },
+            DeviceEvent::Gallery { members: 0, whole: true },
+            DeviceEvent::Face { attempt: Attempt(3), event },
+        ] = &out.events[..]
         else {
             panic!("{:?}", out.events)
         };

@@ -2,6 +2,7 @@
 
 mod chart;
 mod coupons;
+mod faces;
 mod pages;
 mod parity;
 mod payments;
@@ -59,6 +60,7 @@ pub(crate) fn router(
         .route("/api/coupon-conflicts", get(api_coupon_conflicts))
         .route("/payments", get(payments_page))
         .route("/api/payment-differences", get(api_payment_differences))
+        .route("/faces", get(faces_page))
         .route("/parity", get(parity_page))
         .route("/api/parity", get(api_parity))
         .route("/api/boxes", get(api_boxes))
@@ -178,6 +180,20 @@ async fn coupons_page(
     let up = *console.up.borrow();
     let page = reading(&console, move |db| Ok(coupons::page(&coupon::conflicts(db, 500)?, up, language))).await?;
     Ok(in_language(page, language))
+}
+
+async fn faces_page(
+    State(console): State<Console>,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Failed> {
+    let language = Language::of(query.lang.as_deref(), &headers);
+    let up = *console.up.borrow();
+    let read = move |db: &Connection| {
+        let (numbers, rows) = (crate::faces::assessment(db)?, crate::faces::latest(db, 200)?);
+        Ok(faces::page(&numbers, &rows, up, language))
+    };
+    Ok(in_language(reading(&console, read).await?, language))
 }
 
 async fn api_coupon_conflicts(State(console): State<Console>) -> Result<Response, Failed> {

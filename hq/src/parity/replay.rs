@@ -115,7 +115,16 @@ fn works_out(event: &Event) -> bool {
         },
         Event::Member(event) => match event {
             MemberEvent::Identified(_) | MemberEvent::Switched { .. } | MemberEvent::Removed {} => true,
-            MemberEvent::FaceConsented { .. } | MemberEvent::FaceEnded { .. } => false,
+            MemberEvent::FaceConsented { .. }
+            | MemberEvent::FaceEnded { .. }
+            | MemberEvent::FaceEnrolConsented { .. }
+            | MemberEvent::FaceEnrolled { .. }
+            | MemberEvent::FaceEnrolRefused { .. }
+            | MemberEvent::FaceWithdrawn { .. }
+            | MemberEvent::FaceReopened { .. }
+            | MemberEvent::FacePayAsked { .. }
+            | MemberEvent::FacePayConfirmed { .. }
+            | MemberEvent::FacePayDisputed { .. } => false,
         },
         Event::Store(_) | Event::Lane(_) | Event::Tender(_) | Event::Shift(_) | Event::Box(_) => false,
     }

@@ -11,7 +11,21 @@ mod photos;
 mod scenario;
 mod socket;
 
+use drivers::vision::{Age, Channel, Consent};
 use std::path::PathBuf;
+
+fn consent() -> Consent {
+    Consent {
+        purpose: "face pay".into(),
+        text_version: "2026-11".into(),
+        text_sha256: "0f".repeat(32),
+        at_utc_ms: 1_795_000_000_000,
+        channel: Channel::Staff,
+        until_utc_ms: None,
+        age: Age::FourteenOrOver,
+        guardian: None,
+    }
+}
 
 /// The folder an environment variable names, or a note on standard error why a test is skipped.
 fn folder(variable: &str) -> Option<PathBuf> {

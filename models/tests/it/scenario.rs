@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use drivers::vision::{Consent, Hint, Outcome};
+use drivers::vision::{Hint, Outcome};
 use models::gallery::Gallery;
 use models::image::Frame;
 use models::session::{Ended, Gathered};
@@ -31,8 +31,10 @@ impl Shop {
 
     fn recognise(&self, faces: &Path, names: &[&str]) -> Outcome {
         let gathered = self.gather(faces, names);
-        let outcome = gathered.conclude(Ended::SourceEnded, &self.gallery).unwrap();
-        let nearest = gathered.fused().and_then(|probe| self.gallery.nearest(&probe).first().map(|found| found.cosine));
+        let outcome = gathered.conclude(Ended::SourceEnded, &self.gallery.search(None)).unwrap();
+        let nearest = gathered
+            .fused()
+            .and_then(|probe| self.gallery.search(None).nearest(&probe).first().map(|found| found.cosine));
         eprintln!("{names:?}: {outcome:?}, nearest {nearest:?}");
         outcome
     }
@@ -42,10 +44,9 @@ impl Shop {
 fn shop() -> Option<(Shop, PathBuf)> {
     let (models, faces) = (models_folder()?, faces_folder()?);
     let mut shop = Shop { pipeline: Pipeline::load(&models).unwrap(), gallery: Gallery::in_memory().unwrap() };
-    let consent = Consent { purpose: "face pay".into(), text_version: "1".into(), at_utc_ms: 1 };
     let enrolment = ["photos/person_a.jpg", "photos/person_a_2.jpg", "photos/person_a_3.jpg"];
     let template = shop.gather(&faces, &enrolment).template(3).unwrap();
-    shop.gallery.enrol("m-a", &consent, &template, 3).unwrap();
+    shop.gallery.enrol("m-a", &crate::consent(), &template, 3).unwrap();
     Some((shop, faces))
 }
 

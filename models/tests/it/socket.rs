@@ -79,6 +79,8 @@ impl Client {
     fn reply(&mut self) -> Reply {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
+        // 256 numbers do not fit: whatever is asked, no template leaves the process (B6).
+        assert!(line.len() < 1_000, "a reply of {} bytes", line.len());
         decode(line.trim().as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
@@ -94,7 +96,7 @@ impl Client {
 
     /// The outcome of an attempt, guidance skipped.
     fn recognise(&mut self, attempt: u64) -> Outcome {
-        self.send(&Request::Recognise { attempt, deadline_ms: 30_000 });
+        self.send(&Request::Recognise { attempt, deadline_ms: 30_000, among: None });
         loop {
             let reply = self.reply();
             if let Reply::Outcome { attempt: number, outcome } = reply {
@@ -111,8 +113,12 @@ fn pgm(picture: &Picture) -> Vec<u8> {
 }
 
 fn enrol(member: &str, purpose: &str) -> Request {
-    let consent = Consent { purpose: purpose.into(), text_version: "2026-11".into(), at_utc_ms: 1_795_000_000_000 };
-    Request::Enrol { member: member.into(), consent, frames: 3, deadline_ms: 30_000 }
+    let consent = Consent { purpose: purpose.into(), ..crate::consent() };
+    Request::Enrol { attempt: 1, member: member.into(), consent, frames: 3, deadline_ms: 30_000 }
+}
+
+fn erase(member: &str) -> Request {
+    Request::Erase { member: member.into(), before_utc_ms: None }
 }
 
 #[test]
@@ -191,14 +197,17 @@ fn garbage_is_answered_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_shop_enrols_recognises_and_erases() {
+fn b06_a_shop_enrols_recognises_and_erases_and_no_template_leaves() {
     let (Some(models), Some(faces)) = (models_folder(), faces_folder()) else {
         return;
     };
     let server = Server::start(&models, &faces, true);
     let mut client = server.connect();
     client.show(&["photos/person_a.jpg", "photos/person_a_2.jpg", "photos/person_a_3.jpg"]);
-    assert_eq!(client.ask(&enrol("m-001", "face pay")), Reply::Enrolled { member: "m-001".into(), frames: 3 });
+    assert_eq!(
+        client.ask(&enrol("m-001", "face pay")),
+        Reply::Enrolled { attempt: 1, member: "m-001".into(), frames: 3 }
+    );
     assert!(matches!(client.ask(&Request::Status {}), Reply::Status(status) if status.gallery == 1));
 
     client.show(&["photos/person_a_1.jpg", "photos/person_a_480p.jpg", "photos/person_a_partial_face2.jpg"]);
@@ -220,7 +229,9 @@ fn a_shop_enrols_recognises_and_erases() {
     assert!(matches!(client.ask(&outside), Reply::Error { .. }));
 
     client.show(&["photos/person_a_1.jpg"]);
-    assert_eq!(client.ask(&Request::Erase { member: "m-001".into() }), Reply::Erased { member: "m-001".into() });
+    let Reply::Erased { receipt: Some(receipt), .. } = client.ask(&erase("m-001")) else { panic!("no receipt") };
+    assert_eq!(receipt.member.0, "m-001");
+    assert_eq!(client.ask(&erase("m-001")), Reply::Erased { member: "m-001".into(), receipt: None });
     assert_eq!(client.recognise(6), Outcome::NoMatch);
 }
 

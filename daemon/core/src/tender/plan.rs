@@ -77,7 +77,7 @@ impl Turn<'_> {
     }
 
     /// What is due, where it may be paid now.
-    pub(super) fn payable(&self, lane: LaneId) -> Result<Money, Refused> {
+    pub(crate) fn payable(&self, lane: LaneId) -> Result<Money, Refused> {
         if let Some(tender) = self.tender_in_flight(lane) {
             let doubt = matches!(tender.state, TenderState::InDoubt | TenderState::Staff);
             return Err(if doubt { Refused::InDoubt } else { Refused::Paying });
@@ -153,7 +153,8 @@ impl Turn<'_> {
 
     /// Gives up waiting for a card or a code. The terminal still answers; that answer decides.
     pub(crate) fn cancel_payment(&mut self, lane: LaneId) -> Result<(), Refused> {
-        if self.live.lane(lane).wants_code.take().is_some() {
+        let live = self.live.lane(lane);
+        if live.wants_code.take().is_some() || live.confirming.take().is_some() {
             return Ok(());
         }
         let tender = self.tender_in_flight(lane).ok_or(Refused::NothingHere)?;
@@ -168,7 +169,13 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(super) fn start_tender(
+    /// The id the next tender of the basket will have.
+    pub(crate) fn next_tender(&self, lane: LaneId) -> TenderId {
+        let (id, count) = self.open(lane).map_or((String::new(), 0), |open| (open.id.0.clone(), open.tenders.len()));
+        TenderId(alloc::format!("{id}.{}", count.saturating_add(1)))
+    }
+
+    pub(crate) fn start_tender(
         &mut self,
         lane: LaneId,
         kind: TenderKind,
@@ -176,8 +183,8 @@ impl Turn<'_> {
         device: Option<DeviceId>,
         of: Option<TenderId>,
     ) -> TenderId {
-        let (id, count) = self.open(lane).map_or((String::new(), 0), |open| (open.id.0.clone(), open.tenders.len()));
-        let tender = TenderId(alloc::format!("{id}.{}", count.saturating_add(1)));
+        let tender = self.next_tender(lane);
+        self.live.lane(lane).confirming = None;
         self.record(
             Some(lane),
             Event::Tender(TenderEvent::Started { tender: tender.clone(), kind, amount, device, of }),
@@ -186,9 +193,11 @@ impl Turn<'_> {
             TenderKind::Card => {
                 Name { zh: "请按刷卡机提示操作".into(), en: "Please follow the card terminal".into() }
             }
-            TenderKind::Cash | TenderKind::Wallet | TenderKind::Points | TenderKind::Gift => {
-                Name { zh: "正在确认付款".into(), en: "Confirming the payment".into() }
-            }
+            TenderKind::Cash
+            | TenderKind::Wallet
+            | TenderKind::Points
+            | TenderKind::Gift
+            | TenderKind::MemberWallet => Name { zh: "正在确认付款".into(), en: "Confirming the payment".into() },
         };
         tender
     }

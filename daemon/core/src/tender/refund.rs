@@ -230,7 +230,7 @@ impl Turn<'_> {
             }));
         }
         found.sort_by_key(|original| match original.kind {
-            TenderKind::Card | TenderKind::Wallet | TenderKind::Gift => 0,
+            TenderKind::Card | TenderKind::Wallet | TenderKind::Gift | TenderKind::MemberWallet => 0,
             TenderKind::Cash => 1,
             TenderKind::Points => 2,
         });

@@ -32,7 +32,7 @@ pub(crate) struct WalletLive {
 }
 
 impl WalletLive {
-    pub(super) const fn new(now: Mono) -> Self {
+    pub(crate) const fn new(now: Mono) -> Self {
         Self { earliest: now.plus_ms(REVERSE_NOT_BEFORE_MS), give_up: now.plus_ms(WALLET_PENDING_MS), undecided: false }
     }
 

@@ -5,6 +5,7 @@ use checkout::catalog::{Campaign, Catalog, Item, Member, Offer, OfferRule, Promo
 use checkout::config::{GivesBack, LaneConfig, PriceRules, StoreConfig, TillRules};
 use checkout::device::{DeviceEvent, Scan};
 use checkout::event::{Event, Record};
+use checkout::face::Erasure;
 use checkout::line::LineKind;
 use checkout::page::{PageRequest, Refused, StaffRequest};
 use checkout::policy::Policy;
@@ -45,6 +46,9 @@ pub struct Shelf {
     pub coupon_key: bool,
     pub promotions: PromotionBook,
     pub policies: Vec<Policy>,
+    /// What telephone numbers end in, and whose they are.
+    pub tails: Vec<(String, MemberId)>,
+    pub erasures: Vec<Erasure>,
 }
 
 impl Catalog for Shelf {
@@ -66,6 +70,14 @@ impl Catalog for Shelf {
             SaleRef::Number { lane, receipt } => sold.lane == *lane && sold.sale.receipt == *receipt,
         };
         self.sales.iter().find(is).cloned()
+    }
+
+    fn members_by_tail(&self, tail: &str) -> Vec<MemberId> {
+        self.tails.iter().filter(|(known, _)| known == tail).map(|(_, member)| member.clone()).collect()
+    }
+
+    fn erasure_after(&self, n: u64) -> Option<Erasure> {
+        self.erasures.iter().find(|row| row.n > n).cloned()
     }
 
     fn price_book(&self) -> PriceBook {
@@ -137,6 +149,8 @@ pub fn shelf() -> Shelf {
         coupon_key: true,
         promotions: PromotionBook::default(),
         policies: Vec::new(),
+        tails: Vec::new(),
+        erasures: Vec::new(),
     }
 }
 

@@ -287,7 +287,10 @@ fn questions(till: &Till) -> Vec<String> {
         Question::QueryWallet { .. } => "query",
         Question::ReverseWallet { .. } => "reverse",
         Question::GiftBalance { .. } => "balance",
-        Question::ClaimCoupon { .. } | Question::Chunk { .. } | Question::Refill { .. } => "other",
+        Question::ChargeMember { .. }
+        | Question::ClaimCoupon { .. }
+        | Question::Chunk { .. }
+        | Question::Refill { .. } => "other",
     };
     asked(till).into_iter().map(|question| word(question).to_owned()).collect()
 }
@@ -300,6 +303,7 @@ fn refunds(till: &Till) -> Vec<(TenderId, TenderId, Money)> {
         | Question::ReverseWallet { .. }
         | Question::GiftBalance { .. }
         | Question::ClaimCoupon { .. }
+        | Question::ChargeMember { .. }
         | Question::Chunk { .. }
         | Question::Refill { .. } => None,
     };

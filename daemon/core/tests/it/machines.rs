@@ -191,7 +191,8 @@ impl Provider {
                 }
                 None => (tender, None),
             },
-            Question::GiftBalance { .. }
+            Question::ChargeMember { .. }
+            | Question::GiftBalance { .. }
             | Question::ClaimCoupon { .. }
             | Question::Chunk { .. }
             | Question::Refill { .. } => return None,

@@ -4,6 +4,7 @@ mod camera;
 mod common;
 mod coupons;
 mod day;
+mod faces;
 mod freshness;
 mod fuzzing;
 mod golden;

@@ -184,7 +184,7 @@ fn a_face_alone_never_burns_points_until_the_members_code_is_scanned_too() {
 }
 
 fn by_face(till: &mut Till, member: &str) {
-    till.press(2, PageRequest::Recognise { consent: "1".into() }).unwrap();
+    till.press(2, PageRequest::Recognise { consent: "1".into(), tail: None }).unwrap();
     let attempt = Attempt(till.store.facts().attempts);
     let outcome = FaceOutcome::Match { member: member.into(), score_milli: 900 };
     till.take(Input::Device {

@@ -264,8 +264,7 @@ impl World {
                     | DeviceCommand::Trigger(_)
                     | DeviceCommand::Show(_)
                     | DeviceCommand::Light(_)
-                    | DeviceCommand::Recognise { .. }
-                    | DeviceCommand::CancelRecognise { .. },
+                    | DeviceCommand::Face(_),
                 ..
             }
             | Effect::Reply { .. } => {}
@@ -573,6 +572,7 @@ fn name_of(kind: TenderKind) -> &'static str {
         TenderKind::Wallet => "wallet",
         TenderKind::Points => "points",
         TenderKind::Gift => "gift",
+        TenderKind::MemberWallet => "member wallet",
     }
 }
 

@@ -149,8 +149,11 @@ fn a_face_identifies_only_after_consent_only_its_own_attempt_and_never_pays() {
     };
     till.take(Input::Device { device: "vision".into(), event: outcome(1) });
     assert!(till.lane(1).member.is_none(), "nobody asked");
-    assert_eq!(till.press(1, PageRequest::Recognise { consent: String::new() }), Err(Refused::FaceUnavailable));
-    till.press(1, PageRequest::Recognise { consent: "face-consent-1".into() }).unwrap();
+    assert_eq!(
+        till.press(1, PageRequest::Recognise { consent: String::new(), tail: None }),
+        Err(Refused::FaceUnavailable)
+    );
+    till.press(1, PageRequest::Recognise { consent: "face-consent-1".into(), tail: None }).unwrap();
     till.take(Input::Device { device: "vision".into(), event: outcome(7) });
     assert!(till.lane(1).member.is_none(), "an answer to another attempt");
     till.take(Input::Device { device: "vision".into(), event: outcome(1) });

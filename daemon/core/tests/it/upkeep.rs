@@ -35,7 +35,7 @@ fn on_a_full_disk_a_basket_already_begun_is_finished_and_none_is_begun() {
     assert!(till.last.events.is_empty(), "a basket that is not begun costs no room: {:?}", till.last.events);
     let notice = till.lane(1).notice.expect("the shopper is told");
     assert_eq!(notice.text, Refused::DiskFull.text());
-    assert_eq!(till.press(1, PageRequest::Recognise { consent: "1".into() }), Err(Refused::DiskFull));
+    assert_eq!(till.press(1, PageRequest::Recognise { consent: "1".into(), tail: None }), Err(Refused::DiskFull));
     till.staff(2, StaffRequest::TakeCash { given: Money(650), amount: None }).unwrap();
     assert!(till.last.events.iter().any(|record| sold(record).is_some()));
     till.take(scan(2, COLA));
