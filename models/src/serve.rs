@@ -411,8 +411,8 @@ impl Desk {
                 let look = pipeline.look(&frame)?;
                 drop(frame);
                 let hint = attempt.gathered.take(look);
-                if let Some(hint) = hint {
-                    self.send(attempt.job.client, &Reply::Guidance { attempt: attempt.job.task.attempt(), hint });
+                if let (Some(hint), Some(number)) = (hint, attempt.job.task.attempt()) {
+                    self.send(attempt.job.client, &Reply::Guidance { attempt: number, hint });
                 }
                 (Instant::now() >= deadline).then_some(Ended::Deadline)
             }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bad_input;
+mod camera;
 mod chaos;
 mod demo;
 mod disk;

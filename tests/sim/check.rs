@@ -132,7 +132,11 @@ fn stands(all: &[&Record]) -> BTreeMap<TenderId, (TenderKind, i64)> {
             | TenderEvent::Resolved { .. }
             | TenderEvent::SlipPrinted { .. }
             | TenderEvent::TerminalUsed { .. }
-            | TenderEvent::TerminalSeen { .. } => {}
+            | TenderEvent::TerminalSeen { .. }
+            | TenderEvent::TerminalChanged { .. }
+            | TenderEvent::TerminalAccepted { .. }
+            | TenderEvent::TerminalOnline { .. }
+            | TenderEvent::TerminalClosed(_) => {}
         }
     }
     stands

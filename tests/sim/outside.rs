@@ -322,8 +322,7 @@ impl Outside {
             | DeviceCommand::Trigger(_)
             | DeviceCommand::Show(_)
             | DeviceCommand::Light(_)
-            | DeviceCommand::Recognise { .. }
-            | DeviceCommand::CancelRecognise { .. } => {}
+            | DeviceCommand::Face(_) => {}
         }
     }
 

@@ -154,6 +154,7 @@ pub fn config() -> StoreConfig {
         display: None,
         light: None,
         vision: None,
+        camera: None,
     };
     let yuan = Currency { code: "CNY".into(), numeric: 156, sign: "￥".into(), digits: 2 };
     let points = PointRules { per: Money(100), worth: Money(10), times: Vec::new() };

@@ -84,7 +84,11 @@ fn tender(event: &TenderEvent) -> Option<String> {
         | TenderEvent::GivingUp { .. }
         | TenderEvent::SlipPrinted { .. }
         | TenderEvent::TerminalUsed { .. }
-        | TenderEvent::TerminalSeen { .. } => return None,
+        | TenderEvent::TerminalSeen { .. }
+        | TenderEvent::TerminalChanged { .. }
+        | TenderEvent::TerminalAccepted { .. }
+        | TenderEvent::TerminalOnline { .. }
+        | TenderEvent::TerminalClosed(_) => return None,
     })
 }
 

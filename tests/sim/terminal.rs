@@ -90,6 +90,7 @@ impl Terminal {
             scheme: "girocard".into(),
             reference: String::new(),
             text: Vec::new(),
+            offline: false,
         };
         self.moves.push(Move { tender, slip: slip.clone(), state, what });
         slip

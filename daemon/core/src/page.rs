@@ -399,10 +399,7 @@ impl Refused {
             Self::PointsNeedCode => {
                 ("用积分付款请再扫一次会员码", "To pay with points, please scan your member code too")
             }
-            Self::CardOffline | Self::TerminalChanged => self.of_terminal(),
-            Self::CameraUnavailable => {
-                ("摄像头暂不可用，请用扫码枪", "The camera is not available, please use the scanner")
-            }
+            Self::CardOffline | Self::TerminalChanged | Self::CameraUnavailable => self.of_device(),
             Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
             Self::DiskFull => (
                 "存储空间已满：已开始的购物可以完成，暂不能开始新的购物",
@@ -412,17 +409,19 @@ impl Refused {
     }
 
     /// What the page says of a terminal that may not take a card.
-    const fn of_terminal(self) -> (&'static str, &'static str) {
+    const fn of_device(self) -> (&'static str, &'static str) {
         if matches!(self, Self::CardOffline) {
             (
                 "刷卡机连不上银行，离线额度已用完，请换一种付款方式",
                 "The terminal does not reach its bank, and no more may be taken without it: please pay another way",
             )
-        } else {
+        } else if matches!(self, Self::TerminalChanged) {
             (
                 "刷卡机的编号变了，主管核对后才能继续刷卡",
                 "The card terminal answers under another number: a supervisor has to look at it first",
             )
+        } else {
+            ("摄像头暂不可用，请用扫码枪", "The camera is not available, please use the scanner")
         }
     }
 }

@@ -321,14 +321,9 @@ impl Turn<'_> {
             PageRequest::SetQuantity { line, quantity } => self.set_quantity(lane, line, quantity),
             PageRequest::VoidLine { line } => self.void_line(lane, line),
             PageRequest::VoidTransaction {} => self.void_transaction(lane),
-            PageRequest::Recognise { consent, tail } => {
-                // One picture is for one purpose.
-                self.live.lane(lane).camera_until = None;
-                self.look(lane, consent, tail, false)
-            }
+            PageRequest::Recognise { consent, tail } => self.look(lane, consent, tail, false),
             PageRequest::PayByFace { consent, tail } => {
                 self.floor_gate(lane)?;
-                self.live.lane(lane).camera_until = None;
                 self.pay_by_face(lane, consent, tail)
             }
             PageRequest::ConfirmFacePay { attempt, amount, pin } => self.confirm_face_pay(lane, attempt, amount, pin),

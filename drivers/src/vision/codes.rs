@@ -66,8 +66,7 @@ impl Driver for Camera {
                 | DeviceCommand::ReadWeight { .. }
                 | DeviceCommand::Terminal(_)
                 | DeviceCommand::Print(_)
-                | DeviceCommand::Recognise { .. }
-                | DeviceCommand::CancelRecognise { .. },
+                | DeviceCommand::Face(_),
             ) => {}
             In::Timeout if now > self.heard.plus_ms(SILENCE_MS) => out.fail("the vision process does not answer"),
             In::Timeout => ask_status(now, out),

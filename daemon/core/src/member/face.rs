@@ -125,7 +125,7 @@ impl Turn<'_> {
         let attempt = self.next_attempt();
         self.record(Some(lane), Event::Member(MemberEvent::FaceConsented { attempt, consent }));
         let wish = if to_pay { Wish::Pay } else { Wish::Identify };
-        self.open_camera(
+        self.begin_face(
             lane,
             FaceLive { attempt, wish, claimed, hint: None, outcome: None, until: self.until(FACE_MS) },
         );
@@ -167,7 +167,7 @@ impl Turn<'_> {
         self.record(Some(lane), Event::Member(agreed));
         let wish = Wish::Enrol(member.clone());
         let until = self.until(ENROL_MS);
-        self.open_camera(lane, FaceLive { attempt, wish, claimed: None, hint: None, outcome: None, until });
+        self.begin_face(lane, FaceLive { attempt, wish, claimed: None, hint: None, outcome: None, until });
         self.tell_camera(device, FaceCommand::Enrol { attempt, member, consent, deadline_ms: ENROL_MS });
         Ok(())
     }
@@ -220,8 +220,10 @@ impl Turn<'_> {
         self.now.mono.plus_ms((ms as u64).saturating_add(2_000))
     }
 
-    fn open_camera(&mut self, lane: LaneId, face: FaceLive) {
+    fn begin_face(&mut self, lane: LaneId, face: FaceLive) {
         let live = self.live.lane(lane);
+        // One picture is for one purpose.
+        live.camera_until = None;
         live.face = Some(face);
         live.confirming = None;
     }

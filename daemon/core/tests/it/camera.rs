@@ -76,7 +76,7 @@ fn a_face_is_looked_for_only_after_the_camera_has_stopped_to_look_for_codes() {
     till.camera_up();
     till.press(1, PageRequest::OpenCamera {}).unwrap();
     till.sees(MEMBER);
-    till.press(1, PageRequest::Recognise { consent: "1".into() }).unwrap();
+    till.press(1, PageRequest::Recognise { consent: "1".into(), tail: None }).unwrap();
     assert_eq!((till.camera_told(), till.lane(1).camera), (vec![Trigger::Off], false));
     assert_eq!(till.press(1, PageRequest::OpenCamera {}), Err(Refused::CameraUnavailable), "nor the other way round");
 }
