@@ -26,11 +26,13 @@ fn signed() -> Result<(Shop, Vec<u8>)> {
     let mut shop = Shop::open(Plan::default())?;
     shop.sell(&[COLA])?;
     shop.sales_at_hq()?;
+    heads(&shop, 1)?;
     shop.stop()?;
     let copy = std::fs::read(shop.journal())?;
     shop.start()?;
     shop.wait("the devices", |view| view["view"]["devices"][2]["up"] == true)?;
     shop.sell(&[NOODLES])?;
+    heads(&shop, 2)?;
     shop.stop()?;
     shop.start()?;
     ensure!(shop.sales_at_hq()?.len() == 2);
