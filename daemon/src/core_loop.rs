@@ -334,7 +334,7 @@ pub fn replay(journal: &mut Journal, config: checkout::config::StoreConfig) -> R
         Some((seq, facts)) => (seq, Store::from_snapshot(config, facts)),
         None => (0, Store::new(config)),
     };
-    let rows = journal.replay(after, |record| store.apply(record))?;
+    let rows = journal.replay(after, |row| store.replay(row))?;
     tracing::info!(rows, after, head = journal.head(), "journal replayed");
     Ok(store)
 }

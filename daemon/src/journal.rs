@@ -14,6 +14,7 @@ use crate::uplink::Past;
 use anyhow::{Context, Result, bail, ensure};
 use checkout::event::Record;
 use checkout::facts::Facts;
+use checkout::passing::Replayed;
 use checkout::wire::chain_preimage;
 use ring::rand::SecureRandom;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -122,11 +123,13 @@ impl Journal {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let mut insert = transaction.prepare_cached("INSERT INTO event (seq, body, hash) VALUES (?1, ?2, ?3)")?;
+            let mut body = Vec::new();
             for record in records {
-                let body = serde_json::to_string(record)?;
+                body.clear();
+                serde_json::to_writer(&mut body, record)?;
                 head += 1;
-                hash = chain(&hash, head, body.as_bytes());
-                insert.execute(params![head, body, hash])?;
+                hash = chain(&hash, head, &body);
+                insert.execute(params![head, std::str::from_utf8(&body)?, hash])?;
             }
         }
         if let Some(cursor) = cursor {
@@ -164,11 +167,11 @@ impl Journal {
         Ok(latest)
     }
 
-    /// Calls `each` with every record after `after`, in order; returns how many there were.
+    /// Calls `each` with what is after `after`, in order, for a fold; returns how many rows there were.
     ///
     /// # Errors
     /// A row that is no record of ours: says which.
-    pub fn replay(&self, after: u64, each: impl FnMut(&Record)) -> Result<u64> {
+    pub fn replay(&self, after: u64, each: impl FnMut(Replayed)) -> Result<u64> {
         replay::replay(&self.db, after, each).with_context(|| format!("journal {}", self.path.display()))
     }
 

@@ -321,7 +321,7 @@ fn found(mount: &Mount) -> anyhow::Result<(String, Past)> {
     anyhow::ensure!(whole == "ok", "the file is damaged: {whole}");
     let mut journal = Journal::over(mount.connect()?, &mount.path())?;
     let (kept, mut facts) = journal.snapshot()?.unwrap_or_default();
-    journal.replay(kept, |record| facts.apply(record))?;
+    journal.replay(kept, |row| facts.replay(row))?;
     let reader = Reader::over(mount.connect_read_only()?)?;
     anyhow::ensure!(reader.verify()? == journal.head(), "the chain ends before the head");
     let bodies = reader.rows(1, usize::MAX, usize::MAX)?.into_iter().map(|row| row.body).collect();

@@ -104,7 +104,7 @@ pub enum BasketEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         staff: Option<StaffId>,
     },
-    Completed(Sale),
+    Completed(Box<Sale>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,8 +237,11 @@ impl Transaction {
             }
             BasketEvent::Noted { line: None, text, .. } => self.note.clone_from(text),
             BasketEvent::SavingsSet { savings, uses, terms, added_tax, redeems } => {
-                for line in &mut self.lines {
-                    line.savings = savings.iter().filter(|saving| saving.line == line.no).cloned().collect();
+                self.lines.iter_mut().for_each(|line| line.savings.clear());
+                for of_line in savings.chunk_by(|a, b| a.line == b.line) {
+                    if let Some(line) = of_line.first().and_then(|first| self.line_mut(first.line)) {
+                        line.savings.extend_from_slice(of_line);
+                    }
                 }
                 self.uses.clone_from(uses);
                 self.redeems.clone_from(redeems);

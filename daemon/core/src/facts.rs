@@ -1,5 +1,6 @@
 //! The fold of the journal: what survives a power cut. [`Facts::apply`] is the only place where it changes, and it is total.
 
+use crate::allowance::Used;
 use crate::audit::FloorAudit;
 use crate::bagging::{BagEvent, Weights};
 use crate::basket::{BasketEvent, Transaction};
@@ -24,6 +25,7 @@ use crate::tender::{Late, TenderEvent, TenderState, TerminalClosing, TerminalDay
 use crate::totals::Totals;
 use crate::upkeep::Upkeep;
 use crate::words::{DeviceId, LaneId, LineNo, Money, TransactionId, Utc};
+use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -86,6 +88,8 @@ pub struct Facts {
     /// Payments that arrived after all.
     #[serde(default)]
     pub late: Late,
+    #[serde(default)]
+    pub used: Used,
     #[serde(default)]
     pub looks: Looks,
     #[serde(default)]
@@ -160,6 +164,17 @@ impl Facts {
         }
     }
 
+    /// The same of a record nobody needs any more.
+    pub(crate) fn take(&mut self, record: Record) {
+        match record {
+            Record { utc, lane: Some(lane), event: Event::Basket(BasketEvent::Completed(sale)) } => {
+                self.latest = self.latest.max(utc);
+                self.complete(utc, lane, Cow::Owned(*sale));
+            }
+            record => self.apply(&record),
+        }
+    }
+
     pub(crate) fn lane(&mut self, lane: LaneId) -> &mut LaneFacts {
         self.lanes.entry(lane).or_default()
     }
@@ -205,9 +220,10 @@ impl Facts {
             StoreEvent::PointRulesSet { rules } => self.point_rules = Some(rules.clone()),
             StoreEvent::DatasetActivated { dataset, version, name } => {
                 let in_force = InForce { version: *version, name: name.clone() };
-                // A new version says what everybody's points are now.
+                // A new version says what everybody's points are now, and what they used.
                 if dataset == "members" && self.datasets.get(dataset) != Some(&in_force) {
                     self.points = PointsMoved::default();
+                    self.used = Used::default();
                 }
                 self.datasets.insert(dataset.clone(), in_force);
             }
@@ -270,7 +286,7 @@ impl Facts {
                 self.transactions = self.transactions.saturating_add(1);
                 self.lane(lane).open = Some(Transaction::new(transaction.clone()));
             }
-            BasketEvent::Completed(sale) => self.complete(utc, lane, sale),
+            BasketEvent::Completed(sale) => self.complete(utc, lane, Cow::Borrowed(sale)),
             BasketEvent::Voided { transaction, .. } => self.void(lane, transaction),
             BasketEvent::Suspended { .. } => {
                 if let Some(basket) = self.lane(lane).open.take() {
@@ -340,9 +356,9 @@ impl Facts {
         }
     }
 
-    fn complete(&mut self, utc: Utc, lane: LaneId, sale: &Sale) {
-        self.each_totals(lane, |totals| totals.take_sale(sale));
-        self.remember(utc, sale);
+    fn complete(&mut self, utc: Utc, lane: LaneId, sale: Cow<'_, Sale>) {
+        self.each_totals(lane, |totals| totals.take_sale(&sale));
+        self.remember(utc, &sale);
         let unsettled = self.upkeep.unsettled.is_some();
         let facts = self.lane(lane);
         facts.spared |= unsettled;
@@ -352,7 +368,7 @@ impl Facts {
             shift.totals.take_receipt(sale.receipt);
         }
         facts.open = None;
-        facts.last_sale = Some(LastSale { sale: sale.clone(), at: utc, printed: false, prints: 0 });
+        facts.last_sale = Some(LastSale { sale: sale.into_owned(), at: utc, printed: false, prints: 0 });
     }
 
     /// What later sales depend on: goods and coupons that cannot be had twice, points, the sum of all sales.
@@ -365,6 +381,7 @@ impl Facts {
             self.coupons.is_gone(&coupon.campaign, &coupon.serial);
         }
         self.points.take(sale);
+        self.used.take(sale);
         for line in &sale.lines {
             let Some(serial) = &line.serial else { continue };
             let id = serial_id(&line.key, serial);

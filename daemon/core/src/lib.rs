@@ -11,6 +11,7 @@
 
 extern crate alloc;
 
+pub mod allowance;
 mod attend;
 pub mod audit;
 pub mod bagging;
@@ -33,6 +34,7 @@ pub mod line;
 pub mod member;
 pub mod page;
 mod paper;
+pub mod passing;
 mod picture;
 pub mod points;
 pub mod policy;
@@ -63,6 +65,7 @@ use catalog::Catalog;
 use config::StoreConfig;
 use event::Record;
 use facts::Facts;
+use passing::Replayed;
 use turn::{Live, Turn};
 use words::{Mono, Now};
 
@@ -99,6 +102,11 @@ impl Store {
     /// Replay: total, without clock, lookup or failure.
     pub fn apply(&mut self, record: &Record) {
         self.facts.apply(record);
+    }
+
+    /// The same of rows of which some pass without a trace, see [`passing`].
+    pub fn replay(&mut self, row: Replayed) {
+        self.facts.replay(row);
     }
 
     #[must_use]

@@ -160,7 +160,7 @@ pub(crate) fn receipt(
         tenders: sale.tenders.iter().map(tender).collect(),
         change: sale.change,
         member: member.map(|member| masked_code(&member.code)),
-        points: crate::points::rows(sale),
+        points: crate::points::rows(sale, &config.currency),
         copy,
         kind: kind(sale),
         training: config.till.training,

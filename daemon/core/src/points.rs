@@ -6,11 +6,13 @@
 
 use crate::basket::Transaction;
 use crate::catalog::{Member, is_nought};
+use crate::config::Rounding;
 use crate::facts::Facts;
 use crate::line::LineKind;
 use crate::member::IdentifiedBy;
 use crate::page::Refused;
-use crate::receipt::SlipRow;
+use crate::price::round;
+use crate::receipt::{Currency, SlipRow};
 use crate::returns::{SaleRef, Sold};
 use crate::rules::{PointRules, PointTimes};
 use crate::sale::Sale;
@@ -29,6 +31,9 @@ pub struct Points {
     /// Paid with.
     #[serde(default, skip_serializing_if = "is_nought")]
     pub burnt: u64,
+    /// Where points paid a part: what of the goods was paid with money and earned others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Money>,
 }
 
 /// Goods of a sale came back: what that does to the account of the member who bought them.
@@ -146,8 +151,9 @@ impl PointTimes {
 }
 
 impl Transaction {
-    /// What the sale earns and burns. One rounding for the whole sale, downwards; goods only. Goods that come back without their
-    /// receipt are taken off here, those of a sale from what that sale earned.
+    /// What the sale earns and burns. One rounding for the whole sale, downwards; goods only, and what of them is paid with
+    /// money: points earn no points. Goods that come back without their receipt are taken off here, those of a sale from what
+    /// that sale earned.
     #[must_use]
     pub fn points(&self, rules: &PointRules) -> Option<Points> {
         let burnt = self.burnt();
@@ -160,14 +166,26 @@ impl Transaction {
             LineKind::Returned => line.returned.as_ref().is_none_or(|of| of.bought.is_none()),
             LineKind::Deposit | LineKind::BottleReturn => false,
         });
-        let weighed: Money = goods
-            .map(|line| {
-                let fits = rules.times.iter().filter(|times| times.fits(&line.group, level));
-                line.total().times(i64::from(fits.map(|times| times.times).max().unwrap_or(1)))
-            })
-            .sum();
-        let earned = weighed.0.max(0).checked_div(rules.per.0.max(0)).unwrap_or(0);
-        Some(Points { earned: u64::try_from(earned).unwrap_or(0), burnt })
+        let (mut plain, mut weighed) = (Money::ZERO, Money::ZERO);
+        for line in goods {
+            let fits = rules.times.iter().filter(|times| times.fits(&line.group, level));
+            plain = plain.plus(line.total());
+            weighed = weighed.plus(line.total().times(i64::from(fits.map(|times| times.times).max().unwrap_or(1))));
+        }
+        let (total, by_points) = (self.total(), self.paid_by_points());
+        let by_money = |amount: Money| match total.minus(by_points) {
+            _ if by_points <= Money::ZERO => amount,
+            rest => round(amount, rest.0.max(0), total.0, Rounding::Down),
+        };
+        let earned = by_money(weighed).0.max(0).checked_div(rules.per.0.max(0)).unwrap_or(0);
+        let on = (by_points > Money::ZERO).then(|| by_money(plain).max(Money::ZERO));
+        Some(Points { earned: u64::try_from(earned).unwrap_or(0), burnt, on })
+    }
+
+    /// What of this basket points pay.
+    fn paid_by_points(&self) -> Money {
+        let own = |tender: &&Tender| tender.of.as_ref().is_none_or(|of| of.transaction() == self.id);
+        self.points_tenders().filter(own).map(|tender| tender.amount).sum()
     }
 
     /// Points this basket is paid with, less what went back because it was given up.
@@ -235,8 +253,9 @@ impl Facts {
 }
 
 /// As receipts say it; nothing where nothing moved.
-pub(crate) fn rows(sale: &Sale) -> Vec<SlipRow> {
-    let Points { earned, burnt } = sale.points.unwrap_or_default();
+pub(crate) fn rows(sale: &Sale, currency: &Currency) -> Vec<SlipRow> {
+    let Points { earned, burnt, on } = sale.points.unwrap_or_default();
+    let on = on.map(|on| SlipRow::of(("积分按实付金额", "Points are earned on"), currency.show(on)));
     let back = |of: fn(&PointsBack) -> u64| sale.points_back.iter().map(of).fold(0, u64::saturating_add);
     let all = [
         (("本次积分", "Points earned"), earned),
@@ -247,5 +266,6 @@ pub(crate) fn rows(sale: &Sale) -> Vec<SlipRow> {
     all.into_iter()
         .filter(|(_, points)| *points > 0)
         .map(|(label, points)| SlipRow::of(label, points.to_string()))
+        .chain(on)
         .collect()
 }

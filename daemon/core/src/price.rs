@@ -96,9 +96,14 @@ pub fn price(lines: &[&Line], terms: &Terms, at: LocalMinute, rules: &PriceRules
     let own = deal::own(&rows, terms);
     let found = deal::Found::new(&rows, &own, book, terms);
     let deals = found.deals();
-    let table = rules::Table { rows, deals, rounding: rules.discount_rounding };
-    let best = table.best();
-    let (savings, uses) = (table.savings(&best), table.uses(&best));
+    // Most baskets of most shops draw no promotion at all.
+    let (savings, uses) = if deals.is_empty() {
+        Default::default()
+    } else {
+        let table = rules::Table { rows, deals, rounding: rules.discount_rounding };
+        let best = table.best();
+        (table.savings(&best), table.uses(&best))
+    };
     let mut off: BTreeMap<LineNo, Money> = BTreeMap::new();
     for saving in &savings {
         let sum = off.entry(saving.line).or_default();

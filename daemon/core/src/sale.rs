@@ -15,6 +15,7 @@ use crate::tender::{Tender, TenderState};
 use crate::turn::Turn;
 use crate::view::TenderKind;
 use crate::words::{ItemKey, LaneId, LineNo, MemberId, Money, Name, PriceBook, ReceiptNo, TenderId, TransactionId};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -201,7 +202,7 @@ impl Turn<'_> {
         let issued = self.issued(open);
         let sale = Sale { coupons, issued, points_back, revoked, utc_offset_min, ..open.sale(receipt, self.config) };
         let cash = sale.tenders.iter().any(|tender| tender.kind == TenderKind::Cash);
-        self.record(Some(lane), Event::Basket(BasketEvent::Completed(sale)));
+        self.record(Some(lane), Event::Basket(BasketEvent::Completed(Box::new(sale))));
         self.live.lane(lane).clear();
         self.live.lane(lane).done = true;
         self.print_last(lane, false, cash);

@@ -1,21 +1,30 @@
-//! Reading records back: rows come off the disk and are folded on one thread, while others make records of their JSON.
+//! Reading records back: rows come off the disk and are folded on one thread, while others make records of their JSON, except of
+//! those that a later sale makes needless ([`checkout::passing`]).
 
 use anyhow::{Context, Result};
 use checkout::event::Record;
+use checkout::passing::{Backwards, Lasting, Replayed, lasting};
+use checkout::words::{LaneId, Utc};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, scope};
 
-/// Rows handed over at once: some hundred kilobytes.
-const CHUNK: usize = 512;
+/// Rows handed over at once: about a megabyte, and more than a few baskets of every lane.
+const CHUNK: usize = 2048;
 const READERS_MAX: usize = 4;
 
-type Bodies = Vec<(u64, String)>;
-type Records = Result<Vec<Record>>;
+/// Rows beside each other: their number and where each ends.
+#[derive(Default)]
+struct Chunk {
+    text: Vec<u8>,
+    rows: Vec<(u64, usize)>,
+}
 
-/// Every record after `after`, in order.
-pub(super) fn replay(db: &Connection, after: u64, mut each: impl FnMut(&Record)) -> Result<u64> {
+type Records = Result<Vec<Replayed>>;
+
+/// What is after `after`, in order.
+pub(super) fn replay(db: &Connection, after: u64, mut each: impl FnMut(Replayed)) -> Result<u64> {
     let mut rows = db.prepare("SELECT seq, body FROM event WHERE seq > ?1 ORDER BY seq")?;
     let mut rows = rows.query([after])?;
     scope(|scope| {
@@ -25,22 +34,23 @@ pub(super) fn replay(db: &Connection, after: u64, mut each: impl FnMut(&Record))
         let (mut turn, mut waiting, mut replayed) = (readers.iter().cycle(), VecDeque::new(), 0);
         let mut fold = |reader: &Reader| -> Result<()> {
             let records = reader.records.recv().context("a thread that reads records has ended")??;
-            replayed += records.len() as u64;
-            records.iter().for_each(&mut each);
+            records.into_iter().for_each(&mut each);
             Ok(())
         };
         loop {
-            let mut bodies = Bodies::with_capacity(CHUNK);
-            while bodies.len() < CHUNK
+            let mut chunk = Chunk::default();
+            while chunk.rows.len() < CHUNK
                 && let Some(row) = rows.next()?
             {
-                bodies.push((row.get(0)?, row.get(1)?));
+                chunk.text.extend_from_slice(row.get_ref(1)?.as_bytes()?);
+                chunk.rows.push((row.get(0)?, chunk.text.len()));
             }
-            if bodies.is_empty() {
+            if chunk.rows.is_empty() {
                 break;
             }
+            replayed += chunk.rows.len() as u64;
             let reader = turn.next().context("there is a thread to read")?;
-            reader.bodies.send(bodies).context("a thread that reads records has ended")?;
+            reader.chunks.send(chunk).context("a thread that reads records has ended")?;
             waiting.push_back(reader);
             if waiting.len() > count
                 && let Some(reader) = waiting.pop_front()
@@ -53,29 +63,96 @@ pub(super) fn replay(db: &Connection, after: u64, mut each: impl FnMut(&Record))
     })
 }
 
-/// A thread that makes records of bodies; it ends when nobody sends any.
+/// A thread that makes records of rows; it ends when nobody sends any.
 struct Reader {
-    bodies: SyncSender<Bodies>,
+    chunks: SyncSender<Chunk>,
     records: Receiver<Records>,
 }
 
 impl Reader {
     fn start<'scope>(scope: &'scope Scope<'scope, '_>) -> Self {
-        let (bodies, from) = sync_channel::<Bodies>(1);
+        let (chunks, from) = sync_channel::<Chunk>(1);
         let (to, records) = sync_channel(2);
         scope.spawn(move || {
-            for bodies in from {
-                if to.send(read(&bodies)).is_err() {
+            for chunk in from {
+                if to.send(read(&chunk)).is_err() {
                     break;
                 }
             }
         });
-        Self { bodies, records }
+        Self { chunks, records }
     }
 }
 
-fn read(bodies: &Bodies) -> Records {
-    let record =
-        |(seq, body): &(u64, String)| serde_json::from_str(body).with_context(|| format!("row {seq} cannot be read"));
-    bodies.iter().map(record).collect()
+fn read(chunk: &Chunk) -> Records {
+    let mut records: Vec<Replayed> = Vec::new();
+    let mut passed: Option<Utc> = None;
+    for ((seq, body), passes) in chunk.bodies().zip(chunk.passed()) {
+        if passes.is_some() {
+            passed = passed.max(passes);
+            continue;
+        }
+        let record: Record = serde_json::from_slice(body).with_context(|| format!("row {seq} cannot be read"))?;
+        records.push(Replayed { record, passed: passed.take() });
+    }
+    Ok(records)
+}
+
+impl Chunk {
+    fn bodies(&self) -> impl DoubleEndedIterator<Item = (u64, &[u8])> {
+        (0..self.rows.len()).map(|index| {
+            let begin = if index == 0 { 0 } else { self.rows[index - 1].1 };
+            (self.rows[index].0, &self.text[begin..self.rows[index].1])
+        })
+    }
+
+    /// Of each row its time, where that is all it leaves behind.
+    fn passed(&self) -> Vec<Option<Utc>> {
+        let mut backwards = Backwards::default();
+        let passed = |(_, body): (u64, &[u8])| match Head::of(body) {
+            Some(head) => backwards.passes(head.lane, head.lasting).then_some(head.utc),
+            None => {
+                backwards.passes(None, Lasting::Looks);
+                None
+            }
+        };
+        let mut passed: Vec<Option<Utc>> = self.bodies().rev().map(passed).collect();
+        passed.reverse();
+        passed
+    }
+}
+
+/// How every row begins that this program wrote; what begins otherwise is read whole.
+struct Head {
+    utc: Utc,
+    lane: Option<LaneId>,
+    lasting: Lasting,
+}
+
+impl Head {
+    fn of(body: &[u8]) -> Option<Self> {
+        let (utc, rest) = number(body.strip_prefix(br#"{"utc":"#)?)?;
+        let (lane, rest) = match rest.strip_prefix(br#","lane":"#) {
+            Some(rest) => number(rest).map(|(lane, rest)| (Some(lane), rest))?,
+            None => (None, rest),
+        };
+        let (area, rest) = word(rest.strip_prefix(br#","event":{"#)?)?;
+        let rest = rest.strip_prefix(b":")?;
+        let (name, _) = word(rest.strip_prefix(b"{").unwrap_or(rest))?;
+        let lane = lane.map(|lane| u16::try_from(lane).map(LaneId)).transpose().ok()?;
+        Some(Self { utc: Utc(utc), lane, lasting: lasting(area, name) })
+    }
+}
+
+fn number(text: &[u8]) -> Option<(i64, &[u8])> {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, rest) = text.split_at_checked(end)?;
+    Some((std::str::from_utf8(digits).ok()?.parse().ok()?, rest))
+}
+
+fn word(text: &[u8]) -> Option<(&str, &[u8])> {
+    let text = text.strip_prefix(b"\"")?;
+    let end = text.iter().position(|byte| !matches!(byte, b'a'..=b'z' | b'_'))?;
+    let (word, rest) = text.split_at_checked(end)?;
+    Some((std::str::from_utf8(word).ok()?, rest.strip_prefix(b"\"")?))
 }

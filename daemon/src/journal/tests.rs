@@ -38,7 +38,7 @@ fn every_row_is_replayed_in_order_and_one_that_cannot_be_read_is_named() {
     journal.commit(&records, None, None).unwrap();
     for after in [0, 1, 4487, 4999, 5000] {
         let mut seen = Vec::new();
-        assert_eq!(journal.replay(after, |record| seen.push(record.utc.0)).unwrap(), 5000 - after);
+        assert_eq!(journal.replay(after, |row| seen.push(row.record.utc.0)).unwrap(), 5000 - after);
         assert!(seen.into_iter().eq(i64::try_from(after).unwrap() + 1..=5000));
     }
     let db = Connection::open(&path).unwrap();
@@ -156,7 +156,7 @@ fn eight_readers_and_the_writer_are_never_told_that_the_journal_is_busy() {
 fn started(path: &Path) -> (u64, Facts) {
     let mut journal = Journal::open(path).unwrap();
     let (seq, mut facts) = journal.snapshot().unwrap().unwrap_or_default();
-    journal.replay(seq, |record| facts.apply(record)).unwrap();
+    journal.replay(seq, |row| facts.replay(row)).unwrap();
     (seq, facts)
 }
 

@@ -33,6 +33,9 @@ pub(super) struct Priced {
     /// In force when it was last worked out.
     pub(super) promotions: u64,
     pub(super) members: u64,
+    /// What its member had used in that store by then.
+    #[serde(default)]
+    pub(super) used: BTreeMap<String, u32>,
     /// In force when each of its coupons was shown.
     pub(super) coupons: BTreeMap<String, u64>,
     pub(super) back: BTreeMap<LineNo, Back>,
@@ -59,18 +62,23 @@ impl Replay {
     pub(super) fn fold(&mut self, record: &Record, hq: &Connection) -> Result<()> {
         let back = self.back(record, hq)?;
         self.facts.apply(record);
-        if let Event::Basket(
-            BasketEvent::Completed(Sale { transaction, .. }) | BasketEvent::Voided { transaction, .. },
-        ) = &record.event
-        {
+        let over = match &record.event {
+            Event::Basket(BasketEvent::Completed(sale)) => Some(&sale.transaction),
+            Event::Basket(BasketEvent::Voided { transaction, .. }) => Some(transaction),
+            _ => None,
+        };
+        if let Some(transaction) = over {
             self.open.remove(&transaction.0);
         }
         let versions = ["promotions", "members", "coupons"].map(|dataset| self.version(dataset));
         let open = record.lane.and_then(|lane| self.facts.lanes.get(&lane)?.open.as_ref());
         let Some(open) = open.filter(|_| works_out(&record.event)) else { return Ok(()) };
+        let used = |id| self.facts.used(id, BTreeMap::new(), &open.id);
+        let used = open.member.as_ref().map(|known| used(&known.member)).unwrap_or_default();
         let priced = self.open.entry(open.id.0.clone()).or_default();
         let coupons;
         [priced.promotions, priced.members, coupons] = versions;
+        priced.used = used;
         priced.back.extend(back);
         if let Event::Basket(BasketEvent::Coupon(CouponEvent::Shown(coupon))) = &record.event {
             priced.coupons.insert(coupon_id(coupon), coupons);

@@ -46,6 +46,7 @@ const WHAT: &[(&str, &str, &str, Unit)] = &[
     ("points_burnt", "使用的积分", "Points burnt", AsIs),
     ("points_earned", "获得的积分", "Points earned", AsIs),
     ("points_given", "退回的积分", "Points given back", AsIs),
+    ("points_on", "计积分的实付金额", "Paid with money, what points are earned on", Unit::Money),
     ("points_taken", "扣回的积分", "Points taken back", AsIs),
     ("points_worth", "积分抵扣金额", "What the points were worth", Unit::Money),
     ("price_book", "价格本", "Price book", AsIs),

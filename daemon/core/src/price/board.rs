@@ -3,7 +3,6 @@
 use super::rounding::share;
 use crate::line::Line;
 use crate::words::{ItemKey, LineNo, LocalMinute, Money};
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// A line that promotions may touch.
@@ -59,9 +58,17 @@ pub(super) fn rows<'a>(lines: &[&'a Line], at: LocalMinute) -> Vec<Row<'a>> {
         let dearest = b.value.cmp(&a.value).then_with(|| a.key().cmp(b.key()));
         dearest.then(b.pieces.cmp(&a.pieces)).then(a.no().cmp(&b.no()))
     });
-    let mut pools: BTreeMap<(i64, &ItemKey), usize> = BTreeMap::new();
+    // Equal goods lie beside each other, but for weighings between them.
+    let mut before: Option<Row<'a>> = None;
     for (index, row) in rows.iter_mut().enumerate() {
-        row.pool = if row.weighed() { index } else { *pools.entry((row.value, &row.line.key)).or_insert(index) };
+        row.pool = index;
+        if row.weighed() {
+            continue;
+        }
+        if let Some(same) = before.filter(|before| (before.value, before.key()) == (row.value, row.key())) {
+            row.pool = same.pool;
+        }
+        before = Some(*row);
     }
     rows
 }

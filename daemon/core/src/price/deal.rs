@@ -62,7 +62,8 @@ pub(super) struct Own {
 
 pub(super) fn own(rows: &[Row<'_>], terms: &Terms) -> Vec<Own> {
     let mut pieces: BTreeMap<&ItemKey, u32> = BTreeMap::new();
-    for row in rows.iter().filter(|row| !row.weighed()) {
+    let by_quantity = rows.iter().any(|row| !row.line.breaks.is_empty());
+    for row in rows.iter().filter(|row| by_quantity && !row.weighed()) {
         let sum = pieces.entry(&row.line.key).or_default();
         *sum = sum.saturating_add(row.pieces);
     }
@@ -154,6 +155,9 @@ impl<'a> Found<'a> {
             found.rows.extend(&own.rows);
             found.ends.push(own.rows.len());
             found.close(&own.promotion, Stacking::Alone, u32::MAX);
+        }
+        if book.is_empty() {
+            return found;
         }
         let named = Named::of(rows, book);
         found.rows.reserve(named.len());

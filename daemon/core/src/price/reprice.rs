@@ -5,7 +5,7 @@ use crate::basket::{BasketEvent, Transaction};
 use crate::event::Event;
 use crate::line::{Line, LineSaving};
 use crate::turn::Turn;
-use crate::words::LaneId;
+use crate::words::{LaneId, MemberId};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -37,11 +37,13 @@ impl Turn<'_> {
     }
 
     fn terms(&self, open: &Transaction) -> Terms {
-        let member = open.member.as_ref().map(|identified| self.catalog.member_by_id(&identified.member));
+        let terms = |id: &MemberId| {
+            let known = self.catalog.member_by_id(id);
+            let (level, told) = known.map(|member| (member.level, member.used)).unwrap_or_default();
+            MemberTerms { level, used: self.facts.used(id, told, &open.id) }
+        };
         Terms {
-            member: member
-                .map(|member| member.map(|member| (member.level, member.used)).unwrap_or_default())
-                .map(|(level, used)| MemberTerms { level, used }),
+            member: open.member.as_ref().map(|identified| terms(&identified.member)),
             coupons: open.coupons.iter().map(|coupon| coupon.campaign.clone()).collect(),
             online: self.live.online,
         }

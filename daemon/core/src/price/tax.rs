@@ -21,7 +21,9 @@ pub(super) fn of_amounts(amounts: impl Iterator<Item = (u32, Money)>, rules: &Pr
     for (rate_bp, amount) in amounts {
         let (base, tax) = rates.entry(rate_bp).or_default();
         *base = base.plus(amount);
-        *tax = tax.plus(of(amount, rate_bp, rules));
+        if rules.tax_per == TaxRounding::Line {
+            *tax = tax.plus(of(amount, rate_bp, rules));
+        }
     }
     let bases: Vec<(u32, Money)> = rates.iter().map(|(rate_bp, (base, _))| (*rate_bp, *base)).collect();
     let taxes: Vec<Money> = match rules.tax_per {

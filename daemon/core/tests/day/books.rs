@@ -195,6 +195,13 @@ pub struct Shopper {
     pub juice_used: i64,
 }
 
+impl Shopper {
+    /// Of so many pieces of juice those that cost less: thirty for each member, wherever they were sold.
+    fn juice(&self, pieces: i64) -> i64 {
+        pieces.min(30 - self.juice_used).max(0)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basket {
     pub rows: Vec<Row>,
@@ -221,7 +228,7 @@ impl Basket {
             (WATER, _) if n >= 6 => 20 * n,
             (TEA, _) if self.promotions == 1 => (n / 2) * half_away(row.unit, 2),
             (TEA, _) => half_away(row.unit * n, 10),
-            (JUICE, Some(shopper)) => 150 * n.min(3 - shopper.juice_used).max(0),
+            (JUICE, Some(shopper)) => 150 * shopper.juice(n),
             (BREAD, _) if self.online => 100 * n,
             (COLA, _) => 100 * n.min(i64::try_from(self.colas.len()).expect("few")),
             _ => 0,
@@ -266,15 +273,25 @@ impl Basket {
         self.rows.iter().map(Row::gross).sum::<i64>() - off
     }
 
-    /// A point for each whole yuan of goods, drinks three times for gold; what comes back without a receipt takes its own off.
-    pub fn earns(&self) -> i64 {
+    /// Juice that cost its member less.
+    pub fn juice(&self) -> i64 {
+        let rows = self.rows.iter().filter(|row| row.what == JUICE && row.is_open());
+        self.member.map_or(0, |shopper| rows.map(|row| shopper.juice(row.pieces)).sum())
+    }
+
+    /// A point for each whole yuan of goods paid with money, drinks three times for gold; what comes back without a receipt
+    /// takes its own off.
+    pub fn earns(&self, paid: &[Paid]) -> i64 {
         let Some(shopper) = self.member else { return 0 };
         let weighed = self.rows.iter().zip(self.discounts()).map(|(row, off)| {
             let drink = shopper.gold && row.back.is_none() && matches!(row.what, COLA | WATER);
             let counts = row.is_goods() || row.back.is_some_and(|back| !back.receipt);
             i64::from(counts) * (row.gross() - off) * if drink { 3 } else { 1 }
         });
-        weighed.sum::<i64>().max(0) / 100
+        let (weighed, worth) = (weighed.sum::<i64>().max(0), self.worth());
+        let by_points: i64 =
+            paid.iter().filter(|paid| paid.kind == POINTS && paid.amount > 0).map(|paid| paid.amount).sum();
+        if by_points == 0 { weighed / 100 } else { weighed * (worth - by_points).max(0) / (100 * worth) }
     }
 }
 

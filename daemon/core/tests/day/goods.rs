@@ -49,7 +49,7 @@ const TEA_MORNING: &str = r#"{"id":"tea","name":{"zh":"茶第二件半价","en":
 "#;
 const TEA_EVENING: &str = r#"{"id":"tea","name":{"zh":"茶九折","en":"10 % off tea"},"goods":{"groups":["tea"]},"rule":{"percent":{"off_bp":1000}}}
 "#;
-const PROMOTIONS: &str = r#"{"id":"juice","name":{"zh":"会员果汁","en":"Juice for members"},"goods":{"groups":["juice"]},"rule":{"amount":{"off":150}},"members":{},"limit":{"per_member":3}}
+const PROMOTIONS: &str = r#"{"id":"juice","name":{"zh":"会员果汁","en":"Juice for members"},"goods":{"groups":["juice"]},"rule":{"amount":{"off":150}},"members":{},"limit":{"per_member":30}}
 {"id":"bread","name":{"zh":"面包八折","en":"20 % off bread"},"goods":{"keys":["6990000000008"]},"rule":{"percent":{"off_bp":2000}},"offline":"needs_hq"}
 {"id":"cola-off","name":{"zh":"可乐券","en":"Cola coupon"},"goods":{"keys":["6901234567892"]},"rule":{"amount":{"off":100}},"coupon":"cola","limit":{"per_transaction":1}}
 {"id":"next-off","name":{"zh":"满30减5","en":"5 off 30"},"goods":{"all":true},"rule":{"basket":{"steps":[{"spend":3000,"give":{"off":500}}]}},"coupon":"next"}

@@ -233,13 +233,14 @@ impl Day {
     fn points_move(&mut self, sale: &checkout::sale::Sale) {
         let burnt: i64 = self.paid.iter().filter(|paid| paid.amount > 0).map(|paid| paid.points).sum();
         let given: i64 = self.paid.iter().filter(|paid| paid.amount < 0).map(|paid| paid.points).sum();
-        let said = sale.points.map(|Points { earned, burnt }| (count(earned), count(burnt)));
-        let earned = self.basket.earns();
+        let said = sale.points.map(|Points { earned, burnt, .. }| (count(earned), count(burnt)));
+        let earned = self.basket.earns(&self.paid);
         let shopper = self.basket.member.map(|shopper| shopper.index);
         assert_eq!(said, shopper.map(|_| (earned, burnt)), "basket {}: points", self.step);
         if let Some(index) = shopper {
             self.accounts[index].balance += earned - burnt;
             self.accounts[index].burnt += burnt;
+            self.juice_used[index] += self.basket.juice();
         }
         let said: Vec<(i64, i64)> =
             sale.points_back.iter().map(|back| (count(back.taken), count(back.given))).collect();
@@ -290,7 +291,7 @@ impl Day {
             back: BTreeMap::new(),
             tenders: taken.map(tender).collect(),
             member: self.basket.member.map(|shopper| shopper.index),
-            earned: self.basket.earns(),
+            earned: self.basket.earns(&self.paid),
         });
     }
 }

@@ -21,7 +21,7 @@ impl Day {
         self.store.step(now, input, &self.shelf, &mut self.last);
         for record in &self.last.events {
             let Event::Basket(BasketEvent::Completed(sale)) = &record.event else { continue };
-            let sold = Sold { lane: record.lane.expect("a lane"), at: record.utc, sale: sale.clone() };
+            let sold = Sold { lane: record.lane.expect("a lane"), at: record.utc, sale: (**sale).clone() };
             self.shelf.sales.insert(sale.transaction.0.clone(), sold);
         }
         self.journal.extend(self.last.events.iter().cloned());

@@ -6,8 +6,10 @@ use checkout::config::{GivesBack, LaneConfig, PriceRules, StoreConfig, TillRules
 use checkout::device::{DeviceEvent, Scan};
 use checkout::event::{Event, Record};
 use checkout::face::Erasure;
+use checkout::facts::Facts;
 use checkout::line::LineKind;
 use checkout::page::{PageRequest, Refused, StaffRequest};
+use checkout::passing::{Backwards, Lasting, Replayed, lasting};
 use checkout::policy::Policy;
 use checkout::receipt::Currency;
 use checkout::returns::{SaleRef, Sold};
@@ -202,7 +204,7 @@ fn yuan() -> Currency {
 /// What a row of the journal says was sold.
 pub fn sold(record: &Record) -> Option<Sold> {
     let Event::Basket(BasketEvent::Completed(sale)) = &record.event else { return None };
-    Some(Sold { lane: record.lane?, at: record.utc, sale: sale.clone() })
+    Some(Sold { lane: record.lane?, at: record.utc, sale: (**sale).clone() })
 }
 
 /// Two lanes with all devices up, at an easy hour.
@@ -266,4 +268,31 @@ impl Till {
     pub fn said(&self, wanted: impl Fn(&Event) -> bool) -> bool {
         self.last.events.iter().any(|record| wanted(&record.event))
     }
+}
+
+/// The facts of a journal of which chunks of so many rows were looked through backwards, and how many rows that passed over.
+pub fn in_chunks(config: StoreConfig, journal: &[Record], rows: usize) -> (Facts, usize) {
+    let (mut facts, mut count) = (Store::new(config).facts().clone(), 0);
+    for chunk in journal.chunks(rows.min(journal.len()).max(1)) {
+        let mut backwards = Backwards::default();
+        let passes: Vec<bool> =
+            chunk.iter().rev().map(|record| backwards.passes(record.lane, lasting_of(record))).collect();
+        let mut passed = None;
+        for (record, passes) in chunk.iter().zip(passes.into_iter().rev()) {
+            if passes {
+                (passed, count) = (passed.max(Some(record.utc)), count + 1);
+            } else {
+                facts.replay(Replayed { record: record.clone(), passed: passed.take() });
+            }
+        }
+    }
+    (facts, count)
+}
+
+/// By the words the journal writes.
+fn lasting_of(record: &Record) -> Lasting {
+    let event = serde_json::to_value(&record.event).unwrap();
+    let (area, of) = event.as_object().unwrap().iter().next().unwrap();
+    let name = of.as_str().unwrap_or_else(|| of.as_object().unwrap().keys().next().unwrap());
+    lasting(area, name)
 }

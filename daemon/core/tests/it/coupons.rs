@@ -71,7 +71,7 @@ fn refused(till: &Till, wanted: LineRefusal) -> bool {
 fn pay(till: &mut Till) -> Sale {
     till.staff(2, StaffRequest::TakeCash { given: Money(1_000_000), amount: None }).unwrap();
     let sale = till.last.events.iter().find_map(|record| {
-        if let Event::Basket(BasketEvent::Completed(sale)) = &record.event { Some(sale.clone()) } else { None }
+        if let Event::Basket(BasketEvent::Completed(sale)) = &record.event { Some(Sale::clone(sale)) } else { None }
     });
     sale.expect("it is paid")
 }

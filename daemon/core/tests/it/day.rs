@@ -3,6 +3,7 @@
 #[path = "../day/mod.rs"]
 mod script;
 
+use crate::common::in_chunks;
 use checkout::Store;
 use script::Day;
 
@@ -80,6 +81,11 @@ fn the_reports_of_two_thousand_baskets_are_what_independent_books_say() {
     let mut replayed = Store::new(day.store.config().clone());
     day.journal.iter().for_each(|record| replayed.apply(record));
     assert_eq!(replayed.facts(), day.store.facts(), "the journal gives the same facts");
+    for rows in [1, 7, 100, 2_048, usize::MAX] {
+        let (facts, passed) = in_chunks(day.store.config().clone(), &day.journal, rows);
+        assert_eq!(facts, *replayed.facts(), "chunks of {rows} rows");
+        assert!(rows < 2_000 || passed > day.journal.len() / 10, "{passed} of {} rows passed over", day.journal.len());
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Scenarios and simulations of the pure store.
+mod allowances;
 mod bagging;
 mod camera;
 mod common;

@@ -80,7 +80,7 @@ fn members_earn_points_on_goods_by_group_and_level_and_a_basket_of_nobody_earns_
     scans(&mut till, &[MEMBER, WATER, COLA]);
     assert_eq!(balance(&till).will_earn, 9, "the page says it before it is paid");
     // Water 2.00 three times for gold, cola 3.50 once, the deposit not at all: 9.50 makes nine.
-    assert_eq!(cash(&mut till).points, Some(Points { earned: 9, burnt: 0 }));
+    assert_eq!(cash(&mut till).points, Some(Points { earned: 9, burnt: 0, on: None }));
     assert_eq!(till.lane(2).receipt.unwrap().receipt.points[0].value, "9");
     scans(&mut till, &[COLA]);
     assert_eq!(cash(&mut till).points, None);
@@ -98,7 +98,11 @@ fn points_pay_a_part_once_with_the_sale_and_the_rest_is_paid_by_something_else()
     assert_eq!((till.lane(2).due, balance(&till).balance), (Money(150), 0), "held by this basket");
     assert_eq!(burn(&mut till, None), Err(Refused::NoPoints));
     let bought = cash(&mut till);
-    assert_eq!(bought.points, Some(Points { earned: 3, burnt: 20 }));
+    // Of 3.50 points paid 2.00: the other 1.50 earns one.
+    assert_eq!(bought.points, Some(Points { earned: 1, burnt: 20, on: Some(Money(150)) }));
+    let told = till.lane(2).receipt.unwrap().receipt.points.into_iter().map(|row| (row.label.en, row.value));
+    let told: Vec<(String, String)> = told.collect();
+    assert_eq!(told.last().unwrap(), &("Points are earned on".into(), "￥1.50".into()));
     assert_eq!(
         (bought.tenders[0].kind, bought.tenders[0].amount, bought.tenders[0].points),
         (TenderKind::Points, Money(200), 20)
@@ -110,10 +114,27 @@ fn points_pay_a_part_once_with_the_sale_and_the_rest_is_paid_by_something_else()
     );
     assert_eq!(till.store.facts().day.points, Money(200));
     scans(&mut till, &[MEMBER]);
-    assert_eq!(balance(&till).balance, 3, "what the sale earned is there, what it burnt is gone");
+    assert_eq!(balance(&till).balance, 1, "what the sale earned is there, what it burnt is gone");
     let snapshot = serde_json::to_string(till.store.facts()).unwrap();
     till.store = checkout::Store::from_snapshot(till.store.config().clone(), serde_json::from_str(&snapshot).unwrap());
-    assert_eq!(balance(&till).balance, 3, "also after a restart");
+    assert_eq!(balance(&till).balance, 1, "also after a restart");
+}
+
+#[test]
+fn however_a_basket_is_paid_its_points_are_of_the_money_and_whatever_is_multiplied_is_multiplied_of_it() {
+    for (burnt, earned, on) in
+        [(0, 9, None), (1, 9, Some(540)), (20, 6, Some(358)), (54, 0, Some(33)), (57, 0, Some(4))]
+    {
+        let mut till = till(100);
+        // Water 2.00 three times for gold and cola 3.50 once, 9.50; 5.75 to pay, since the deposit on the bottle is paid, too.
+        scans(&mut till, &[MEMBER, WATER, COLA]);
+        if burnt > 0 {
+            burn(&mut till, Some(burnt * 10)).unwrap();
+        }
+        assert_eq!(balance(&till).will_earn, earned, "the page says it before the rest is paid");
+        let burnt = u64::try_from(burnt).unwrap();
+        assert_eq!(cash(&mut till).points, Some(Points { earned, burnt, on: on.map(Money) }));
+    }
 }
 
 #[test]
@@ -121,7 +142,7 @@ fn points_that_pay_all_of_it_complete_the_sale_in_the_same_step() {
     let mut till = till(100);
     scans(&mut till, &[MEMBER, COLA]);
     burn(&mut till, None).unwrap();
-    assert_eq!(sale(&till).points, Some(Points { earned: 3, burnt: 35 }));
+    assert_eq!(sale(&till).points, Some(Points { earned: 0, burnt: 35, on: Some(Money(0)) }));
     assert_eq!(till.lane(2).phase, Phase::Done);
 }
 
@@ -160,7 +181,7 @@ fn offline_points_are_burnt_up_to_the_members_lease_and_a_new_dataset_counts_ane
     scans(&mut till, &[MEMBER, COLA]);
     assert_eq!(burn(&mut till, None), Err(Refused::PointsOffline));
     till.take(Input::Hq(HqInput::Online(true)));
-    assert_eq!(balance(&till).balance, 100 - 15 + 6);
+    assert_eq!(balance(&till).balance, 100 - 15 + 5);
     new_members(&mut till, 2);
     assert_eq!(balance(&till).balance, 100, "the new version knows");
     till.take(Input::Hq(HqInput::Online(false)));
@@ -213,7 +234,10 @@ fn returns_take_earned_points_back_and_give_burnt_ones_back_to_the_last_point_wh
     scans(&mut till, &[MEMBER, COLA, COLA, COLA]);
     burn(&mut till, None).unwrap();
     let bought = cash(&mut till);
-    assert_eq!((bought.total, bought.points), (Money(1050), Some(Points { earned: 10, burnt: 33 })));
+    assert_eq!(
+        (bought.total, bought.points),
+        (Money(1050), Some(Points { earned: 7, burnt: 33, on: Some(Money(720)) }))
+    );
     let (mut taken, mut given, mut money) = (Vec::new(), Vec::new(), 0);
     for _ in 0..3 {
         let back = take_back(&mut till, &bought, 1, 1);
@@ -229,7 +253,7 @@ fn returns_take_earned_points_back_and_give_burnt_ones_back_to_the_last_point_wh
         money += points.map(|tender| tender.amount.0).sum::<i64>();
         assert_eq!(back.tenders.iter().map(|tender| tender.amount).sum::<Money>(), Money(-350));
     }
-    assert_eq!((taken, given, money), (vec![3, 4, 3], vec![11, 11, 11], -330));
+    assert_eq!((taken, given, money), (vec![2, 3, 2], vec![11, 11, 11], -330));
     scans(&mut till, &[MEMBER]);
     assert_eq!(balance(&till).balance, 33, "as if nothing had been bought");
 }
@@ -246,7 +270,7 @@ fn a_refund_in_cash_still_gives_points_back_as_points() {
     let back = sale(&till);
     let paid: Vec<(TenderKind, i64)> = back.tenders.iter().map(|tender| (tender.kind, tender.amount.0)).collect();
     assert_eq!(paid, [(TenderKind::Points, -200), (TenderKind::Cash, -150)]);
-    assert_eq!((back.points_back[0].taken, back.points_back[0].given), (3, 20));
+    assert_eq!((back.points_back[0].taken, back.points_back[0].given), (1, 20));
 }
 
 #[test]
@@ -287,7 +311,7 @@ pub fn moved_once(journal: &[Record], facts: &Facts) -> Result<(), String> {
         let signed = |tender: &SaleTender| i64::try_from(tender.points).unwrap() * tender.amount.0.signum();
         let own = |of: &TenderId| of.transaction() == sale.transaction;
         let paid: i64 = sale.tenders.iter().filter(|tender| tender.of.as_ref().is_none_or(own)).map(signed).sum();
-        let Points { earned, burnt } = sale.points.unwrap_or_default();
+        let Points { earned, burnt, .. } = sale.points.unwrap_or_default();
         if i64::try_from(burnt) != Ok(paid) {
             return Err(format!("{} burnt {burnt} points and was paid with {paid}", sale.transaction));
         }

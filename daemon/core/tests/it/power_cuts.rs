@@ -1,7 +1,7 @@
 //! A whole store in virtual time, with a power cut possible at every gap: money taken equals money charged,
 //! every receipt number once, and what HQ acknowledged is what the box has. A store that performs effects before it commits is caught.
 
-use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Shelf, giving_back, scan, sold};
+use crate::common::{COLA, MEMBER, NOODLES, PEARS, SPIRITS, Shelf, giving_back, in_chunks, scan, sold};
 use crate::machines::{Provider, Terminal};
 use crate::points;
 use checkout::basket::BasketEvent;
@@ -431,6 +431,10 @@ impl World {
     fn check(&self) -> Result<(), String> {
         self.check_money()?;
         points::moved_once(&self.journal, self.store.facts())?;
+        let (facts, _) = in_chunks(self.store.config().clone(), &self.journal, 64);
+        if facts != *self.store.facts() {
+            return Err("rows that pass without a trace had left one".into());
+        }
         self.check_receipts()?;
         if self.at_hq != self.journal {
             return Err("HQ does not have what the box has".into());
