@@ -5,6 +5,7 @@ use crate::jws::hex;
 use anyhow::{Context, Result, ensure};
 use checkout::catalog::{Campaign, Item, Member, Promotion, Recall};
 use checkout::face::Erasure;
+use checkout::phone;
 use checkout::policy::Policy;
 use checkout::wire::{CHUNK_MAX, Manifest};
 use rusqlite::{Connection, params};
@@ -123,7 +124,8 @@ fn write(path: &Path, manifest: &Manifest, mut raw: impl BufRead) -> Result<()> 
     db.execute_batch(
         "CREATE TABLE meta (version INTEGER, name TEXT);
          CREATE TABLE item (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-         CREATE TABLE member (id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
+         CREATE TABLE member (id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, body TEXT NOT NULL, phone TEXT) WITHOUT ROWID;
+         CREATE INDEX member_by_phone ON member (phone) WHERE phone IS NOT NULL;
          CREATE TABLE row (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;",
     )?;
     let transaction = db.transaction()?;
@@ -162,8 +164,11 @@ fn insert_item(db: &Connection, line: &str) -> Result<()> {
 
 fn insert_member(db: &Connection, line: &str) -> Result<()> {
     let member: Member = serde_json::from_str(line)?;
-    let sql = "INSERT INTO member VALUES (?1, ?2, ?3)";
-    db.prepare_cached(sql)?.execute(params![member.id.0, member.code, line])?;
+    let phone = phone::digits(&member.phone);
+    ensure!(phone.is_some() || member.phone.is_empty(), "the phone of {} is no telephone number", member.id);
+    let tail = phone.as_deref().map(phone::tail);
+    let sql = "INSERT INTO member VALUES (?1, ?2, ?3, ?4)";
+    db.prepare_cached(sql)?.execute(params![member.id.0, member.code, line, tail])?;
     Ok(())
 }
 
@@ -334,6 +339,28 @@ mod tests {
             catalog.in_force().map(|(name, version, _)| (name, version)).collect::<Vec<_>>(),
             [("promotions", 2), ("recalls", 1)]
         );
+    }
+
+    #[test]
+    fn members_are_found_by_their_number_however_it_is_written_and_by_no_part_of_it() {
+        let data = tempfile::tempdir().unwrap();
+        let mut catalog = catalog::SqliteCatalog::open(data.path());
+        let row = |id: &str, phone: &str| format!(r#"{{"id":"{id}","code":"{id}","name":"Anna","phone":"{phone}"}}"#);
+        let rows = [row("m-1", "+86 138-1234-5678"), row("m-2", "030 90182000"), row("m-3", "+49 (0)30 90182000")];
+        let none = r#"{"id":"m-4","code":"m-4","name":"Anna"}"#;
+        arrive(data.path(), "members", 1, &[&rows[0], &rows[1], &rows[2], none]).unwrap();
+        catalog.reopen("members");
+        let found = |text: &str| {
+            let members = catalog.members_by_phone(&phone::digits(text).unwrap());
+            members.into_iter().map(|member| member.id.0).collect::<Vec<_>>()
+        };
+        for number in ["13812345678", "138 1234 5678", "008613812345678", "+86 138 1234 5678"] {
+            assert_eq!(found(number), ["m-1"], "{number}");
+        }
+        assert_eq!(found("030/90182000"), ["m-2", "m-3"], "one number with and without the country's code");
+        assert_eq!(found("4812345678"), [""; 0], "the same end and another beginning");
+        assert_eq!(found("90182001"), [""; 0]);
+        assert!(arrive(data.path(), "members", 2, &[&row("m-1", "12345")]).is_err(), "no telephone number");
     }
 
     #[test]

@@ -7,7 +7,7 @@ import { confirmPanel, consentText, minePanel, payPanel, payWay, start, trouble 
 import { keypad } from "/web/keypad.js";
 import { say, t } from "/web/i18n.js";
 
-const PANELS = { member, member_code: memberCode, code, pay, give_up: giveUp, there, badge_pin: pin, face_pay: (m) => payPanel(m, sheet, closeButton(m)), face_mine: (m) => minePanel(m, sheet, closeButton(m)) };
+const PANELS = { member, member_code: memberCode, member_phone: memberPhone, code, pay, give_up: giveUp, there, badge_pin: pin, face_pay: (m) => payPanel(m, sheet, closeButton(m)), face_mine: (m) => minePanel(m, sheet, closeButton(m)) };
 
 export function panel(m) {
   if (looking(m)) return lookingPanel(m);
@@ -50,6 +50,7 @@ function codeWay(m) {
     h("h3", {}, icon("barcode"), t("member_code")),
     h("p", {}, t("member_code_text")),
     h("button", { type: "button", class: "primary big", onclick: () => m.open("member_code") }, t("member_code_type")),
+    h("button", { type: "button", class: "big", onclick: () => m.open("member_phone") }, t("member_phone")),
   );
 }
 
@@ -108,6 +109,14 @@ function memberCode(m) {
     if ((await m.ask({ key: { code: text } })).ok) m.open(null);
   };
   return sheet(m, "typed", t("member_code"), h("p", { class: "quiet" }, t("member_code_text")), keypad({ id: "member-code", label: t("member_code_type"), extra: "M", action: t("member_code_use"), submit: use }), closeButton(m));
+}
+
+/** Greeted by masked name: who typed somebody else's number sees it, and takes it off again. */
+function memberPhone(m) {
+  const use = async (number) => {
+    if ((await m.ask({ phone: { number } })).ok) m.open(null);
+  };
+  return sheet(m, "typed", t("member_phone"), h("p", { class: "quiet" }, t("member_phone_text")), keypad({ id: "member-phone", label: t("member_phone_type"), extra: "+", max: 20, action: t("member_phone_use"), submit: use }), closeButton(m));
 }
 
 function code(m) {

@@ -10,7 +10,7 @@ import { done, handed, idle, inDoubt, paying, staff, weighing } from "/web/kiosk
 
 const SCREENS = { idle, scanning: basket, weighing, paying, in_doubt: inDoubt, staff, done, handed };
 /** Panels that may stay open while the lane is in that phase. */
-const PANELS = { idle: ["member", "member_code", "code", "badge_pin"], scanning: ["member", "member_code", "code", "pay", "give_up", "there", "badge_pin", "face_pay", "face_mine"] };
+const PANELS = { idle: ["member", "member_code", "member_phone", "code", "badge_pin"], scanning: ["member", "member_code", "member_phone", "code", "pay", "give_up", "there", "badge_pin", "face_pay", "face_mine"] };
 const TICK_MS = 1_000;
 const NEXT_MS = 8_000;
 /** Time to read that there is no receipt on paper. */

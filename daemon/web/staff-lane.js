@@ -222,5 +222,8 @@ function row(m, line) {
 
 function keyIn(m, lane) {
   if (!["idle", "scanning", "done", "handed"].includes(lane.phase) || m.ui.tender !== null || lane.paid !== 0) return null;
-  return keypad({ id: `code-${lane.lane}`, label: t("code"), action: t("code_key_action"), typedOnly: true, submit: (code) => m.ask(lane.lane, { key: { code } }) });
+  return [
+    keypad({ id: `code-${lane.lane}`, label: t("code"), action: t("code_key_action"), typedOnly: true, submit: (code) => m.ask(lane.lane, { key: { code } }) }),
+    lane.member ? null : keypad({ id: `phone-${lane.lane}`, label: t("member_phone"), action: t("member_phone_find"), typedOnly: true, max: 20, submit: (number) => m.ask(lane.lane, { phone: { number } }) }),
+  ];
 }

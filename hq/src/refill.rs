@@ -40,7 +40,7 @@ pub(crate) fn page(db: &Connection, box_id: &str, since: Utc, after: &str) -> ru
 fn sold(body: &str) -> Option<Sold> {
     let record: Record = serde_json::from_str(body).ok()?;
     let Event::Basket(BasketEvent::Completed(sale)) = record.event else { return None };
-    Some(Sold { lane: record.lane?, at: record.utc, sale })
+    Some(Sold { lane: record.lane?, at: record.utc, sale: *sale })
 }
 
 fn receipts(db: &Connection, box_id: &str) -> rusqlite::Result<BTreeMap<LaneId, ReceiptNo>> {

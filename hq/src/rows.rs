@@ -294,6 +294,9 @@ fn check_member(member: Member, taken: &mut BTreeSet<String>) -> Result<Member, 
     if member.name.trim().is_empty() {
         return Err("no name".into());
     }
+    if !member.phone.is_empty() && checkout::phone::digits(&member.phone).is_none() {
+        return Err("the phone is no whole telephone number".into());
+    }
     if !taken.insert(format!("id {id}")) {
         return Err("the id is there twice".into());
     }

@@ -241,7 +241,7 @@ fn points(world: &World) -> Checked {
     for sale in world.out.drive.book.records.iter().filter_map(sale) {
         let own = |of: &TenderId| of.transaction() == sale.transaction;
         let paid: i64 = sale.tenders.iter().filter(|tender| tender.of.as_ref().is_none_or(own)).map(signed).sum();
-        let Points { earned, burnt } = sale.points.unwrap_or_default();
+        let Points { earned, burnt, .. } = sale.points.unwrap_or_default();
         if i64::try_from(burnt) != Ok(paid) {
             return Err(format!("{} burnt {burnt} points and was paid with {paid}", sale.transaction));
         }

@@ -84,6 +84,7 @@ impl Shelf {
             member: Member {
                 id: "m-1".into(),
                 code: MEMBER.into(),
+                phone: String::new(),
                 name: "Wang".into(),
                 level: "gold".into(),
                 used: BTreeMap::new(),

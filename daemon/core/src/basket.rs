@@ -318,6 +318,7 @@ impl Turn<'_> {
             Some((line, quantity)) => self.change_quantity(lane, line, quantity.saturating_add(1)),
             None => {
                 let parent = line.no;
+                self.tell_cheaper_than(lane, &line);
                 self.record(Some(lane), Event::Basket(BasketEvent::LineAdded(Box::new(line))));
                 for child in children {
                     let piece = Piece::at(child.price);

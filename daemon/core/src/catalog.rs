@@ -36,6 +36,11 @@ pub trait Catalog {
         None
     }
 
+    /// Everybody whose telephone number is this one, see [`crate::phone`].
+    fn members_by_phone(&self, _digits: &str) -> Vec<Member> {
+        Vec::new()
+    }
+
     /// The price book in force.
     fn price_book(&self) -> PriceBook;
     /// The promotions in force, kept ready: a basket is priced again after every scan.
@@ -215,6 +220,9 @@ pub struct Member {
     pub code: String,
     /// Personal: pages show it masked.
     pub name: String,
+    /// Personal: found by it, never shown. As people write it, best with the country's code.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub phone: String,
     #[serde(default)]
     pub level: String,
     /// How often promotions with a limit per member were used, as headquarters counts them.

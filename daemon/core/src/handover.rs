@@ -73,6 +73,7 @@ impl Turn<'_> {
         live.done = false;
         live.handed = None;
         self.record(Some(lane), Event::Basket(BasketEvent::Resumed { transaction, from, staff }));
+        self.tell_cheaper(lane);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Who is shopping, where they want to be known: by code or by face. The journal knows an opaque id only.
+//! Who is shopping, where they want to be known: by code, by telephone number or by face. The journal knows an opaque id only.
 
 mod face;
 
@@ -100,6 +100,8 @@ pub struct Identified {
 pub enum IdentifiedBy {
     Code,
     Face,
+    /// Others know it too: it proves less than either.
+    Phone,
 }
 
 impl Transaction {
@@ -142,8 +144,12 @@ impl Turn<'_> {
         let known = self.open(lane).and_then(|open| open.member.clone());
         let to = Identified { member: member.id.clone(), by };
         let event = match known {
-            // A face adds nothing to a code; a code scanned after a face is the second factor.
-            Some(known) if known.member == to.member && known.by == IdentifiedBy::Code => return,
+            // Neither adds anything to a code, nor a number to a face; a code scanned after them is the second factor.
+            Some(known)
+                if known.member == to.member && (known.by == IdentifiedBy::Code || by == IdentifiedBy::Phone) =>
+            {
+                return;
+            }
             Some(known) if known.member != to.member => MemberEvent::Switched { from: known.member, to },
             Some(_) | None => MemberEvent::Identified(to),
         };

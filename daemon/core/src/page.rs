@@ -1,6 +1,7 @@
 //! What people press on pages, and the answers they get.
 
 use crate::face::{Age, FaceRefused};
+use crate::phone;
 use crate::words::{Attempt, Language, LineNo, Money, Name, Private, Role, StaffId, TenderId, TransactionId};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,10 @@ pub enum PageRequest {
     /// A code typed by hand.
     Key {
         code: String,
+    },
+    /// I am the member with this telephone number.
+    Phone {
+        number: Private<String>,
     },
     SetQuantity {
         line: LineNo,
@@ -327,6 +332,11 @@ pub enum Refused {
     CameraUnavailable,
     /// About faces and paying by them.
     Face(FaceRefused),
+    BadPhone,
+    UnknownPhone,
+    /// More than one member has it.
+    SharedPhone,
+    PhoneTooOften,
 }
 
 impl Refused {
@@ -400,6 +410,7 @@ impl Refused {
                 ("用积分付款请再扫一次会员码", "To pay with points, please scan your member code too")
             }
             Self::CardOffline | Self::TerminalChanged | Self::CameraUnavailable => self.of_device(),
+            Self::BadPhone | Self::UnknownPhone | Self::SharedPhone | Self::PhoneTooOften => phone::words(self),
             Self::RoleTooLow => ("需要更高权限的店员", "This needs somebody with more authority"),
             Self::DiskFull => (
                 "存储空间已满：已开始的购物可以完成，暂不能开始新的购物",

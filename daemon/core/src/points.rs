@@ -2,7 +2,7 @@
 //!
 //! Headquarters keeps the accounts. A store knows what the members dataset in force says, and what it has moved itself since
 //! that version came; what open baskets have burnt is held, and free again with the basket that is given up.
-//! A face says who somebody is and is no signature: points are burnt by those who showed their member code.
+//! A face or a telephone number says who somebody is and is no signature: points are burnt by those who showed their member code.
 
 use crate::basket::Transaction;
 use crate::catalog::{Member, is_nought};
@@ -109,7 +109,7 @@ impl Facts {
         if balance == 0 {
             return Err(Refused::NoPoints);
         }
-        if identified.by == IdentifiedBy::Face {
+        if identified.by != IdentifiedBy::Code {
             return Err(Refused::PointsNeedCode);
         }
         if online {

@@ -209,8 +209,12 @@ impl Turn<'_> {
                 if known.is_some_and(|known| (known.version, &known.name) == (version, &name)) {
                     return;
                 }
+                let prices = dataset == "catalogue";
                 self.record(None, Event::Store(StoreEvent::DatasetActivated { dataset, version, name }));
                 self.erase_on();
+                for lane in self.facts.lane_ids().into_iter().filter(|_| prices) {
+                    self.tell_cheaper(lane);
+                }
             }
             // Words for the port that asked, which brings them as [`crate::upkeep::BoxInput`].
             HqInput::Answer(crate::wire::Answer::Refill { .. }) => {}

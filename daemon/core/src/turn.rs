@@ -124,6 +124,7 @@ pub(crate) struct LaneLive {
     pub(crate) staff_due: Option<Mono>,
     pub(crate) bag: BagLive,
     pub(crate) attending: Option<Attending>,
+    pub(crate) lookups: crate::phone::Lookups,
 }
 
 #[derive(Clone, Debug)]
@@ -164,9 +165,10 @@ impl Live {
 }
 
 impl LaneLive {
-    /// Ready for the next shopper; the language and the count of notices stay.
+    /// Ready for the next shopper; the language, the count of notices and numbers looked up stay.
     pub(crate) fn clear(&mut self) {
-        *self = Self { language: self.language, notices: self.notices, ..Self::default() };
+        let Self { language, notices, lookups, .. } = *self;
+        *self = Self { language, notices, lookups, ..Self::default() };
     }
 
     /// What the code waited for is to pay.
@@ -306,7 +308,8 @@ impl Turn<'_> {
         }
         let begins = matches!(
             what,
-            PageRequest::Recognise { .. }
+            PageRequest::Phone { .. }
+                | PageRequest::Recognise { .. }
                 | PageRequest::OwnBag {}
                 | PageRequest::Staff { request: StaffRequest::Return(_), .. }
         );
@@ -321,6 +324,7 @@ impl Turn<'_> {
             PageRequest::SetQuantity { line, quantity } => self.set_quantity(lane, line, quantity),
             PageRequest::VoidLine { line } => self.void_line(lane, line),
             PageRequest::VoidTransaction {} => self.void_transaction(lane),
+            PageRequest::Phone { number } => self.member_phone(lane, &number.0),
             PageRequest::Recognise { consent, tail } => self.look(lane, consent, tail, false),
             PageRequest::PayByFace { consent, tail } => {
                 self.floor_gate(lane)?;

@@ -156,3 +156,67 @@ fn word(text: &[u8]) -> Option<(&str, &[u8])> {
     let (word, rest) = text.split_at_checked(end)?;
     Some((std::str::from_utf8(word).ok()?, rest.strip_prefix(b"\"")?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+    use checkout::facts::Facts;
+
+    const SAMPLES: &str = include_str!("../../core/tests/it/samples.ndjson");
+
+    /// Samples as this program writes them, whatever wrote them first.
+    fn records() -> Vec<Record> {
+        SAMPLES.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_row_says_at_its_beginning_when_where_and_what_it_is() {
+        for record in records() {
+            let body = serde_json::to_string(&record).unwrap();
+            let head = Head::of(body.as_bytes()).unwrap_or_else(|| panic!("{body}"));
+            let event = serde_json::to_value(&record.event).unwrap();
+            let (area, of) = event.as_object().unwrap().iter().next().unwrap();
+            let name = of.as_str().unwrap_or_else(|| of.as_object().unwrap().keys().next().unwrap());
+            assert_eq!((head.utc, head.lane), (record.utc, record.lane), "{body}");
+            assert_eq!(head.lasting, lasting(area, name), "{body}");
+        }
+        for other in [
+            "{}",
+            r#"{"lane":1,"utc":1}"#,
+            r#"{"utc":-1,"event":{"store":"x"}}"#,
+            r#"{"utc":1,"lane":70000,"event":{"a":"b"}}"#,
+        ] {
+            assert!(Head::of(other.as_bytes()).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn rows_before_a_sale_are_passed_over_and_the_facts_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&folder.path().join("journal.db")).unwrap();
+        let [mut lines, mut sales] = [Vec::new(), Vec::new()];
+        for record in records().into_iter().filter(|record| record.lane == Some(LaneId(1))) {
+            let body = serde_json::to_string(&record).unwrap();
+            match Head::of(body.as_bytes()).unwrap().lasting {
+                Lasting::WithBasket => lines.push(record),
+                Lasting::Ends => sales.push(record),
+                Lasting::Apart | Lasting::Looks => {}
+            }
+        }
+        let mut rows = records();
+        rows.append(&mut lines);
+        rows.append(&mut sales);
+        journal.commit(&rows, None, None).unwrap();
+        let (mut replayed, mut read) = (Facts::default(), 0);
+        let count = journal.replay(0, |row| {
+            read += 1;
+            replayed.replay(row);
+        });
+        assert_eq!(count.unwrap(), rows.len() as u64);
+        let mut whole = Facts::default();
+        rows.iter().for_each(|record| whole.apply(record));
+        assert!(read + 3 < rows.len(), "{read} of {} rows were read", rows.len());
+        assert_eq!(replayed, whole);
+    }
+}

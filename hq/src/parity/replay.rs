@@ -10,7 +10,6 @@ use checkout::facts::Facts;
 use checkout::line::{Line, LineKind};
 use checkout::member::MemberEvent;
 use checkout::returns::worth;
-use checkout::sale::Sale;
 use checkout::words::{LineNo, Money};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -62,12 +61,9 @@ impl Replay {
     pub(super) fn fold(&mut self, record: &Record, hq: &Connection) -> Result<()> {
         let back = self.back(record, hq)?;
         self.facts.apply(record);
-        let over = match &record.event {
-            Event::Basket(BasketEvent::Completed(sale)) => Some(&sale.transaction),
-            Event::Basket(BasketEvent::Voided { transaction, .. }) => Some(transaction),
-            _ => None,
-        };
-        if let Some(transaction) = over {
+        if let Event::Basket(BasketEvent::Completed(sale)) = &record.event {
+            self.open.remove(&sale.transaction.0);
+        } else if let Event::Basket(BasketEvent::Voided { transaction, .. }) = &record.event {
             self.open.remove(&transaction.0);
         }
         let versions = ["promotions", "members", "coupons"].map(|dataset| self.version(dataset));

@@ -18,7 +18,7 @@ pub(super) fn sold(hq: &Connection, transaction: &TransactionId) -> Result<Optio
     let (Event::Basket(BasketEvent::Completed(sale)), Some(lane)) = (record.event, record.lane) else {
         return Ok(None);
     };
-    Ok(Some(Sold { lane, at: record.utc, sale }))
+    Ok(Some(Sold { lane, at: record.utc, sale: *sale }))
 }
 
 /// The earlier sale of the same store that redeemed it. What two stores redeemed stands in `coupon_conflict`.

@@ -54,6 +54,7 @@ impl Catalog for Shelf {
             used: BTreeMap::new(),
             points: 0,
             points_lease: 0,
+            phone: String::new(),
         };
         (code == MEMBER).then_some(member)
     }

@@ -10,6 +10,7 @@ use checkout::facts::Facts;
 use checkout::line::LineKind;
 use checkout::page::{PageRequest, Refused, StaffRequest};
 use checkout::passing::{Backwards, Lasting, Replayed, lasting};
+use checkout::phone;
 use checkout::policy::Policy;
 use checkout::receipt::Currency;
 use checkout::returns::{SaleRef, Sold};
@@ -64,6 +65,11 @@ impl Catalog for Shelf {
 
     fn member_by_id(&self, id: &MemberId) -> Option<Member> {
         self.members.iter().find(|member| member.id == *id).cloned()
+    }
+
+    fn members_by_phone(&self, digits: &str) -> Vec<Member> {
+        let is = |member: &&Member| phone::digits(&member.phone).is_some_and(|known| phone::same(&known, digits));
+        self.members.iter().filter(is).cloned().collect()
     }
 
     fn sale(&self, asked: &SaleRef) -> Option<Sold> {
@@ -144,6 +150,7 @@ pub fn shelf() -> Shelf {
             used: BTreeMap::new(),
             points: 0,
             points_lease: 0,
+            phone: "+86 138 0000 0001".into(),
         }],
         book: "pb-1".into(),
         sales: Vec::new(),

@@ -15,6 +15,7 @@ mod lines;
 mod machines;
 mod offline;
 mod oracle;
+mod phones;
 mod points;
 mod power_cuts;
 mod pricing;

@@ -84,6 +84,8 @@ const VARIANTS: &[&str] = &[
     "store\":{\"face_erased",
     "kind\":\"member_wallet",
     "identified",
+    "by\":\"phone",
+    "burnt\":20,\"on",
     "switched",
     "points_back",
     "kind\":\"points\"",

@@ -8,7 +8,7 @@ use checkout::device::{
 use checkout::event::Event;
 use checkout::page::{Method, PageRequest, Refused, StaffRequest};
 use checkout::refusal::LineRefusal;
-use checkout::store::PortStatus;
+use checkout::store::{HqInput, PortStatus};
 use checkout::view::{FaceEnd, Phase};
 use checkout::words::{Attempt, Grams, LaneId, LineNo, Money, Mono, Now, RequestId, Role, Utc};
 use checkout::{Effect, Input, Step, Store};
@@ -178,6 +178,31 @@ fn the_journal_replays_to_the_same_store_after_the_catalogue_changed() {
     till.shelf.items.clear();
     till.shelf.book = "pb-2".into();
     assert_eq!(replayed.facts().lanes, till.store.facts().lanes);
+}
+
+#[test]
+fn a_shopper_hears_that_goods_of_the_basket_cost_less_by_now_and_pays_the_new_price_for_those_scanned_again() {
+    let mut till = Till::open();
+    till.take(scan(1, COLA));
+    till.take(scan(2, NOODLES));
+    let heard = |till: &Till, lane| till.lane(lane).notice.filter(|notice| notice.text.en.contains("costs less"));
+    let prices = |till: &mut Till, version, cola: i64, noodles: i64| {
+        till.shelf.items.get_mut(&COLA.into()).unwrap().price = Money(cola);
+        till.shelf.items.get_mut(&NOODLES.into()).unwrap().price = Money(noodles);
+        let (dataset, name) = ("catalogue".into(), format!("pb-{version}"));
+        till.take(Input::Hq(HqInput::Dataset { dataset, version, name }));
+    };
+    prices(&mut till, 2, 360, 310);
+    assert!(heard(&till, 1).is_none() && heard(&till, 2).is_none(), "dearer goods are no news: their price is locked");
+    prices(&mut till, 3, 300, 310);
+    assert!(heard(&till, 1).unwrap().text.en.starts_with("Cola"));
+    assert!(heard(&till, 2).is_none());
+    assert_eq!(till.lane(1).total, Money(350), "and still what they were");
+    till.take(scan(1, COLA));
+    assert_eq!(till.lane(1).lines.iter().map(|line| line.unit_price.0).collect::<Vec<_>>(), [350, 300]);
+    till.press(1, PageRequest::VoidLine { line: LineNo(1) }).unwrap();
+    till.take(scan(1, COLA));
+    assert_eq!(till.lane(1).total, Money(600));
 }
 
 #[test]
