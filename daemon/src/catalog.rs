@@ -5,12 +5,12 @@ use crate::coupon_key::CouponKey;
 use crate::journal::Reader;
 use anyhow::{Context, Result};
 use checkout::catalog::{Campaign, Catalog, Item, Member, PromotionBook, Recall};
-use checkout::face::Erasure;
+use checkout::face::{AMONG_MAX, Erasure};
 use checkout::phone;
 use checkout::policy::Policy;
 use checkout::returns::{SaleRef, Sold};
 use checkout::words::{ItemKey, MemberId, Name, PriceBook};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -149,6 +149,13 @@ impl Open {
         Ok(members.into_iter().filter(is).collect())
     }
 
+    /// One more than a face is narrowed to are too many.
+    fn by_tail(&self, tail: &str) -> Result<Vec<MemberId>> {
+        let mut rows = self.db.prepare_cached("SELECT id FROM member WHERE substr(phone, -4) = ?1 LIMIT ?2")?;
+        let ids = rows.query_map(params![tail, AMONG_MAX + 1], |row| row.get::<_, String>(0))?;
+        ids.map(|id| Ok(MemberId(id?))).collect()
+    }
+
     /// Every row of a dataset that is kept in memory.
     fn all<T: serde::de::DeserializeOwned>(&self) -> Result<Vec<T>> {
         let mut rows = self.db.prepare("SELECT body FROM row ORDER BY key")?;
@@ -204,6 +211,12 @@ impl Catalog for SqliteCatalog {
     fn erasure_after(&self, n: u64) -> Option<Erasure> {
         let sql = "SELECT body FROM row WHERE key > ?1 ORDER BY key LIMIT 1";
         find(self.open.get("erasures"), sql, &crate::dataset::erasure_key(n))
+    }
+
+    fn members_by_tail(&self, tail: &str) -> Vec<MemberId> {
+        let Some(open) = self.open.get("members") else { return Vec::new() };
+        let found = open.by_tail(tail);
+        found.inspect_err(|error| tracing::debug!(%error, "members cannot be found by number")).unwrap_or_default()
     }
 
     fn members_by_phone(&self, digits: &str) -> Vec<Member> {

@@ -126,6 +126,7 @@ fn write(path: &Path, manifest: &Manifest, mut raw: impl BufRead) -> Result<()> 
          CREATE TABLE item (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
          CREATE TABLE member (id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, body TEXT NOT NULL, phone TEXT) WITHOUT ROWID;
          CREATE INDEX member_by_phone ON member (phone) WHERE phone IS NOT NULL;
+         CREATE INDEX member_by_tail ON member (substr(phone, -4));
          CREATE TABLE row (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;",
     )?;
     let transaction = db.transaction()?;
@@ -360,6 +361,8 @@ mod tests {
         assert_eq!(found("030/90182000"), ["m-2", "m-3"], "one number with and without the country's code");
         assert_eq!(found("4812345678"), [""; 0], "the same end and another beginning");
         assert_eq!(found("90182001"), [""; 0]);
+        let tails = ["5678", "2000", "0000"].map(|tail| catalog.members_by_tail(tail).len());
+        assert_eq!(tails, [1, 2, 0], "what narrows a face");
         assert!(arrive(data.path(), "members", 2, &[&row("m-1", "12345")]).is_err(), "no telephone number");
     }
 
