@@ -141,7 +141,7 @@ impl Store {
     fn member_view(&self, basket: &Transaction, catalog: &dyn Catalog) -> Option<MemberView> {
         let identified = basket.member.as_ref()?;
         let member = catalog.member_by_id(&identified.member);
-        let points = self.points_view(basket, member.as_ref());
+        let points = self.points_view(basket, member.as_ref(), catalog);
         Some(MemberView {
             masked: member.as_ref().map_or_else(|| "***".into(), Member::masked),
             level: member.map(|member| member.level).unwrap_or_default(),
@@ -150,10 +150,10 @@ impl Store {
         })
     }
 
-    fn points_view(&self, basket: &Transaction, member: Option<&Member>) -> Option<PointsView> {
+    fn points_view(&self, basket: &Transaction, member: Option<&Member>, catalog: &dyn Catalog) -> Option<PointsView> {
         let rules = &self.config.floor.points;
         let balance = self.facts.balance(member.filter(|_| rules.any())?);
-        let spendable = self.facts.spendable(rules, basket, member, self.live.online);
+        let spendable = self.facts.spendable(rules, basket, member, self.live.online, catalog);
         let fits = rules.points_for(basket.due());
         Some(PointsView {
             balance,

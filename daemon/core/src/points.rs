@@ -5,7 +5,7 @@
 //! A face or a telephone number says who somebody is and is no signature: points are burnt by those who showed their member code.
 
 use crate::basket::Transaction;
-use crate::catalog::{Member, is_nought};
+use crate::catalog::{Catalog, Member, is_nought};
 use crate::config::Rounding;
 use crate::facts::Facts;
 use crate::line::LineKind;
@@ -94,18 +94,21 @@ impl Facts {
         self.baskets().filter(of).map(Transaction::burnt).fold(0, u64::saturating_add)
     }
 
-    /// How many points `basket` may burn now.
+    /// How many points `basket` may burn now: not those it takes back itself with goods that return.
     pub(crate) fn spendable(
         &self,
         rules: &PointRules,
         basket: &Transaction,
         member: Option<&Member>,
         online: bool,
+        catalog: &dyn Catalog,
     ) -> Result<u64, Refused> {
         let (Some(identified), Some(member), true) = (&basket.member, member, rules.burn()) else {
             return Err(Refused::NoPoints);
         };
-        let balance = self.balance(member);
+        let back = self.points_back(basket, |asked| catalog.sale(asked));
+        let taken = back.iter().filter(|back| back.member == member.id).map(|back| back.taken).fold(0, u64::saturating_add);
+        let balance = self.balance(member).saturating_sub(taken);
         if balance == 0 {
             return Err(Refused::NoPoints);
         }

@@ -59,7 +59,7 @@ impl Turn<'_> {
         let open = self.open(lane).ok_or(Refused::NothingToPay)?;
         let member = open.member.as_ref().and_then(|identified| self.catalog.member_by_id(&identified.member));
         let rules = &self.config.floor.points;
-        let most = self.facts.spendable(rules, open, member.as_ref(), self.live.online)?;
+        let most = self.facts.spendable(rules, open, member.as_ref(), self.live.online, self.catalog)?;
         let wanted = rules.points_for(part.unwrap_or(due));
         let points = if part.is_none() { wanted.min(most) } else { wanted };
         if points == 0 {

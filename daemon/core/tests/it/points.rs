@@ -259,6 +259,23 @@ fn returns_take_earned_points_back_and_give_burnt_ones_back_to_the_last_point_wh
 }
 
 #[test]
+fn what_goods_on_their_way_back_had_earned_cannot_be_spent_in_the_same_basket() {
+    let mut till = till(0);
+    scans(&mut till, &[MEMBER, COLA, COLA, COLA]);
+    let bought = cash(&mut till);
+    let earned = bought.points.unwrap().earned;
+    scans(&mut till, &[MEMBER, COLA, COLA]);
+    till.staff(2, StaffRequest::Return(ReturnRequest::Find { code: bought.transaction.0.clone() })).unwrap();
+    till.staff(2, StaffRequest::Return(ReturnRequest::Line { line: LineNo(1), quantity: 1 })).unwrap();
+    assert_eq!(burn(&mut till, Some(i64::try_from(earned * 10).unwrap())), Err(Refused::NotEnoughPoints));
+    burn(&mut till, None).unwrap();
+    let paid = cash(&mut till);
+    let taken = paid.points_back[0].taken;
+    assert!(taken > 0);
+    assert_eq!(paid.points.unwrap().burnt, earned - taken, "the last of those that stay, and none of those that go");
+}
+
+#[test]
 fn a_refund_in_cash_still_gives_points_back_as_points() {
     let mut till = till(20);
     scans(&mut till, &[MEMBER, COLA]);
