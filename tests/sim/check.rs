@@ -233,27 +233,55 @@ fn once(all: &[&Record]) -> Checked {
     Ok(())
 }
 
-/// Points move with sales only, each once, and nobody burns what is not there.
+/// Points move with sales only, each once, and nobody burns what is not there: neither what open baskets hold already, nor what
+/// the own basket takes back. Goods that come back after what they earned was spent leave a debt.
 fn points(world: &World) -> Checked {
-    let signed = |tender: &SaleTender| i64::try_from(tender.points).unwrap_or(i64::MAX) * tender.amount.0.signum();
     let before = i64::try_from(POINTS).unwrap_or(0);
-    let mut balance = before;
-    for sale in world.out.drive.book.records.iter().filter_map(sale) {
-        let own = |of: &TenderId| of.transaction() == sale.transaction;
-        let paid: i64 = sale.tenders.iter().filter(|tender| tender.of.as_ref().is_none_or(own)).map(signed).sum();
-        let Points { earned, burnt, .. } = sale.points.unwrap_or_default();
-        if i64::try_from(burnt) != Ok(paid) {
-            return Err(format!("{} burnt {burnt} points and was paid with {paid}", sale.transaction));
+    let (mut balance, mut held, mut left, mut of) = (before, Held::new(), Held::new(), BTreeMap::new());
+    for record in &world.out.drive.book.records {
+        if let Event::Tender(TenderEvent::Started { tender, of: Some(back), .. }) = &record.event {
+            of.insert(tender, back);
         }
-        balance -= paid;
-        // Goods may come back after what they earned was spent: that leaves a debt, and a debtor burns nothing.
-        if balance < 0 && paid > 0 {
-            return Err(format!("{} burnt {} points that were not there", sale.transaction, -balance));
+        if let Event::Tender(TenderEvent::Approved { tender, amount, points, .. }) = &record.event {
+            let own = of.get(tender).is_none_or(|of| of.transaction() == tender.transaction());
+            let points = i64::try_from(*points).unwrap_or(i64::MAX) * amount.0.signum();
+            if points > 0 {
+                let after = balance - held.values().sum::<i64>() - points;
+                if after < 0 {
+                    return Err(format!("{tender} burns {points} points, there are {balance} less {held:?}"));
+                }
+                left.insert(tender.transaction(), after);
+            }
+            *held.entry(tender.transaction()).or_default() += if own { points } else { 0 };
         }
-        balance += i64::try_from(earned).unwrap_or(i64::MAX) + back(sale);
+        if let Event::Basket(BasketEvent::Voided { transaction, .. }) = &record.event {
+            held.remove(transaction);
+        }
+        let Some(sale) = sale(record) else { continue };
+        let taken: u64 = sale.points_back.iter().map(|back| back.taken).sum();
+        if left.remove(&sale.transaction).is_some_and(|left| i64::try_from(taken).is_ok_and(|taken| taken > left)) {
+            return Err(format!("{} burnt points that it took back itself", sale.transaction));
+        }
+        balance += settled(sale)?;
+        held.remove(&sale.transaction);
     }
     let moved = world.facts().and_then(|facts| facts.points.0.get(&"m-1".into())).map_or(0, |moved| moved.change);
     if moved == balance - before { Ok(()) } else { Err(format!("the box moved {moved} points, its sales did not")) }
+}
+
+/// By transaction: points its open basket is paid with, or that were left then.
+type Held = BTreeMap<TransactionId, i64>;
+
+/// What a sale does to its member's points, having burnt what its tenders say and no more than goods that stay earned.
+fn settled(sale: &Sale) -> Result<i64, String> {
+    let signed = |tender: &SaleTender| i64::try_from(tender.points).unwrap_or(i64::MAX) * tender.amount.0.signum();
+    let own = |of: &TenderId| of.transaction() == sale.transaction;
+    let paid: i64 = sale.tenders.iter().filter(|tender| tender.of.as_ref().is_none_or(own)).map(signed).sum();
+    let Points { earned, burnt, .. } = sale.points.unwrap_or_default();
+    if i64::try_from(burnt) != Ok(paid) {
+        return Err(format!("{} burnt {burnt} points and was paid with {paid}", sale.transaction));
+    }
+    Ok(i64::try_from(earned).unwrap_or(i64::MAX) + back(sale) - paid)
 }
 
 fn back(sale: &Sale) -> i64 {

@@ -107,7 +107,8 @@ impl Facts {
             return Err(Refused::NoPoints);
         };
         let back = self.points_back(basket, |asked| catalog.sale(asked));
-        let taken = back.iter().filter(|back| back.member == member.id).map(|back| back.taken).fold(0, u64::saturating_add);
+        let taken =
+            back.iter().filter(|back| back.member == member.id).map(|back| back.taken).fold(0, u64::saturating_add);
         let balance = self.balance(member).saturating_sub(taken);
         if balance == 0 {
             return Err(Refused::NoPoints);
