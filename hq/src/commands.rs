@@ -1,6 +1,7 @@
-//! Commands about members' faces and wallets.
+//! Commands about members' faces and wallets, and about the fleet.
 
 use aisle_hq::faces;
+use aisle_hq::fleet::{self, Filter};
 use aisle_hq::member_wallet::{self, Mandate};
 use aisle_hq::sign::Signer;
 use aisle_hq::store::{Store, now_ms};
@@ -21,6 +22,51 @@ pub enum FacesCommand {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+pub enum FleetCommand {
+    /// List boxes, a line each
+    Boxes {
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        #[command(flatten)]
+        filter: Filter,
+        /// A line of JSON each
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one box with its latest sales, alarms and refused rows, as JSON
+    Show {
+        #[arg(value_name = "BOX")]
+        box_id: String,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Print alarms, the latest first, a line of JSON each
+    Alarms {
+        #[arg(long = "box", value_name = "BOX")]
+        box_id: Option<String>,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
+pub fn fleet(what: FleetCommand) -> anyhow::Result<()> {
+    match what {
+        FleetCommand::Boxes { data, filter, json } => {
+            let found = fleet::boxes(&Store::open(&data)?.reader()?, &filter)?;
+            print!("{}", if json { found.json()? } else { found.table() });
+        }
+        FleetCommand::Show { box_id, data } => {
+            println!("{:#}", fleet::show(&Store::open(&data)?.reader()?, &box_id)?);
+        }
+        FleetCommand::Alarms { box_id, data } => {
+            print!("{}", fleet::alarms(&Store::open(&data)?.reader()?, box_id.as_deref())?);
+        }
+    }
+    Ok(())
 }
 
 #[derive(Subcommand)]

@@ -6,6 +6,7 @@ use aisle_hq::Hq;
 use aisle_hq::config::Options;
 use aisle_hq::coupon::CouponKey;
 use aisle_hq::dataset::{self, Kind, OnBad};
+use aisle_hq::export::{self, Format};
 use aisle_hq::parity::{self, Parity};
 use aisle_hq::pay::gift::Gifts;
 use aisle_hq::pay::sandbox::Sandbox;
@@ -90,6 +91,24 @@ enum Command {
     Pay {
         #[command(subcommand)]
         what: PayCommand,
+    },
+    /// Boxes and their alarms, as the console shows them
+    Fleet {
+        #[command(subcommand)]
+        what: commands::FleetCommand,
+    },
+    /// Print sales for other programs: in the words of ARTS POSLog, a line of JSON each, or as CSV
+    Export {
+        #[arg(value_enum)]
+        format: Format,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// From this time on, such as 2026-11-21 or "2026-11-21 17:30" (UTC) [default: all]
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Up to this time, not with it
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
     },
     /// Print what a box has signed its journal to be, a document a line, behind the key it signs with
     Heads {
@@ -188,6 +207,10 @@ fn main() -> ExitCode {
         Command::Faces { what } => (commands::faces(what), EX_DATAERR),
         Command::MemberWallet { what } => (commands::wallet(what), EX_DATAERR),
         Command::Parity { data, since } => (parity(&data, since.as_deref()), EX_DATAERR),
+        Command::Fleet { what } => (commands::fleet(what), EX_DATAERR),
+        Command::Export { format, data, since, until } => {
+            (export(format, &data, since.as_deref(), until.as_deref()), EX_DATAERR)
+        }
         Command::Heads { box_id, data } => (heads(&box_id, &data), EX_IOERR),
         Command::Pubkey { data } => (pubkey(&data), EX_IOERR),
     };
@@ -275,7 +298,7 @@ fn import(kind: Kind, file: &Path, data: &Path, name: Option<&str>, on_bad: OnBa
 fn parity(data: &Path, since: Option<&str>) -> anyhow::Result<()> {
     let store = Store::open(data)?;
     let db = store.reader()?;
-    let since = since.map_or(Ok(0), |since| moment(&db, since))?;
+    let since = since.map_or(Ok(0), |since| moment(&db, "--since", since))?;
     let mut parity = Parity::new(&store)?;
     while parity.step()? {}
     let rows = parity::list(&db, since, u32::MAX)?;
@@ -348,10 +371,20 @@ fn pay(what: PayCommand) -> anyhow::Result<()> {
     }
 }
 
+fn export(format: Format, data: &Path, since: Option<&str>, until: Option<&str>) -> anyhow::Result<()> {
+    let db = Store::open(data)?.reader()?;
+    let since = since.map_or(Ok(i64::MIN), |since| moment(&db, "--since", since))?;
+    let until = until.map_or(Ok(i64::MAX), |until| moment(&db, "--until", until))?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let count = export::sales(&db, since, until, format, &mut out)?;
+    tracing::info!(sales = count, "written");
+    Ok(())
+}
+
 /// Milliseconds since 1970 of a time as SQLite reads it.
-fn moment(db: &rusqlite::Connection, text: &str) -> anyhow::Result<i64> {
+fn moment(db: &rusqlite::Connection, option: &str, text: &str) -> anyhow::Result<i64> {
     let seconds: Option<i64> = db.query_row("SELECT CAST(strftime('%s', ?1) AS INTEGER)", [text], |row| row.get(0))?;
-    Ok(seconds.with_context(|| format!("--since {text:?}: write 2026-11-21 or \"2026-11-21 17:30\""))? * 1000)
+    Ok(seconds.with_context(|| format!("{option} {text:?}: write 2026-11-21 or \"2026-11-21 17:30\""))? * 1000)
 }
 
 #[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]

@@ -6,7 +6,7 @@ mod faces;
 mod pages;
 mod parity;
 mod payments;
-mod read;
+pub(crate) mod read;
 mod words;
 
 use crate::coupon;

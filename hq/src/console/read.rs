@@ -7,57 +7,57 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Serialize)]
-pub(super) struct BoxRow {
-    pub(super) id: String,
-    pub(super) store: String,
-    pub(super) online: bool,
-    pub(super) last_seen: i64,
-    pub(super) version: String,
-    pub(super) journal: String,
-    pub(super) epoch: i64,
-    pub(super) boot: i64,
-    pub(super) head: i64,
-    pub(super) acked: i64,
-    pub(super) backlog: i64,
-    pub(super) price_book: String,
+pub(crate) struct BoxRow {
+    pub(crate) id: String,
+    pub(crate) store: String,
+    pub(crate) online: bool,
+    pub(crate) last_seen: i64,
+    pub(crate) version: String,
+    pub(crate) journal: String,
+    pub(crate) epoch: i64,
+    pub(crate) boot: i64,
+    pub(crate) head: i64,
+    pub(crate) acked: i64,
+    pub(crate) backlog: i64,
+    pub(crate) price_book: String,
     /// Card money its terminals approved by themselves and have not handed in.
-    pub(super) exposure: i64,
-    pub(super) devices: BTreeMap<String, bool>,
-    pub(super) sales_today: i64,
-    pub(super) total_today: i64,
-    pub(super) currency: String,
+    pub(crate) exposure: i64,
+    pub(crate) devices: BTreeMap<String, bool>,
+    pub(crate) sales_today: i64,
+    pub(crate) total_today: i64,
+    pub(crate) currency: String,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct SaleRow {
-    pub(super) transaction: String,
+pub(crate) struct SaleRow {
+    pub(crate) transaction: String,
     #[serde(rename = "box")]
-    pub(super) box_id: String,
-    pub(super) lane: Option<i64>,
-    pub(super) receipt: i64,
-    pub(super) at: i64,
+    pub(crate) box_id: String,
+    pub(crate) lane: Option<i64>,
+    pub(crate) receipt: i64,
+    pub(crate) at: i64,
     #[serde(skip)]
-    pub(super) clock: String,
-    pub(super) total: i64,
-    pub(super) tax: i64,
-    pub(super) discount: i64,
-    pub(super) currency: String,
-    pub(super) member: bool,
-    pub(super) epoch: i64,
-    pub(super) seq: i64,
-    pub(super) tenders: Vec<TenderRow>,
-    pub(super) lines: Vec<LineRow>,
+    pub(crate) clock: String,
+    pub(crate) total: i64,
+    pub(crate) tax: i64,
+    pub(crate) discount: i64,
+    pub(crate) currency: String,
+    pub(crate) member: bool,
+    pub(crate) epoch: i64,
+    pub(crate) seq: i64,
+    pub(crate) tenders: Vec<TenderRow>,
+    pub(crate) lines: Vec<LineRow>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct TenderRow {
-    pub(super) tender: String,
-    pub(super) kind: String,
-    pub(super) amount: i64,
+pub(crate) struct TenderRow {
+    pub(crate) tender: String,
+    pub(crate) kind: String,
+    pub(crate) amount: i64,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct LineRow {
+pub(crate) struct LineRow {
     no: i64,
     item: String,
     name_zh: String,
@@ -71,81 +71,81 @@ pub(super) struct LineRow {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct AlarmRow {
+pub(crate) struct AlarmRow {
     #[serde(rename = "box")]
-    pub(super) box_id: String,
-    pub(super) kind: String,
-    pub(super) detail: String,
-    pub(super) at: i64,
-    pub(super) last_at: i64,
-    pub(super) count: i64,
+    pub(crate) box_id: String,
+    pub(crate) kind: String,
+    pub(crate) detail: String,
+    pub(crate) at: i64,
+    pub(crate) last_at: i64,
+    pub(crate) count: i64,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct DeadLetterRow {
+pub(crate) struct DeadLetterRow {
     #[serde(rename = "box")]
-    pub(super) box_id: String,
-    pub(super) epoch: i64,
-    pub(super) seq: i64,
-    pub(super) at: i64,
-    pub(super) reason: String,
-    pub(super) bytes: i64,
+    pub(crate) box_id: String,
+    pub(crate) epoch: i64,
+    pub(crate) seq: i64,
+    pub(crate) at: i64,
+    pub(crate) reason: String,
+    pub(crate) bytes: i64,
 }
 
 #[derive(Debug)]
-pub(super) struct EventRow {
-    pub(super) epoch: i64,
-    pub(super) seq: i64,
-    pub(super) clock: String,
-    pub(super) lane: Option<i64>,
-    pub(super) kind: String,
-    pub(super) body: String,
+pub(crate) struct EventRow {
+    pub(crate) epoch: i64,
+    pub(crate) seq: i64,
+    pub(crate) clock: String,
+    pub(crate) lane: Option<i64>,
+    pub(crate) kind: String,
+    pub(crate) body: String,
 }
 
 /// Sales of one currency today.
 #[derive(Debug)]
-pub(super) struct Today {
-    pub(super) currency: String,
-    pub(super) sales: i64,
-    pub(super) total: i64,
-    pub(super) with_member: i64,
-    pub(super) by_hour: [i64; 24],
+pub(crate) struct Today {
+    pub(crate) currency: String,
+    pub(crate) sales: i64,
+    pub(crate) total: i64,
+    pub(crate) with_member: i64,
+    pub(crate) by_hour: [i64; 24],
 }
 
 #[derive(Debug)]
-pub(super) struct Overview {
-    pub(super) now: i64,
-    pub(super) boxes: Vec<BoxRow>,
-    pub(super) newest_price_book: Option<String>,
-    pub(super) today: Vec<Today>,
-    pub(super) sales: Vec<SaleRow>,
-    pub(super) alarms: Vec<AlarmRow>,
-    pub(super) dead_letters: Vec<DeadLetterRow>,
-    pub(super) parity: Parity,
-    pub(super) coupon_conflicts: i64,
+pub(crate) struct Overview {
+    pub(crate) now: i64,
+    pub(crate) boxes: Vec<BoxRow>,
+    pub(crate) newest_price_book: Option<String>,
+    pub(crate) today: Vec<Today>,
+    pub(crate) sales: Vec<SaleRow>,
+    pub(crate) alarms: Vec<AlarmRow>,
+    pub(crate) dead_letters: Vec<DeadLetterRow>,
+    pub(crate) parity: Parity,
+    pub(crate) coupon_conflicts: i64,
 }
 
 #[derive(Debug)]
-pub(super) struct OneBox {
-    pub(super) now: i64,
-    pub(super) row: BoxRow,
-    pub(super) events: Vec<EventRow>,
-    pub(super) sales: Vec<SaleRow>,
-    pub(super) alarms: Vec<AlarmRow>,
-    pub(super) dead_letters: Vec<DeadLetterRow>,
+pub(crate) struct OneBox {
+    pub(crate) now: i64,
+    pub(crate) row: BoxRow,
+    pub(crate) events: Vec<EventRow>,
+    pub(crate) sales: Vec<SaleRow>,
+    pub(crate) alarms: Vec<AlarmRow>,
+    pub(crate) dead_letters: Vec<DeadLetterRow>,
 }
 
 /// Sales worked out again.
 #[derive(Debug, Serialize)]
-pub(super) struct Parity {
-    pub(super) now: i64,
-    pub(super) checked: i64,
-    pub(super) differences: Vec<parity::Row>,
+pub(crate) struct Parity {
+    pub(crate) now: i64,
+    pub(crate) checked: i64,
+    pub(crate) differences: Vec<parity::Row>,
 }
 
 const TODAY: &str = "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', 'utc') AS INTEGER) * 1000";
 
-pub(super) fn overview(db: &Connection) -> anyhow::Result<Overview> {
+pub(crate) fn overview(db: &Connection) -> anyhow::Result<Overview> {
     Ok(Overview {
         now: now_ms(),
         boxes: boxes(db)?,
@@ -159,11 +159,11 @@ pub(super) fn overview(db: &Connection) -> anyhow::Result<Overview> {
     })
 }
 
-pub(super) fn parity(db: &Connection) -> anyhow::Result<Parity> {
+pub(crate) fn parity(db: &Connection) -> anyhow::Result<Parity> {
     Ok(Parity { now: now_ms(), checked: parity::checked(db)?, differences: parity::list(db, 0, 500)? })
 }
 
-pub(super) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox>> {
+pub(crate) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox>> {
     let Some(row) = boxes(db)?.into_iter().find(|row| row.id == id) else {
         return Ok(None);
     };
@@ -177,7 +177,7 @@ pub(super) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox
     }))
 }
 
-pub(super) fn boxes(db: &Connection) -> anyhow::Result<Vec<BoxRow>> {
+pub(crate) fn boxes(db: &Connection) -> anyhow::Result<Vec<BoxRow>> {
     let sql = format!(
         "SELECT b.id, b.store, b.online, b.last_seen, b.version, b.journal, b.epoch, b.boot, b.head, b.acked,
                 b.price_book, b.devices, coalesce(s.sales, 0), coalesce(s.total, 0), coalesce(s.currency, ''),
@@ -248,7 +248,7 @@ fn today(db: &Connection) -> anyhow::Result<Vec<Today>> {
     Ok(found.into_values().collect())
 }
 
-pub(super) fn sales(
+pub(crate) fn sales(
     db: &Connection,
     box_id: Option<&str>,
     transaction: Option<&str>,
@@ -328,7 +328,7 @@ fn lines(db: &Connection, transaction: &str) -> anyhow::Result<Vec<LineRow>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn alarms(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<AlarmRow>> {
+pub(crate) fn alarms(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<AlarmRow>> {
     let mut statement = db.prepare_cached(
         "SELECT box, kind, detail, at, last_at, count FROM alarm WHERE ?1 IS NULL OR box = ?1
          ORDER BY last_at DESC LIMIT ?2",
@@ -346,7 +346,7 @@ pub(super) fn alarms(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn dead_letters(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<DeadLetterRow>> {
+pub(crate) fn dead_letters(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<DeadLetterRow>> {
     let mut statement = db.prepare_cached(
         "SELECT box, epoch, seq, at, reason, length(body) FROM dead_letter WHERE ?1 IS NULL OR box = ?1
          ORDER BY at DESC LIMIT ?2",

@@ -5,6 +5,7 @@ mod console;
 mod coupons;
 mod datasets;
 mod day;
+mod fleet;
 mod hostile;
 mod ingest;
 mod kill;
