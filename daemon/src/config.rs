@@ -301,6 +301,13 @@ impl Config {
                 "device {}: what a card terminal says is not recorded",
                 device.name
             );
+            // A name can be made to lead elsewhere; behind TLS the certificate says who it is.
+            let named = matches!(&link, crate::link::Link::Tcp(address) if address.parse::<SocketAddr>().is_err());
+            ensure!(
+                !(named && spec.caps.contains(&drivers::Cap::Cards)),
+                "device {}: a card terminal is reached by its address, such as tcp:192.0.2.20:20007, never by a name",
+                device.name
+            );
             if let Err(wrong) = (spec.build)(&spec.options_for(device.model.as_deref(), &device.options)) {
                 bail!("device {}: {wrong}", device.name);
             }
@@ -505,6 +512,19 @@ scanners = ["scanner-1"]
             let error = format!("{:#}", with(bad).unwrap_err());
             assert!(error.contains(told), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn a_card_terminal_is_reached_by_address_or_wire_never_by_name() {
+        let with = |link: &str| {
+            let options = r#"options = { password = "000000", currency = 156 }"#;
+            let device =
+                format!("[[device]]\nname = \"t-1\"\ndriver = \"zvt\"\nlink = \"{link}\"\n{options}\n[[lane]]");
+            Config::parse(&SMALL.replacen("[[lane]]", &device, 1))
+        };
+        assert!(with("tcp:192.0.2.20:20007").is_ok());
+        let refused = with("tcp:terminal.shop.example:20007").expect_err("a name leads anywhere");
+        assert!(format!("{refused:#}").contains("never by a name"), "{refused:#}");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 mod backup;
 mod bad_input;
 mod camera;
+mod cards;
 mod chaos;
 mod demo;
 mod disk;
 mod kills;
 mod late;
+mod nexo;
 mod odds;
 mod page;
 mod peers;

@@ -5,7 +5,7 @@
 pub mod chaos;
 pub mod mount;
 
-use aisled::sim::{Running, build, on_pty, on_tcp};
+use aisled::sim::{Running, build, on_pty, on_tcp, on_tls};
 use aisled::{client, http};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -44,6 +44,17 @@ pub struct Plan {
     pub more: String,
     /// What else its environment holds.
     pub environment: Vec<(String, String)>,
+    /// The card terminal speaks nexo behind TLS; ZVT over TCP without.
+    pub nexo: Option<NexoTerminal>,
+}
+
+/// PEM files of a nexo terminal: its maker's certificate, its own with its key, and what that one says it is.
+#[derive(Clone, Debug)]
+pub struct NexoTerminal {
+    pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    pub name: String,
 }
 
 #[derive(Clone, Debug)]
@@ -101,7 +112,16 @@ impl Shop {
             let _context = runtime.enter();
             let pty = |driver| on_pty(build(driver, &json!({}))?);
             let tcp = |driver| runtime.block_on(on_tcp(build(driver, &json!({}))?, here));
-            (pty("scanner-line")?, pty("scale-8217")?, tcp("zvt")?, tcp("escpos")?)
+            let terminal = match &plan.nexo {
+                Some(nexo) => {
+                    let secured = on_tls(build("nexo", &json!({}))?, here, &nexo.cert, &nexo.key);
+                    let mut terminal = runtime.block_on(secured)?;
+                    terminal.link = format!("{}?ca={}&cn={}", terminal.link, nexo.ca.display(), nexo.name);
+                    terminal
+                }
+                None => tcp("zvt")?,
+            };
+            (pty("scanner-line")?, pty("scale-8217")?, terminal, tcp("escpos")?)
         };
         let mut shop = Self {
             pages: free()?,
@@ -152,10 +172,16 @@ impl Shop {
             writeln!(text, "ca = {ca:?}\ncert = {:?}\nkey = {:?}", shop.0, shop.1)?;
         }
         writeln!(text, "[[staff]]\nid = \"s-1\"\nname = \"Li\"\npin = \"{pin}\"\nrole = \"manager\"")?;
+        let (terminal, speaks) = if self.plan.nexo.is_some() {
+            let sealed = "passphrase = \"change me\", key = \"lane\", key_version = 1";
+            ("nexo", format!("{{ sale = \"lane-1\", poi = \"P400Plus-123456789\", currency = \"CNY\", {sealed} }}"))
+        } else {
+            ("zvt", "{ password = \"000000\", currency = 156 }".to_owned())
+        };
         for (name, driver, running, options) in [
             ("scanner", "scanner-line", &self.scanner, "{}"),
             ("scale", "scale-8217", &self.scale, "{}"),
-            ("terminal", "zvt", &self.terminal, "{ password = \"000000\", currency = 156 }"),
+            ("terminal", terminal, &self.terminal, speaks.as_str()),
             ("printer", "escpos", &self.printer, "{}"),
         ] {
             writeln!(

@@ -197,6 +197,10 @@ impl TerminalSim {
         if let Some(code) = verb.get("decline_once").and_then(Value::as_u64) {
             self.declines_next = Some(u8::try_from(code).unwrap_or(0x64));
         }
+        // Somebody puts another terminal in its place.
+        if let Some(terminal) = verb.get("terminal").and_then(Value::as_u64) {
+            self.options.terminal = u32::try_from(terminal).unwrap_or(0);
+        }
         match verb.get("behaviour").and_then(Value::as_str) {
             Some("approve") => self.behaviour = Behaviour::Approve,
             Some("hang_up_mid_answer") => self.behaviour = Behaviour::HangUpMidAnswer,

@@ -1,6 +1,6 @@
 //! What the stand-in does besides taking money: giving it back, cancelling, printing, and its own services.
 
-use super::{ChargeState, Prints, Step, TerminalSim, Waiting, completion, digits, number};
+use super::{Behaviour, ChargeState, Prints, Step, TerminalSim, Waiting, completion, digits, number};
 use crate::Out;
 use crate::sim::{Sim, SimIn};
 use crate::zvt::line::Frames;
@@ -70,7 +70,25 @@ impl TerminalSim {
         vec![insert, Step::Card, Step::Promise(Pending::Refund(amount), amount), completion()]
     }
 
+    /// Money back comes as the behaviour says, as a payment does.
     pub(super) fn promise(&mut self, now: Mono, pending: Pending, amount: u64, out: &mut Out) {
+        match self.declines_next.take().map_or_else(|| self.behaviour.clone(), Behaviour::Decline) {
+            Behaviour::Decline(code) => {
+                let refusal = self.refusal(code, amount);
+                self.script = [Step::Say(refusal), Step::Say(vec![0x06, 0x1E, 0x01, code])].into();
+                return;
+            }
+            Behaviour::Hang => {
+                self.script.clear();
+                self.waiting = Waiting::Forever;
+                return;
+            }
+            Behaviour::HangUpMidAnswer | Behaviour::HangUpAfterAnswer => {
+                self.script = [Step::HangUp].into();
+                return;
+            }
+            Behaviour::Approve | Behaviour::Garbage => {}
+        }
         self.traces += 1;
         self.pending = Some((pending, amount, self.traces));
         self.say(now, &given_back(amount, self.traces), out);
