@@ -230,6 +230,7 @@ pub const DRIVERS: &[Spec] = &[
     zvt::SERIAL,
     nexo::SPEC,
     stx::SPEC,
+    stx::GENERIC,
     codepay::SPEC,
     escpos::SPEC,
     display::cd5220::SPEC,

@@ -59,6 +59,7 @@ pub const SIMS: &[(&str, BuildSim)] = &[
     ("zvt-serial", crate::zvt::SerialTerminalSim::build),
     ("nexo", crate::nexo::NexoSim::build),
     ("transbank", crate::stx::StxSim::build),
+    ("stx-lrc", crate::stx::StxSim::generic),
     ("codepay", crate::codepay::CodePaySim::build),
     ("escpos", crate::escpos::PrinterSim::build),
 ];

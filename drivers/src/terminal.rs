@@ -69,6 +69,54 @@ pub(crate) fn tell(event: TerminalEvent, out: &mut Out) {
     out.event(DeviceEvent::Terminal(event));
 }
 
+/// Words that begin so, in the languages terminals speak.
+const SECRETS: [&str; 16] = [
+    "pin",
+    "nip",
+    "passcode",
+    "password",
+    "passwort",
+    "kennwort",
+    "geheim",
+    "cvv",
+    "cvc",
+    "cav2",
+    "contraseña",
+    "clave",
+    "codesecret",
+    "motdepasse",
+    "securitycode",
+    "cardnumber",
+];
+const SECRETS_ZH: [&str; 6] = ["密码", "密碼", "口令", "安全码", "验证码", "卡号"];
+
+/// Whether a text of the terminal's own asks for what is typed at the terminal and nowhere else. One like it on our page
+/// would teach shoppers to type it there.
+pub(crate) fn asks_for_secret(text: &str) -> bool {
+    let narrow = |letter: char| match letter {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(letter) - 0xfee0).unwrap_or(letter),
+        _ => letter,
+    };
+    let text: String = text.chars().map(narrow).flat_map(char::to_lowercase).collect();
+    let words: Vec<&str> =
+        text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    // Letters set apart (P.I.N.) and words in two are put together again.
+    let begins = |at: usize| {
+        let joined: String = words.iter().skip(at).take(3).copied().collect();
+        SECRETS.iter().any(|secret| joined.starts_with(secret))
+    };
+    SECRETS_ZH.iter().any(|secret| text.contains(secret)) || (0..words.len()).any(begins)
+}
+
+/// The terminal's own words where they may be shown, or where to look.
+pub(crate) fn own_words(text: &str) -> Name {
+    let text = text.trim();
+    if text.is_empty() || asks_for_secret(text) {
+        return Name { zh: "请看终端".into(), en: "Please look at the terminal".into() };
+    }
+    Name { zh: text.into(), en: text.into() }
+}
+
 pub(crate) fn progress(tender: &TenderId, text: Name, out: &mut Out) {
     tell(TerminalEvent::Progress { tender: tender.clone(), text }, out);
 }
@@ -93,6 +141,9 @@ pub(crate) fn serviced(tender: &TenderId, service: TerminalService, code: u8, ou
     tell(TerminalEvent::Serviced { tender: tender.clone(), service, code }, out);
 }
 
+/// Refuses what comes while something else is under way; ZVT's word for "please wait".
+pub(crate) const BUSY: u8 = 0x9C;
+
 /// What an end of day came to.
 pub(crate) fn totals(tender: &TenderId, total: Money, out: &mut Out) {
     tell(TerminalEvent::Totals { tender: tender.clone(), total, count: None }, out);
@@ -116,6 +167,27 @@ pub(crate) fn refused(command: &TerminalCommand, code: u8, out: &mut Out) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_asks_for_a_secret_is_not_repeated_in_any_spelling() {
+        for text in [
+            "Enter PIN",
+            "PIN-Eingabe",
+            "p. i. n.",
+            "ＰＩＮ",
+            "Your pass word",
+            "请在屏幕上输入密码",
+            "Code secret ?",
+            "Card number:",
+        ] {
+            assert!(asks_for_secret(text), "{text}");
+            assert_eq!(own_words(text).en, "Please look at the terminal");
+        }
+        for text in ["Insert or tap your card", "Shopping bag?", "请插卡", "Spin the wheel", ""] {
+            assert!(!asks_for_secret(text), "{text}");
+        }
+        assert_eq!(own_words(" Insert card ").en, "Insert card");
+    }
 
     #[test]
     fn aliases_follow_from_the_tender_and_differ() {

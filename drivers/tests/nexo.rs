@@ -397,3 +397,79 @@ fn wherever_the_line_dies_a_refund_that_was_made_is_known() {
     }
     assert!(fates.iter().all(|count| *count > 5), "{fates:?}");
 }
+
+#[test]
+fn what_a_terminal_shows_and_prints_is_taken_and_its_questions_are_refused_in_order() {
+    let mut table = Table::of(&nexo::SPEC, &json!({"wait_for_card": true}));
+    table.authorise(1099);
+    table.run(1_000);
+    for verb in [
+        json!({"show": "Please tap your card"}),
+        json!({"show": "Type your PIN on the till"}),
+        json!({"print": ["** COPY **", "CARD 4111111111111111"]}),
+        json!({"ask": "GetConfirmation", "text": "Signature in order?"}),
+        json!({"ask": "DigitString", "text": "Please enter your PIN"}),
+        json!({"ask": "Password", "text": "Hello"}),
+    ] {
+        table.control(verb);
+    }
+    table.control(json!({"tap": true}));
+    table.run(10_000);
+    let slip = approved(table.outcome());
+    assert_eq!(slip.text, ["** COPY **", "CARD 411111******1111", "Auth. code 123456", "APPROVED"]);
+    let shown: Vec<&str> = table
+        .events
+        .iter()
+        .filter_map(
+            |event| if let TerminalEvent::Progress { text, .. } = event { Some(text.en.as_str()) } else { None },
+        )
+        .collect();
+    assert_eq!(shown, ["Please tap your card", "Signature in order?"]);
+    let state = table.sim.state();
+    let told: Vec<(&Value, &Value)> =
+        vectors::list(&state["told"]).iter().map(|told| (&told["category"], &told["condition"])).collect();
+    let (nothing, no, nobody) = (&Value::Null, &json!("NotAllowed"), &json!("UnavailableDevice"));
+    let (display, print, input) = (&json!("Display"), &json!("Print"), &json!("Input"));
+    let wanted = [(display, nothing), (display, no), (print, nothing), (input, nobody), (input, no), (input, no)];
+    assert_eq!(told, wanted);
+    assert!(table.ended() && table.failed.is_none());
+}
+
+#[test]
+fn a_terminal_that_calls_by_itself_is_answered_as_a_server_answers_and_in_the_words_of_the_schema() {
+    let options = json!({"sale": "s", "poi": "p", "currency": "EUR"});
+    let mut driver = (nexo::SPEC.build)(&options).expect("options");
+    let authorise = TerminalCommand::Authorise { tender: tender(), amount: Money(100), at: Utc(0) };
+    driver.handle(Mono(0), In::Command(&DeviceCommand::Terminal(authorise)), &mut Out::default());
+    let content = json!({"OutputFormat": "Text", "OutputText": [{"Text": "Bag?"}]});
+    let shown = json!({"Device": "CashierDisplay", "InfoQualify": "Display", "OutputContent": content});
+    let asked = json!({"Device": "CashierInput", "InfoQualify": "Input", "InputCommand": "GetConfirmation"});
+    let slip = json!({"DocumentQualifier": "CashierReceipt", "ResponseMode": "PrintEnd", "OutputContent": content});
+    let mut found = Vec::new();
+    for (category, body) in [
+        ("Display", json!({"DisplayOutput": [shown]})),
+        ("Input", json!({"DisplayOutput": shown, "InputData": asked})),
+        ("Print", json!({"PrintOutput": slip})),
+    ] {
+        let header = json!({
+            "ProtocolVersion": "3.0", "MessageClass": "Device", "MessageCategory": category, "MessageType": "Request",
+            "ServiceID": "x", "DeviceID": "7", "SaleID": "s", "POIID": "p",
+        });
+        let request = format!("{category}Request");
+        let message = json!({"SaleToPOIRequest": {"MessageHeader": header, request: body}}).to_string();
+        let call = format!("POST /nexo HTTP/1.1\r\nContent-Length: {}\r\n\r\n{message}", message.len());
+        let mut out = Out::default();
+        driver.handle(Mono(1), In::Bytes(call.as_bytes()), &mut out);
+        let sent = String::from_utf8(out.bytes).expect("text");
+        let (head, body) = sent.split_once("\r\n\r\n").expect("a body");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let answer: Value = serde_json::from_str(body).expect("JSON");
+        let header = &answer["SaleToPOIResponse"]["MessageHeader"];
+        assert_eq!((&header["MessageType"], &header["DeviceID"]), (&json!("Response"), &json!("7")));
+        assert!(answer["SaleToPOIResponse"][format!("{category}Response")].is_object(), "{answer}");
+        if let Some(schema) = vectors::read("nexo_schema_facts.json") {
+            breaches("TerminalAPIResponse", &answer, &schema, &mut found);
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}

@@ -15,6 +15,7 @@ mod page;
 mod peers;
 mod power;
 mod privacy;
+mod stand_ins;
 mod sync;
 mod tamper;
 mod week;

@@ -47,6 +47,36 @@ fn an_answer_that_never_comes_is_asked_for_and_a_refund_is_made_once() -> Result
     Ok(())
 }
 
+#[test]
+fn what_the_terminal_shows_reaches_the_lane_and_what_it_prints_the_receipt() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let shop = open(folder.path())?;
+    shop.hand(&shop.terminal, json!({"wait_for_card": true}));
+    shop.basket(&[COLA])?;
+    shop.pressed(json!({"pay": {"method": "card"}}))?;
+    until("the terminal to want the card", || Ok(shop.terminal.state()["wants_card"] == true))?;
+    let shown = |text: &'static str| move |view: &Value| view["view"]["tender"]["text"]["en"] == text;
+    shop.hand(&shop.terminal, json!({"show": "Please tap your card"}));
+    shop.wait("the terminal's text", shown("Please tap your card"))?;
+    for question in [
+        json!({"ask": "DigitString", "text": "Enter your PIN on this screen"}),
+        json!({"ask": "TextString", "text": "Loyalty number?"}),
+    ] {
+        shop.hand(&shop.terminal, question);
+    }
+    // The later question is on the page; of the one before nothing ever was.
+    shop.wait("the question", shown("Loyalty number?"))?;
+    shop.hand(&shop.terminal, json!({"print": ["** CARD COPY **"]}));
+    until("all answers", || Ok(shop.terminal.state()["told"].as_array().is_some_and(|told| told.len() == 4)))?;
+    let told = shop.terminal.state()["told"].clone();
+    ensure!(told[1]["condition"] == "NotAllowed" && told[2]["condition"] == "UnavailableDevice", "{told}");
+    shop.hand(&shop.terminal, json!({"tap": true}));
+    shop.wait("the sale", |view| view["view"]["phase"] == "done" && printed(view))?;
+    ensure!(shop.paper().iter().any(|paper| paper.contains("** CARD COPY **")), "{:?}", shop.paper());
+    ensure!(shop.captured() == [350], "{:?}", shop.captured());
+    Ok(())
+}
+
 fn cut(shop: &mut Shop, there: fn(&Shop) -> bool) -> Result<()> {
     shop.basket(&[COLA, NOODLES])?;
     shop.pressed(json!({"pay": {"method": "card"}}))?;

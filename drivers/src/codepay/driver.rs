@@ -2,7 +2,7 @@
 
 use super::frame::{FRAME_MAX, Frame, Kind};
 use super::proto::{Message, Writer, answer, request};
-use crate::terminal::{alias, answered, decimal, finished, last, minor, progress, refused, serviced, trace};
+use crate::terminal::{BUSY, alias, answered, decimal, finished, last, minor, progress, refused, serviced, trace};
 use crate::{Driver, In, Out};
 use checkout::device::{CardOutcome, CardSlip, DeviceCommand, LastPayment, TerminalCommand, TerminalService};
 use checkout::tender::BASELINE;
@@ -162,7 +162,7 @@ impl CodePay {
             (TerminalCommand::Acknowledge { .. } | TerminalCommand::Abort { .. }, _) => {}
             (command, State::Idle) => self.begin(now, command, out),
             (command, State::Waiting(job) | State::Working(Work { job, .. })) if is_for(command, &job.tender) => {}
-            (command, _) => refused(command, 0, out),
+            (command, _) => refused(command, BUSY, out),
         }
     }
 

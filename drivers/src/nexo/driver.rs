@@ -1,12 +1,14 @@
 //! The till's side: one request to a connection. What a payment came to is asked by its ServiceID, which follows from the
 //! tender, so that no crash loses it.
 
+use super::aside;
 use super::crypto::Secret;
 use super::http::{self, Read};
 use super::message::{self, Parties, Proof, Request, at, proof, remembered};
+use crate::terminal::{progress, tell};
 use crate::{Driver, In, Out};
 use checkout::device::{
-    CardOutcome, CardSlip, DeviceCommand, DeviceEvent, LastPayment, TerminalCommand, TerminalEvent, TerminalService,
+    CardOutcome, CardSlip, DeviceCommand, LastPayment, TerminalCommand, TerminalEvent, TerminalService,
 };
 use checkout::words::{Money, Mono, Name, TenderId};
 use serde::Deserialize;
@@ -24,6 +26,8 @@ const NOTE_MS: u64 = 10_000;
 /// Code of a service that such terminals do not have, as ZVT says it.
 const NOT_POSSIBLE: u8 = 0x83;
 const ABORTED: u8 = 1;
+/// Printed for one payment.
+const LINES_MAX: usize = 200;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +52,8 @@ pub(super) struct Nexo {
     secret: Option<Secret>,
     inbox: Vec<u8>,
     state: State,
+    /// Printed before the answer: a part of it.
+    lines: Vec<String>,
     /// Sent as soon as the line is open again.
     next: Option<Request>,
     turn: u64,
@@ -115,6 +121,7 @@ impl Nexo {
             secret,
             inbox: Vec::new(),
             state: State::Idle,
+            lines: Vec::new(),
             next: None,
             turn: 0,
             due: Mono(0),
@@ -143,6 +150,7 @@ impl Nexo {
 
     fn begin(&mut self, now: Mono, command: &TerminalCommand, out: &mut Out) {
         let turn = self.turn(now);
+        self.lines.clear();
         let (tender, task, request) = match command {
             TerminalCommand::Authorise { tender, amount, at } => {
                 (tender, Task::Pay(None), self.parties.payment(tender, *amount, *at, false))
@@ -179,15 +187,18 @@ impl Nexo {
     }
 
     fn send(&mut self, now: Mono, request: &Request, out: &mut Out) {
-        let plain = self.parties.message(request);
-        let body = match &self.secret {
-            Some(secret) => secret.keys().seal("SaleToPOIRequest", &self.parties.header(request), &plain),
-            None => plain,
-        };
+        let body = self.sealed("SaleToPOIRequest", &self.parties.header(request), self.parties.message(request));
         out.send(&http::request(&self.parties.poi, &body));
         let patience =
             if let State::Working(Work { task: Task::Pay(_), .. }) = self.state { PAYMENT_MS } else { ANSWER_MS };
         out.wake_at(now.plus_ms(patience));
+    }
+
+    fn sealed(&self, envelope: &str, header: &Value, plain: String) -> String {
+        match &self.secret {
+            Some(secret) => secret.keys().seal(envelope, header, &plain),
+            None => plain,
+        }
     }
 
     /// The line is busy with an answer that may not come: another request goes over a new one.
@@ -213,7 +224,10 @@ impl Nexo {
     }
 
     /// Nothing more is needed from this line; the core's note needs none.
-    fn answer(&mut self, now: Mono, tender: TenderId, outcome: CardOutcome, out: &mut Out) {
+    fn answer(&mut self, now: Mono, tender: TenderId, mut outcome: CardOutcome, out: &mut Out) {
+        if let CardOutcome::Approved(slip) = &mut outcome {
+            slip.text.splice(0..0, core::mem::take(&mut self.lines));
+        }
         let slip = match &outcome {
             CardOutcome::Approved(slip) => Some(Box::new(slip.clone())),
             CardOutcome::Declined { .. } => None,
@@ -233,7 +247,7 @@ impl Nexo {
         out.wake_at(now.plus_ms(PAUSE_MS));
     }
 
-    fn heard(&mut self, now: Mono, body: &[u8], out: &mut Out) {
+    fn heard(&mut self, now: Mono, way: Way, body: &[u8], out: &mut Out) {
         let State::Working(work) = &self.state else { return };
         // An abort is a request: whatever is answered, the payment's own answer decides.
         if matches!(work.task, Task::Abort) {
@@ -243,8 +257,34 @@ impl Nexo {
         match self.open(body, &work.id) {
             Ok(Heard::Answer(inside)) => self.answered(now, &inside, out),
             Ok(Heard::Rejected) => self.rejected(now, out),
-            Ok(Heard::Aside(inside)) => aside(&work.tender, &inside, out),
+            Ok(Heard::Aside(inside)) => self.aside(way, &inside, out),
             Err(reason) => out.fail(reason),
+        }
+    }
+
+    /// Display, print or input for the till.
+    fn aside(&mut self, way: Way, inside: &Value, out: &mut Out) {
+        let State::Working(work) = &self.state else { return };
+        let (tender, pays) = (work.tender.clone(), matches!(work.task, Task::Pay(_)));
+        let aside = aside::read(inside, LINES_MAX.saturating_sub(self.lines.len()));
+        if let Some(text) = aside.show {
+            progress(&tender, Name { zh: text.clone(), en: text }, out);
+        }
+        if pays {
+            self.lines.extend(aside.print);
+        } else if !aside.print.is_empty() {
+            tell(TerminalEvent::Printed { tender, lines: aside.print }, out);
+        }
+        let body = aside.answer.map(|(category, body)| {
+            let header = message::answering(at(inside, "MessageHeader"));
+            let plain = message::response(&header, category, &body);
+            self.sealed("SaleToPOIResponse", &header, plain)
+        });
+        match (way, body) {
+            // Over HTTP every request has its answer, and the terminal's answer to ours is still to come.
+            (Way::Asked, body) => out.send(&http::answer(&body.unwrap_or_default())),
+            (Way::Answered, Some(body)) => out.send(&http::request(&self.parties.poi, &body)),
+            (Way::Answered, None) => {}
         }
     }
 
@@ -404,23 +444,13 @@ enum Heard {
     Aside(Value),
 }
 
-fn aside(tender: &TenderId, inside: &Value, out: &mut Out) {
-    let displays = at(inside, "DisplayRequest.DisplayOutput").as_array().map_or(&[][..], Vec::as_slice);
-    for display in displays {
-        let text = message::lines(at(display, "OutputContent")).join(" ");
-        let tender = tender.clone();
-        tell(TerminalEvent::Progress { tender, text: Name { zh: text.clone(), en: text } }, out);
-    }
-    // A question to the till: nobody there can answer it in time, but the shopper sees what is asked.
-    let question = message::lines(at(inside, "InputRequest.DisplayOutput.OutputContent")).join(" ");
-    if !question.is_empty() {
-        let text = Name { zh: question.clone(), en: question };
-        tell(TerminalEvent::Progress { tender: tender.clone(), text }, out);
-    }
-    let lines = message::lines(at(inside, "PrintRequest.PrintOutput.OutputContent"));
-    if !lines.is_empty() {
-        tell(TerminalEvent::Printed { tender: tender.clone(), lines }, out);
-    }
+/// How a message came over HTTP.
+#[derive(Clone, Copy)]
+enum Way {
+    /// As a request of the terminal's own.
+    Asked,
+    /// As an answer to ours.
+    Answered,
 }
 
 /// Not now, and nothing was charged.
@@ -444,10 +474,6 @@ fn busy(command: &TerminalCommand, out: &mut Out) {
     }
 }
 
-fn tell(event: TerminalEvent, out: &mut Out) {
-    out.event(DeviceEvent::Terminal(event));
-}
-
 impl Driver for Nexo {
     fn handle(&mut self, now: Mono, input: In<'_>, out: &mut Out) {
         match input {
@@ -462,9 +488,10 @@ impl Driver for Nexo {
                 while matches!(self.state, State::Working(_)) && out.failed.is_none() && !out.reopen {
                     match http::read(&self.inbox) {
                         Read::More => break,
-                        Read::Whole(_, body, used) => {
+                        Read::Whole(status, body, used) => {
                             self.inbox.drain(..used.min(self.inbox.len()));
-                            self.heard(now, &body, out);
+                            let way = if status == 0 { Way::Asked } else { Way::Answered };
+                            self.heard(now, way, &body, out);
                         }
                         Read::Nonsense => out.fail("the terminal sends something that is not HTTP"),
                     }

@@ -11,6 +11,12 @@ pub(super) fn request(host: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Of a request; an empty body says that it was heard.
+pub(super) fn answer(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
     More,

@@ -128,6 +128,27 @@ impl Parties {
     }
 }
 
+/// Longer than any name of a message.
+const ID_MAX: usize = 40;
+
+/// The header of what answers a request with that header.
+pub(super) fn answering(request: &Value) -> Value {
+    let said = ["MessageClass", "MessageCategory", "ServiceID", "DeviceID", "SaleID", "POIID"].into_iter().filter_map(
+        |name| {
+            let text = at(request, name).as_str().filter(|text| text.len() <= ID_MAX)?;
+            Some((name.to_owned(), json!(text)))
+        },
+    );
+    let ours =
+        [("ProtocolVersion", "3.0"), ("MessageType", "Response")].map(|(name, text)| (name.to_owned(), json!(text)));
+    Value::Object(said.chain(ours).collect())
+}
+
+/// The whole answer before it is sealed.
+pub(super) fn response(header: &Value, category: &str, body: &Value) -> String {
+    format!(r#"{{"SaleToPOIResponse":{{"MessageHeader":{header},"{category}Response":{body}}}}}"#)
+}
+
 /// `2026-01-02T03:04:05.000Z`; days to a date as Howard Hinnant's `civil_from_days` does.
 pub(super) fn timestamp(at: Utc) -> String {
     let (days, millis) = (at.0.div_euclid(86_400_000), at.0.rem_euclid(86_400_000));

@@ -1,5 +1,6 @@
 //! Card terminals that speak nexo retailer messages over HTTPS on the shop's own network, in Adyen's dialect.
 
+mod aside;
 mod crypto;
 mod driver;
 mod http;

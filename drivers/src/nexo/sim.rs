@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 
 const PAYMENTS_MAX: usize = 10_000;
 const INBOX_MAX: usize = 1024 * 1024;
+const TOLD_MAX: usize = 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -90,6 +91,8 @@ pub struct NexoSim {
     wanted: bool,
     connected: bool,
     inbox: Vec<u8>,
+    /// What the till answered to texts, slips and questions, the latest last.
+    told: VecDeque<Value>,
 }
 
 impl NexoSim {
@@ -110,6 +113,7 @@ impl NexoSim {
             wanted: false,
             connected: false,
             inbox: Vec::new(),
+            told: VecDeque::new(),
         }))
     }
 
@@ -124,6 +128,7 @@ impl NexoSim {
         if let Some(wait) = verb.get("wait_for_card").and_then(Value::as_bool) {
             self.options.wait_for_card = wait;
         }
+        self.ask_till(verb, out);
         if let Some(tap) = verb.get("tap") {
             if let Some(pan) = tap.as_str() {
                 self.options.pan = pan.to_owned();
@@ -147,6 +152,9 @@ impl NexoSim {
         };
         let inside = message::inside(&opened);
         let header = at(inside, "MessageHeader").clone();
+        if at(&header, "MessageType") == "Response" {
+            return self.heed(inside);
+        }
         match at(&header, "MessageCategory").as_str() {
             Some("Payment") => self.payment(now, &header, at(inside, "PaymentRequest"), out),
             Some("Reversal") => {
@@ -291,16 +299,66 @@ impl NexoSim {
     fn say(&mut self, header: &Value, category: &str, response: Value, out: &mut Out) {
         let mut answered = header.as_object().cloned().unwrap_or_default();
         answered.insert("MessageType".into(), json!("Response"));
-        let answered = Value::Object(answered);
+        self.post("SaleToPOIResponse", Value::Object(answered), &format!("{category}Response"), response, out);
+    }
+
+    fn post(&self, envelope: &str, header: Value, name: &str, body: Value, out: &mut Out) {
         let mut inside = Map::new();
-        inside.insert("MessageHeader".into(), answered.clone());
-        inside.insert(format!("{category}Response"), response);
-        let plain = json!({"SaleToPOIResponse": inside}).to_string();
+        inside.insert("MessageHeader".into(), header.clone());
+        inside.insert(name.into(), body);
+        let plain = json!({ envelope: inside }).to_string();
         let body = match &self.secret {
-            Some(secret) => secret.keys().seal("SaleToPOIResponse", &answered, &plain),
+            Some(secret) => secret.keys().seal(envelope, &header, &plain),
             None => plain,
         };
         self.send(&body, out);
+    }
+
+    /// While a card is wanted it may have something shown or printed by the till, or ask it something: `{"show": "…"}`,
+    /// `{"print": ["…"]}`, `{"ask": "GetConfirmation", "text": "…"}`.
+    fn ask_till(&self, verb: &Value, out: &mut Out) {
+        let text = |value: &Value| {
+            let lines: Vec<&Value> = value.as_array().map_or_else(|| vec![value], |lines| lines.iter().collect());
+            let lines: Vec<Value> = lines.iter().map(|line| json!({"Text": line})).collect();
+            json!({"OutputFormat": "Text", "OutputText": lines})
+        };
+        let shown =
+            |content: Value| json!({"Device": "CustomerDisplay", "InfoQualify": "Display", "OutputContent": content});
+        let (category, body) = match (verb.get("show"), verb.get("print"), verb.get("ask")) {
+            (Some(show), _, _) => ("Display", json!({"DisplayOutput": [shown(text(show))]})),
+            (_, Some(print), _) => {
+                let qualifier = "CustomerReceipt";
+                let output =
+                    json!({"DocumentQualifier": qualifier, "ResponseMode": "PrintEnd", "OutputContent": text(print)});
+                ("Print", json!({ "PrintOutput": output }))
+            }
+            (_, _, Some(command)) => {
+                let data = json!({"Device": "CustomerInput", "InfoQualify": "Input", "InputCommand": command});
+                ("Input", json!({"DisplayOutput": shown(text(at(verb, "text"))), "InputData": data}))
+            }
+            (None, None, None) => return,
+        };
+        let Some((header, _)) = self.waits.as_ref().filter(|_| self.wanted) else { return };
+        let mut header = header.as_object().cloned().unwrap_or_default();
+        header.insert("MessageClass".into(), json!("Device"));
+        header.insert("MessageCategory".into(), json!(category));
+        header.insert("DeviceID".into(), json!((self.told.len() + 1).to_string()));
+        self.post("SaleToPOIRequest", Value::Object(header), &format!("{category}Request"), body, out);
+    }
+
+    fn heed(&mut self, inside: &Value) {
+        let responses = ["DisplayResponse.OutputResult.0", "PrintResponse", "InputResponse.InputResult"];
+        let category = at(inside, "MessageHeader.MessageCategory");
+        let of = |path: &str| match path.strip_suffix(".0") {
+            Some(list) => at(inside, list).get(0).unwrap_or(&Value::Null).clone(),
+            None => at(inside, path).clone(),
+        };
+        let response = responses.into_iter().map(of).find(|response| !response.is_null()).unwrap_or_default();
+        if self.told.len() >= TOLD_MAX {
+            self.told.pop_front();
+        }
+        let (result, condition) = (at(&response, "Response.Result"), at(&response, "Response.ErrorCondition"));
+        self.told.push_back(json!({"category": category, "result": result, "condition": condition}));
     }
 
     fn reject(&self, out: &mut Out) {
@@ -421,6 +479,7 @@ impl Sim for NexoSim {
             "wants_card": self.waits.is_some(),
             "charges": charges,
             "refunds": refunds,
+            "told": self.told,
         })
     }
 }

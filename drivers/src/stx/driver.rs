@@ -1,13 +1,13 @@
-//! The till's side of POS integrado: a poll before money is asked for, one exchange at a time, the answer durable before its ACK.
+//! The till's side of this family: a poll before money is asked for, one exchange at a time, the answer durable before its ACK.
 
 use super::frame;
 use super::line::{self, Heard, Line};
-use super::message::{self, INTERMEDIATE, Message};
-use crate::terminal::{alias, answered, finished, last, printed, progress, refused, serviced};
+use super::message::{self, Message};
+use super::profile::{Exchange, Filling, Profile};
+use crate::terminal::{BUSY, alias, answered, finished, last, printed, progress, refused, serviced};
 use crate::{Driver, In, Out};
 use checkout::device::{CardOutcome, CardSlip, DeviceCommand, LastPayment, TerminalCommand, TerminalService};
 use checkout::words::{Money, Mono, TenderId};
-use serde::Deserialize;
 
 /// Silence allowed while a card is handled or the host is asked; every intermediate message starts it anew.
 const CARD_MS: u64 = 150_000;
@@ -20,20 +20,22 @@ const NOTE_MS: u64 = 3_000;
 /// Characters of a ticket (field "Número de boleta").
 const TICKET: usize = 6;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Options {
-    /// The slip comes to the receipt instead of the terminal's own paper (its program 19.3 or later).
-    voucher: bool,
-}
-
 pub(super) struct Terminal {
-    options: Options,
+    profile: Profile,
+    /// The slip comes to the receipt instead of the terminal's own paper.
+    slip: Slip,
     line: Line,
     state: State,
     /// The answer acknowledged last: heard again, it is acknowledged again.
     known: Option<Vec<u8>>,
     due: Option<Mono>,
+}
+
+/// Who prints the slip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slip {
+    Terminal,
+    Till,
 }
 
 enum State {
@@ -67,33 +69,32 @@ enum Task {
 }
 
 impl Job {
-    /// The message that asks for it.
-    fn request(&self, voucher: bool) -> String {
-        match &self.task {
-            Task::Sale(amount) => {
-                let (ticket, voucher) = (alias(&self.tender, 0, TICKET), u8::from(voucher));
-                format!("0200|{}|{ticket}||{voucher}|1", amount.0)
-            }
-            Task::Cancel(operation, _) => format!("1200|{operation}|"),
-            Task::LastSale | Task::Service(TerminalService::Reprint) => "0250|".into(),
-            Task::Totals => "0700||".into(),
-            Task::Service(TerminalService::EndOfDay) => "0500||".into(),
-            Task::Service(TerminalService::Diagnosis) => "0800".into(),
-            Task::Service(TerminalService::Status | TerminalService::LogOff) => "0100".into(),
+    /// The exchange that does it, where the maker has one; not for a poll, which has no answer but its ACK.
+    const fn exchange<'a>(&self, profile: &'a Profile) -> Option<&'a Exchange> {
+        match self.task {
+            Task::Sale(_) => Some(&profile.sale),
+            Task::Cancel(..) => profile.cancel.as_ref(),
+            Task::LastSale | Task::Service(TerminalService::Reprint) => Some(&profile.last),
+            Task::Totals => profile.totals.as_ref(),
+            Task::Service(TerminalService::EndOfDay) => profile.close.as_ref(),
+            Task::Service(TerminalService::Diagnosis) => profile.keys.as_ref(),
+            Task::Service(TerminalService::Status | TerminalService::LogOff) => None,
         }
     }
 
-    /// The number of the message that answers it; none where ACK is the answer.
-    const fn answer(&self) -> Option<&'static str> {
-        match self.task {
-            Task::Sale(_) => Some("0210"),
-            Task::Cancel(..) => Some("1210"),
-            Task::LastSale | Task::Service(TerminalService::Reprint) => Some("0260"),
-            Task::Totals => Some("0710"),
-            Task::Service(TerminalService::EndOfDay) => Some("0510"),
-            Task::Service(TerminalService::Diagnosis) => Some("0810"),
-            Task::Service(TerminalService::Status | TerminalService::LogOff) => None,
+    /// The message that asks for it; `None` for what the maker has not.
+    fn request(&self, profile: &Profile, slip: Slip) -> Option<String> {
+        if matches!(self.task, Task::Service(TerminalService::Status)) {
+            return profile.poll.clone();
         }
+        let (amount, operation) = match self.task {
+            Task::Sale(amount) => (amount.0, 0),
+            Task::Cancel(operation, amount) => (amount.0, operation),
+            Task::LastSale | Task::Totals | Task::Service(_) => (0, 0),
+        };
+        let ticket = alias(&self.tender, 0, TICKET);
+        let filling = Filling { amount, ticket: &ticket, voucher: slip == Slip::Till, operation };
+        self.exchange(profile)?.filled(&filling).ok()
     }
 
     const fn moves_money(&self) -> bool {
@@ -105,14 +106,16 @@ impl Job {
     }
 
     /// Whether what the terminal tells is about this sale. It may leave the ticket out.
-    fn is_ours(&self, message: &Message<'_>) -> bool {
-        message.ticket().is_empty() || message.ticket() == alias(&self.tender, 0, TICKET)
+    fn is_ours(&self, message: &Message<'_>, profile: &Profile) -> bool {
+        let ticket = message.told(profile.places.ticket);
+        ticket.is_empty() || ticket == alias(&self.tender, 0, TICKET)
     }
 }
 
 impl Terminal {
-    pub(super) const fn new(options: Options) -> Self {
-        Self { options, line: Line::new(frame::TRANSBANK), state: State::Idle, known: None, due: None }
+    pub(super) const fn new(profile: Profile, slip: Slip) -> Self {
+        let line = Line::new(profile.check(), profile.ack_ms, profile.repeats);
+        Self { profile, slip, line, state: State::Idle, known: None, due: None }
     }
 
     fn command(&mut self, now: Mono, command: &TerminalCommand, out: &mut Out) {
@@ -128,7 +131,7 @@ impl Terminal {
             (TerminalCommand::Acknowledge { .. } | TerminalCommand::Abort { .. }, _) => {}
             (command, State::Idle) => self.begin(now, command, out),
             (command, State::Polling(job) | State::Working(job)) if tender_of(command) == &job.tender => {}
-            (command, _) => refused(command, 0, out),
+            (command, _) => refused(command, BUSY, out),
         }
     }
 
@@ -137,7 +140,11 @@ impl Terminal {
             TerminalCommand::Authorise { tender, amount, .. } => (tender, Task::Sale(*amount)),
             TerminalCommand::Reverse { tender, of, .. } => (tender, Task::Cancel(of.trace, of.amount)),
             TerminalCommand::Query { tender } => (tender, Task::LastSale),
-            TerminalCommand::Service { tender, service: TerminalService::EndOfDay } => (tender, Task::Totals),
+            TerminalCommand::Service { tender, service: TerminalService::EndOfDay }
+                if self.profile.totals.is_some() =>
+            {
+                (tender, Task::Totals)
+            }
             // Leaving the till (0300) can only be undone by hand, at the terminal.
             TerminalCommand::Refund { .. } | TerminalCommand::Service { service: TerminalService::LogOff, .. } => {
                 return refused(command, message::NOT_SUPPORTED, out);
@@ -147,22 +154,37 @@ impl Terminal {
         };
         let job = Job { tender: tender.clone(), task };
         match job.task {
-            Task::Sale(amount) if !(1..=message::AMOUNT_MAX).contains(&amount.0) => {
+            Task::Sale(amount) if !(1..=self.profile.amount_max).contains(&amount.0) => {
                 self.over(now, &job, message::AMOUNT_WRONG, out);
             }
             Task::Cancel(0, _) => self.over(now, &job, message::NO_SALE, out),
-            Task::Sale(_) | Task::Cancel(..) => {
-                self.line.send(now, "0100", true, out);
-                self.state = State::Polling(job);
-            }
+            Task::Sale(_) | Task::Cancel(..) => match self.profile.poll.clone() {
+                Some(poll) => {
+                    self.line.send(now, &poll, true, out);
+                    self.state = State::Polling(job);
+                }
+                None => self.ask(now, job, out),
+            },
             Task::LastSale | Task::Totals | Task::Service(_) => self.ask(now, job, out),
         }
     }
 
     fn ask(&mut self, now: Mono, job: Job, out: &mut Out) {
-        self.line.send(now, &job.request(self.options.voucher), !job.moves_money(), out);
+        let Some(request) = job.request(&self.profile, self.slip) else { return self.not_possible(now, job, out) };
+        self.line.send(now, &request, !job.moves_money(), out);
         self.due = Some(now.plus_ms(job.patience()));
         self.state = State::Working(job);
+    }
+
+    /// The maker has no such message.
+    fn not_possible(&mut self, now: Mono, job: Job, out: &mut Out) {
+        if job.moves_money() {
+            return self.over(now, &job, message::NOT_SUPPORTED, out);
+        }
+        if let Task::Service(service) = job.task {
+            serviced(&job.tender, service, message::NOT_SUPPORTED, out);
+        }
+        self.state = State::Idle;
     }
 
     /// Nothing was charged, and that is certain.
@@ -228,12 +250,13 @@ impl Terminal {
 
     fn told(&mut self, now: Mono, frame: Vec<u8>, out: &mut Out) {
         let text = frame::text(&frame);
-        let message = Message::of(&text);
-        if message.kind() == INTERMEDIATE {
+        let message = Message::of(&text, self.profile.separator);
+        let code = message.code(self.profile.places.code);
+        if self.profile.progress.as_deref() == Some(message.kind()) {
             line::acknowledge(out);
             if let State::Working(job) = &self.state {
                 self.due = Some(now.plus_ms(job.patience()));
-                progress(&job.tender, message::progress(message.code()), out);
+                progress(&job.tender, message::progress(code), out);
             }
             return;
         }
@@ -242,27 +265,27 @@ impl Terminal {
         }
         // What was not asked for is not acknowledged: the terminal gives up by itself.
         let State::Working(job) = &self.state else { return };
-        if job.answer() != Some(message.kind()) {
+        if job.exchange(&self.profile).is_none_or(|exchange| exchange.answer != message.kind()) {
             return;
         }
         let job = job.clone();
         match job.task {
             Task::Sale(_) | Task::Cancel(..) => self.money(now, &job, &message, frame, out),
             Task::LastSale => {
-                last(&job.tender, last_sale(&job, &message), out);
+                last(&job.tender, last_sale(&job, &message, &self.profile), out);
                 self.rest(frame, out);
             }
             Task::Totals => {
-                if message.code() == Some(0) {
-                    let lines = [("ventas", 2), ("total", 3)];
-                    let lines = lines.map(|(name, at)| crate::digits::hide(&format!("{name}: {}", message.field(at))));
+                if code == Some(0) {
+                    let lines = [("ventas", self.profile.places.count), ("total", self.profile.places.sum)];
+                    let lines = lines.map(|(name, at)| crate::digits::hide(&format!("{name}: {}", message.told(at))));
                     printed(&job.tender, lines.to_vec(), out);
                 }
                 self.rest(frame, out);
                 let task = Task::Service(TerminalService::EndOfDay);
                 self.ask(now, Job { tender: job.tender, task }, out);
             }
-            Task::Service(service) => match message.code() {
+            Task::Service(service) => match code {
                 Some(code) => {
                     serviced(&job.tender, service, code, out);
                     self.rest(frame, out);
@@ -273,12 +296,13 @@ impl Terminal {
     }
 
     fn money(&mut self, now: Mono, job: &Job, message: &Message<'_>, frame: Vec<u8>, out: &mut Out) {
-        let outcome = match (&job.task, message.code()) {
+        let profile = &self.profile;
+        let outcome = match (&job.task, message.code(profile.places.code)) {
             // The answer to another sale, late: not acknowledged, not believed.
-            (Task::Sale(_), _) if !job.is_ours(message) => return,
+            (Task::Sale(_), _) if !job.is_ours(message, profile) => return,
             (_, Some(code)) if code != 0 => Some(CardOutcome::Declined { code }),
-            (Task::Sale(_), Some(_)) => message.slip().map(CardOutcome::Approved),
-            (Task::Cancel(operation, amount), Some(_)) => cancelled(*operation, *amount, message),
+            (Task::Sale(_), Some(_)) => message.slip(&profile.places).map(CardOutcome::Approved),
+            (Task::Cancel(operation, amount), Some(_)) => cancelled(*operation, *amount, message, profile),
             (Task::Sale(_) | Task::Cancel(..) | Task::LastSale | Task::Totals | Task::Service(_), _) => None,
         };
         match outcome {
@@ -297,28 +321,32 @@ impl Terminal {
     }
 }
 
-fn last_sale(job: &Job, message: &Message<'_>) -> LastPayment {
-    match message.code() {
-        Some(0) if !job.is_ours(message) => LastPayment::Nothing,
-        Some(0) => message.slip().map_or(LastPayment::Unknown, LastPayment::Approved),
-        Some(message::NO_SALE) => LastPayment::Nothing,
+fn last_sale(job: &Job, message: &Message<'_>, profile: &Profile) -> LastPayment {
+    match message.code(profile.places.code) {
+        Some(0) if !job.is_ours(message, profile) => LastPayment::Nothing,
+        Some(0) => message.slip(&profile.places).map_or(LastPayment::Unknown, LastPayment::Approved),
+        Some(code) if profile.no_sale == Some(code) => LastPayment::Nothing,
         Some(_) | None => LastPayment::Unknown,
     }
 }
 
 /// The answer names the sale that is undone, but not what it came to.
-fn cancelled(operation: u32, amount: Money, message: &Message<'_>) -> Option<CardOutcome> {
-    let named = message::number(message.field(5)).and_then(|number| u32::try_from(number).ok())?;
+fn cancelled(operation: u32, amount: Money, message: &Message<'_>, profile: &Profile) -> Option<CardOutcome> {
+    let places = &profile.places;
+    let named = message::number(message.told(places.cancelled)).and_then(|number| u32::try_from(number).ok())?;
     (named == operation).then(|| {
         CardOutcome::Approved(CardSlip {
             amount,
             trace: operation,
             receipt: operation,
-            terminal: crate::digits::hide(message.field(3)),
+            terminal: crate::digits::hide(message.told(places.terminal)),
             pan: None,
             scheme: String::new(),
             reference: String::new(),
-            text: vec![crate::digits::hide(&format!("ANULACION: {operation} AUTORIZACION: {}", message.field(4)))],
+            text: vec![crate::digits::hide(&format!(
+                "ANULACION: {operation} AUTORIZACION: {}",
+                message.told(places.cancel_auth)
+            ))],
             offline: false,
         })
     })

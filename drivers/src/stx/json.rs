@@ -46,7 +46,7 @@ fn control(name: &str) -> Map<String, Value> {
 
 /// Fields by the message's number; what it holds of a card number or an account is left out.
 fn fields(text: &str) -> Map<String, Value> {
-    let message = Message::of(text);
+    let message = Message::of(text, '|');
     let mut told = control(message.kind());
     told.insert("data".into(), json!(data(&message, text)));
     let mut tell = |name: &str, value: Value| {
@@ -100,7 +100,7 @@ fn fields(text: &str) -> Map<String, Value> {
         }
         _ => {}
     }
-    if let Some(code) = answer(message.kind()).then(|| message.code()).flatten() {
+    if let Some(code) = answer(message.kind()).then(|| message.code(1)).flatten() {
         tell("result_code", if code == 0 { json!(0) } else { json!(format!("{code:02}")) });
         if let Some((zh, en)) = message::meaning(code) {
             tell("text", json!(en));

@@ -4,17 +4,17 @@ use super::frame::{self, Check, Unwrapped};
 use crate::Out;
 use checkout::words::Mono;
 
-/// Timeout 1: a frame is answered with ACK or NAK within this.
-const ANSWER_MS: u64 = 2_000;
 /// Silence inside a frame that ends it.
 const FRAME_MS: u64 = 500;
-const REPEATS: u32 = 2;
 /// An answer with both slips in it has some 2 KiB.
 const INBOX_MAX: usize = 8 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Line {
     check: Check,
+    /// A frame is answered with ACK or NAK within this.
+    ack_ms: u64,
+    repeats: u32,
     inbox: Vec<u8>,
     frame_due: Option<Mono>,
     sent: Option<Sent>,
@@ -44,8 +44,8 @@ pub(super) fn acknowledge(out: &mut Out) {
 }
 
 impl Line {
-    pub(super) const fn new(check: Check) -> Self {
-        Self { check, inbox: Vec::new(), frame_due: None, sent: None }
+    pub(super) const fn new(check: Check, ack_ms: u64, repeats: u32) -> Self {
+        Self { check, ack_ms, repeats, inbox: Vec::new(), frame_due: None, sent: None }
     }
 
     pub(super) fn forget(&mut self) {
@@ -57,7 +57,7 @@ impl Line {
     pub(super) fn send(&mut self, now: Mono, text: &str, harmless: bool, out: &mut Out) {
         let frame = frame::wrap(text, self.check);
         out.send(&frame);
-        self.sent = Some(Sent { frame, repeats: 0, due: now.plus_ms(ANSWER_MS), harmless });
+        self.sent = Some(Sent { frame, repeats: 0, due: now.plus_ms(self.ack_ms), harmless });
     }
 
     pub(super) fn hear(&mut self, now: Mono, bytes: &[u8], out: &mut Out) -> Vec<Heard> {
@@ -97,12 +97,12 @@ impl Line {
 
     fn again(&mut self, now: Mono, out: &mut Out) -> Option<Heard> {
         let sent = self.sent.as_mut()?;
-        if sent.repeats >= REPEATS {
+        if sent.repeats >= self.repeats {
             self.sent = None;
             return Some(Heard::NotTaken);
         }
         sent.repeats += 1;
-        sent.due = now.plus_ms(ANSWER_MS);
+        sent.due = now.plus_ms(self.ack_ms);
         out.send(&sent.frame);
         None
     }

@@ -1,5 +1,7 @@
-//! Messages of POS integrado: fields between `|`, the first one the message's number.
+//! Messages of this family: fields between separators, the first one the message's number. What their codes mean is told
+//! as POS integrado has it.
 
+use super::profile::Places;
 use checkout::device::CardSlip;
 use checkout::words::{Money, Name, TruncatedPan};
 
@@ -9,9 +11,6 @@ pub(super) const CANCELLED: u8 = 7;
 pub(super) const NO_SALE: u8 = 11;
 pub(super) const NOT_SUPPORTED: u8 = 12;
 pub(super) const AMOUNT_WRONG: u8 = 72;
-/// Nine digits.
-pub(super) const AMOUNT_MAX: i64 = 999_999_999;
-pub(super) const INTERMEDIATE: &str = "0900";
 /// A slip in an answer is one string of rows this wide.
 const ROW: usize = 40;
 const ROWS_MAX: usize = 100;
@@ -22,8 +21,8 @@ pub(super) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
-        Self { fields: text.split('|').collect() }
+    pub(super) fn of(text: &'a str, separator: char) -> Self {
+        Self { fields: text.split(separator).collect() }
     }
 
     pub(super) fn field(&self, at: usize) -> &'a str {
@@ -34,24 +33,26 @@ impl<'a> Message<'a> {
         self.field(0)
     }
 
-    /// `None` where it is no number, which proves nothing.
-    pub(super) fn code(&self) -> Option<u8> {
-        number(self.field(1)).and_then(|code| u8::try_from(code).ok())
+    /// What stands at one of the profile's places; nothing at those it has not.
+    pub(super) fn told(&self, place: usize) -> &'a str {
+        if place == 0 { "" } else { self.field(place) }
     }
 
-    pub(super) fn ticket(&self) -> &'a str {
-        self.field(4)
+    /// The result; `None` where it is no number, which proves nothing.
+    pub(super) fn code(&self, place: usize) -> Option<u8> {
+        number(self.told(place)).and_then(|code| u8::try_from(code).ok())
     }
 
-    /// Of a sale (0210) and the last sale (0260), which are alike. `None` without an amount or a number of its own.
-    pub(super) fn slip(&self) -> Option<CardSlip> {
-        let operation = u32::try_from(number(self.field(10))?).ok().filter(|operation| *operation > 0)?;
-        let amount = i64::try_from(number(self.field(6))?).ok()?;
-        let digits = self.field(9);
+    /// Of a sale and the last sale, which are alike. `None` without an amount or a number of its own.
+    pub(super) fn slip(&self, places: &Places) -> Option<CardSlip> {
+        let number_of = self.told(places.operation);
+        let operation = u32::try_from(number(number_of)?).ok().filter(|operation| *operation > 0)?;
+        let amount = i64::try_from(number(self.told(places.amount))?).ok()?;
+        let digits = self.told(places.last4);
         let known = digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let voucher = self.voucher();
+        let voucher = self.voucher(places.voucher);
         let text = if voucher.is_empty() {
-            vec![crate::digits::hide(&format!("OPERACION: {} AUTORIZACION: {}", self.field(10), self.field(5)))]
+            vec![crate::digits::hide(&format!("OPERACION: {number_of} AUTORIZACION: {}", self.told(places.auth)))]
         } else {
             voucher
         };
@@ -59,9 +60,10 @@ impl<'a> Message<'a> {
             amount: Money(amount),
             trace: operation,
             receipt: operation,
-            terminal: crate::digits::hide(self.field(3)),
+            terminal: crate::digits::hide(self.told(places.terminal)),
             pan: known.then(|| TruncatedPan::of(&format!("************{digits}"))),
-            scheme: scheme(self.field(14)).map_or_else(|| kind_of_card(self.field(11)), str::to_owned),
+            scheme: scheme(self.told(places.brand))
+                .map_or_else(|| kind_of_card(self.told(places.card_kind)), str::to_owned),
             reference: String::new(),
             text,
             offline: false,
@@ -69,9 +71,9 @@ impl<'a> Message<'a> {
     }
 
     /// The shopper's copy of the slip the terminal would have printed.
-    fn voucher(&self) -> Vec<String> {
-        let letters: Vec<char> = self.field_untrimmed(19).chars().collect();
-        if letters.len() <= 1 {
+    fn voucher(&self, place: usize) -> Vec<String> {
+        let letters: Vec<char> = self.fields.get(place).map_or("", |field| field).chars().collect();
+        if place == 0 || letters.len() <= 1 {
             return Vec::new();
         }
         let rows: Vec<String> = letters
@@ -82,10 +84,6 @@ impl<'a> Message<'a> {
         let copy = rows.iter().position(|row| row.contains("COPIA CLIENTE"));
         let from = copy.map_or(0, |at| at.saturating_sub(1));
         rows.into_iter().skip(from).filter(|row| !row.is_empty()).collect()
-    }
-
-    fn field_untrimmed(&self, at: usize) -> &'a str {
-        self.fields.get(at).copied().unwrap_or("")
     }
 }
 
@@ -130,7 +128,7 @@ pub(super) fn progress(code: Option<u8>) -> Name {
         Some(78) => ("请刷卡、插卡或拍卡", "Insert or tap your card"),
         Some(79) => ("请在终端上确认金额", "Please confirm the amount on the terminal"),
         Some(80) => ("请在终端上选择分期", "Please choose the instalments on the terminal"),
-        Some(81) => ("请输入密码", "Please enter your PIN"),
+        Some(81) => ("请在终端上输入密码", "Please enter your PIN on the terminal"),
         Some(82) => ("请稍候", "Please wait"),
         Some(_) | None => ("请看终端", "Please look at the terminal"),
     };

@@ -23,11 +23,13 @@ struct Options {
     wait_for_card: bool,
     /// The card that taps by itself.
     pan: String,
+    /// Where its check bytes begin.
+    seed: u8,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tap_ms: 300, wait_for_card: false, pan: "4111111111111111".into() }
+        Self { tap_ms: 300, wait_for_card: false, pan: "4111111111111111".into(), seed: 0 }
     }
 }
 
@@ -87,10 +89,21 @@ pub struct StxSim {
 }
 
 impl StxSim {
-    /// Options `tap_ms`, `wait_for_card`, `pan`.
+    /// Options `tap_ms`, `wait_for_card`, `pan`, `seed`.
     pub fn build(options: &Value) -> Result<Box<dyn Sim>, String> {
-        Ok(Box::new(Self {
-            options: options::parse(options)?,
+        Ok(Box::new(Self::of(options::parse(options)?)))
+    }
+
+    /// The terminal of the example with a profile of its own: `seed` is 127 unless it is said.
+    pub fn generic(options: &Value) -> Result<Box<dyn Sim>, String> {
+        let own: Options = options::parse(options)?;
+        let seed = if options.get("seed").is_some() { own.seed } else { 0x7F };
+        Ok(Box::new(Self::of(Options { seed, ..own })))
+    }
+
+    fn of(options: Options) -> Self {
+        Self {
+            options,
             behaviour: Behaviour::Approve,
             sales: VecDeque::new(),
             operations: 100,
@@ -100,7 +113,7 @@ impl StxSim {
             inbox: Vec::new(),
             doing: Doing::Nothing,
             connected: false,
-        }))
+        }
     }
 
     fn control(&mut self, now: Mono, verb: &Value, out: &mut Out) {
@@ -136,7 +149,7 @@ impl StxSim {
                     let Some(sum) = self.inbox.get(end + 1).copied() else { return };
                     let body: Vec<u8> = self.inbox.drain(..end + 2).skip(1).take(end).collect();
                     let text = body.split_last().map_or(&[][..], |(_, text)| text);
-                    if body.iter().fold(0, |lrc, byte| lrc ^ byte) == sum {
+                    if body.iter().fold(self.options.seed, |lrc, byte| lrc ^ byte) == sum {
                         let text = String::from_utf8_lossy(text).into_owned();
                         self.request(now, &text, out);
                     } else {
@@ -192,7 +205,7 @@ impl StxSim {
                     let code = if amount == 0 { "72" } else { "70" };
                     return self.answer(now, &format!("0210|{code}|597029414300|75001087||||||||||||||||"), out);
                 }
-                out.send(&frame("0900|78"));
+                out.send(&self.frame("0900|78"));
                 let until = (!self.options.wait_for_card).then(|| now.plus_ms(self.options.tap_ms));
                 let (ticket, voucher) = (field(2).to_owned(), field(4) == "1");
                 self.doing = Doing::Card { amount, ticket, voucher, until };
@@ -237,17 +250,25 @@ impl StxSim {
     }
 
     fn answer(&mut self, now: Mono, text: &str, out: &mut Out) {
-        let frame = frame(text);
+        let frame = self.frame(text);
         out.send(&frame);
         self.doing = Doing::Answered { frame, repeats: 0, until: now.plus_ms(ACK_MS) };
+    }
+
+    fn frame(&self, text: &str) -> Vec<u8> {
+        let mut frame = vec![0x02];
+        frame.extend(text.bytes());
+        frame.push(0x03);
+        frame.push(frame.iter().skip(1).fold(self.options.seed, |lrc, byte| lrc ^ byte));
+        frame
     }
 
     fn tap(&mut self, now: Mono, pan: &str, out: &mut Out) {
         let Doing::Card { amount, ticket, voucher, .. } = &self.doing else { return };
         let (amount, ticket, voucher) = (*amount, ticket.clone(), *voucher);
         self.doing = Doing::Nothing;
-        out.send(&frame("0900|81"));
-        out.send(&frame("0900|82"));
+        out.send(&self.frame("0900|81"));
+        out.send(&self.frame("0900|82"));
         if let Behaviour::Decline(code) = self.behaviour {
             let text = format!("0210|{code:02}|597029414300|75001087|{ticket}||{amount}|||||||||||||");
             return self.answer(now, &text, out);
@@ -325,14 +346,6 @@ impl Sim for StxSim {
             "keys": self.keys,
         })
     }
-}
-
-fn frame(text: &str) -> Vec<u8> {
-    let mut frame = vec![0x02];
-    frame.extend(text.bytes());
-    frame.push(0x03);
-    frame.push(frame.iter().skip(1).fold(0, |lrc, byte| lrc ^ byte));
-    frame
 }
 
 /// "Respuesta de venta" and "respuesta de última venta".

@@ -3,6 +3,7 @@
 use super::bmp::Fields;
 use super::{codec, text};
 use crate::Out;
+use crate::terminal::own_words;
 pub(super) use crate::terminal::{answered, finished, last, printed, serviced, totals};
 use checkout::device::{CardOutcome, CardSlip, LastPayment, TerminalCommand, TerminalService};
 use checkout::words::{Money, Name, TenderId, TruncatedPan};
@@ -124,7 +125,6 @@ pub(super) fn progress(status: u8, fields: &Fields) -> Name {
     let own = codec::block_lines(fields).join(" ");
     match text::progress(status) {
         Some((zh, en)) => Name { zh: zh.into(), en: en.into() },
-        None if own.trim().is_empty() => Name { zh: "请看终端".into(), en: "Please look at the terminal".into() },
-        None => Name { zh: own.clone(), en: own },
+        None => own_words(&own),
     }
 }

@@ -67,7 +67,7 @@ pub(super) const fn progress(status: u8) -> Option<(&'static str, &'static str)>
         0xC9 => ("正在自动诊断", "Automatic diagnosis"),
         0xCA => ("正在初始化", "Automatic initialisation"),
         0xCB => ("商户流水已满", "Merchant journal full"),
-        0xCC => ("请输入密码", "Please enter your PIN"),
+        0xCC => ("请在终端上输入密码", "Please enter your PIN on the terminal"),
         0xD2 => ("正在连接", "Connecting"),
         0xD3 => ("已连接", "Connected"),
         0xE0 => ("请选择应用", "Select the application"),

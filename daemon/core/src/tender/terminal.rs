@@ -67,6 +67,12 @@ impl Turn<'_> {
             self.record(Some(lane), Event::Tender(answered));
             self.live.lane(lane).tender_due = Some(self.now.mono.plus_ms(CARD_END_MS));
         }
+        // Unacknowledged, a stranger takes the money back itself.
+        if let CardOutcome::Approved(slip) = &outcome
+            && self.is_of_a_stranger(lane, tender, slip)
+        {
+            return self.hand_to_staff(lane);
+        }
         self.terminal(device.clone(), TerminalCommand::Acknowledge { tender: tender.clone() });
         if let CardOutcome::Declined { code } = outcome
             && state != TenderState::Approved
