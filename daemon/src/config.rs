@@ -515,6 +515,15 @@ scanners = ["scanner-1"]
     }
 
     #[test]
+    fn every_drivers_example_can_stand_in_a_configuration() {
+        for spec in drivers::DRIVERS {
+            let example = spec.example.replacen("name = \"", "name = \"another-", 1);
+            let parsed = Config::parse(&SMALL.replacen("[[lane]]", &format!("[[device]]\n{example}\n[[lane]]"), 1));
+            assert!(parsed.is_ok(), "{}: {:#}", spec.name, parsed.expect_err("it is refused"));
+        }
+    }
+
+    #[test]
     fn a_card_terminal_is_reached_by_address_or_wire_never_by_name() {
         let with = |link: &str| {
             let options = r#"options = { password = "000000", currency = 156 }"#;

@@ -411,6 +411,26 @@ mod tests {
 
     #[tokio::test]
     async fn every_driver_runs_over_a_descriptor_that_is_open_already() {
+        use std::io::Read as _;
+        for spec in drivers::DRIVERS {
+            let (till, mut line) = std::os::unix::net::UnixStream::pair().unwrap();
+            let table: toml::Table = toml::from_str(spec.example).unwrap();
+            let options = table.get("options").map_or(Value::Null, |options| json!(options));
+            let link = format!("fd:{}", till.as_raw_fd());
+            let (mut inputs, _commands, _) = start(Device { options, ..device(spec.name, &link) });
+            if matches!(spec.kind, Kind::Vision | Kind::Camera) {
+                // They are up when the process behind them says so, which they ask it.
+                let asked = tokio::task::spawn_blocking(move || line.read(&mut [0; 16]));
+                assert!(timeout(SOON, asked).await.unwrap().unwrap().unwrap() > 0, "{}", spec.name);
+                continue;
+            }
+            let up = next(&mut inputs).await;
+            assert!(matches!(up, Input::Port { status: PortStatus::Up, .. }), "{}: {up:?}", spec.name);
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_come_over_a_socketpair_and_lines_over_a_pipe() {
         use std::io::Write as _;
         let (till, mut keys) = std::os::unix::net::UnixStream::pair().unwrap();
         let (mut inputs, _commands, _) = start(device("scanner-keys", &format!("fd:{}", till.as_raw_fd())));
@@ -422,5 +442,9 @@ mod tests {
         assert_eq!(scanned(&mut inputs).await, "69");
         drop(keys);
         assert!(matches!(next(&mut inputs).await, Input::Port { status: PortStatus::Down { .. }, .. }));
+        let (till, mut lines) = std::io::pipe().unwrap();
+        let (mut inputs, _commands, _) = start(device("scanner-line", &format!("fd:{}", till.as_raw_fd())));
+        lines.write_all(b"6901234567892\r\n").unwrap();
+        assert_eq!(scanned(&mut inputs).await, "6901234567892");
     }
 }

@@ -4,14 +4,14 @@
 //! that passes (`@ ms`) and, at the end, the events it yields (`=`). Bytes are hexadecimal pairs or quoted text.
 
 use checkout::device::{
-    Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, FaceCommand, LaneLight, LastPayment, Show, Shown,
-    TerminalCommand, TerminalEvent, TerminalService, Trigger, Weight,
+    Beep, CardOutcome, CardSlip, DeviceCommand, DeviceEvent, Document, FaceCommand, LaneLight, LastPayment, PrintJob,
+    Show, Shown, TerminalCommand, TerminalEvent, TerminalService, Trigger, Weight,
 };
-use checkout::receipt::Currency;
-use checkout::words::{Attempt, Grams, Language, Money, Mono, Name, Utc};
+use checkout::receipt::{Currency, Slip};
+use checkout::words::{Attempt, Grams, LaneId, Language, Money, Mono, Name, Utc};
 use drivers::sim::{SIMS, SimIn};
 use drivers::story::Step as Told;
-use drivers::{DRIVERS, Driver, In, Kind, Out, Spec};
+use drivers::{DRIVERS, Driver, In, Out, Spec};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -33,14 +33,27 @@ fn every_example_builds_and_no_unknown_option_is_swallowed() {
         drop(build(spec));
         let same_name = DRIVERS.iter().filter(|other| other.name == spec.name);
         assert_eq!(same_name.count(), 1);
-        if spec.kind == Kind::Vision {
-            // Takes no options yet and does not look at them.
-            continue;
-        }
         let mut wrong = options(spec);
         wrong["no_such_option"] = json!(1);
         let refused = (spec.build)(&wrong).err().expect("a refusal");
         assert!(refused.contains("no_such_option"), "{}: {refused}", spec.name);
+    }
+}
+
+#[test]
+fn models_of_the_quirk_table_are_known_and_the_shops_own_options_go_before() {
+    for spec in DRIVERS {
+        for quirk in spec.quirks {
+            let model = format!("{}0B6A", quirk.model.to_ascii_uppercase());
+            let known = spec.options_for(Some(&model), &json!({}));
+            assert!(known.as_object().is_some_and(|known| !known.is_empty()), "{}: {known}", quirk.model);
+            assert!((spec.build)(&known).is_ok() && !quirk.why.is_empty(), "{}: {known}", quirk.model);
+            for name in known.as_object().expect("options").keys() {
+                let own = json!({ name: "of the shop" });
+                assert_eq!(spec.options_for(Some(&model), &own)[name], "of the shop");
+            }
+            assert_eq!(spec.options_for(Some("ffff:0001"), &json!({})), json!({}), "another model has none of it");
+        }
     }
 }
 
@@ -257,6 +270,8 @@ fn play(driver: &mut dyn Driver, story: &Story, chunks: Chunks) -> (Vec<String>,
         Chunks::Whole | Chunks::Single => 1,
     });
     let mut take = |out: Out| {
+        let logged = format!("{:?} {:?}", out.events, out.failed);
+        assert!(!tells_card(&logged), "{}: {logged}", story.name);
         told_events.extend(out.events.iter().map(told));
         sent.extend(out.bytes);
         if out.failed.is_some() {
@@ -292,6 +307,22 @@ fn play(driver: &mut dyn Driver, story: &Story, chunks: Chunks) -> (Vec<String>,
         assert_eq!(sent, expected, "{}", story.name);
     }
     (told_events, sent)
+}
+
+/// Whether a whole card number stands in `text` (ISO/IEC 7812-1).
+fn tells_card(text: &str) -> bool {
+    let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
+    text.split(|letter: char| !letter.is_ascii_digit()).any(|run| {
+        let digits: Vec<u32> = run.chars().filter_map(|digit| digit.to_digit(10)).collect();
+        let weighed =
+            digits.iter().rev().enumerate().map(|(at, digit)| if at % 2 == 1 { doubled(*digit) } else { *digit });
+        (15..=19).contains(&digits.len()) && (3..=6).contains(&digits[0]) && weighed.sum::<u32>() % 10 == 0
+    })
+}
+
+#[test]
+fn a_card_number_would_be_noticed() {
+    assert!(tells_card("PAN 4111111111111111") && !tells_card("4111111111111112 6901234567892 411111****1111"));
 }
 
 #[test]
@@ -341,13 +372,39 @@ fn commands() -> Vec<DeviceCommand> {
         "abort tender-1",
         "authorise tender-2 9223372036854775807",
         "authorise tender-3 -5",
+        "refund tender-4 700",
+        "reverse tender-5 100 7 abc@2026-01-02T03:04:05Z",
+        "service tender-6 end-of-day",
+        "service tender-7 reprint",
+        "trigger on",
+        "light attention",
+        "show due 1435",
     ]
     .map(command)
     .into();
+    commands.push(print());
     commands.push(recognise(10));
     commands.push(DeviceCommand::Face(FaceCommand::Cancel { attempt: Attempt(1) }));
     commands.push(DeviceCommand::Face(FaceCommand::Erase { member: "m-001".into(), before: UTC }));
     commands
+}
+
+fn print() -> DeviceCommand {
+    let word = || Name { zh: "小票".into(), en: "Slip".into() };
+    let slip = Slip {
+        store: word(),
+        lane: LaneId(1),
+        id: "slip-1".into(),
+        at: Utc(0),
+        utc_offset_min: 0,
+        language: Language::Zh,
+        title: word(),
+        rows: Vec::new(),
+        code: None,
+        training: false,
+        copy: false,
+    };
+    DeviceCommand::Print(Box::new(PrintJob { document: Document::Slip(slip), drawer: true }))
 }
 
 /// A card number and a wallet code as they may come over any wire.
@@ -445,7 +502,20 @@ fn resident_kib() -> Option<u64> {
 
 #[test]
 fn endless_beginnings_do_not_fill_the_memory() {
-    let beginnings: [&[u8]; 6] = [b"1", b"\x02", b"\x02?", b"\x04\x0f\xff\xff\xff", b"\x06\xd1\x02\x00A", b"\x10\x00"];
+    let mut dice = Dice(7);
+    let noise: Vec<u8> = (0..64 * 1024).map(|_| dice.byte()).collect();
+    let beginnings: [&[u8]; 10] = [
+        b"1",
+        b"\x02",
+        b"\x02?",
+        b"\x04\x0f\xff\xff\xff",
+        b"\x06\xd1\x02\x00A",
+        b"\x10\x00",
+        b"\x55\xaa\x03",
+        b"HTTP/1.1 200 OK\r\nX: y\r\n",
+        b"{\"",
+        &noise,
+    ];
     for spec in DRIVERS {
         for beginning in beginnings {
             let mut driver = build(spec);

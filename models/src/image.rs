@@ -60,6 +60,20 @@ impl Frame {
         Self::from_rgb(width, height, rgb)
     }
 
+    /// Converts planes of 4:2:0 video (BT.601, limited range); `None` where they are of another size.
+    #[cfg(feature = "camera-h264")]
+    pub(crate) fn from_planes(width: usize, height: usize, y: &[u8], u: &[u8], v: &[u8]) -> Option<Self> {
+        let half = width.div_ceil(2);
+        let mut rgb = Vec::with_capacity(width.checked_mul(height)?.checked_mul(3)?);
+        for row in 0..height {
+            let luma = y.get(row * width..)?.get(..width)?;
+            let (u, v) = (u.get(row / 2 * half..)?.get(..half)?, v.get(row / 2 * half..)?.get(..half)?);
+            let pixels = luma.iter().enumerate().map(|(at, y)| yuv_to_rgb(*y, u[at / 2], v[at / 2]));
+            rgb.extend(pixels.flatten());
+        }
+        Self::from_rgb(width, height, rgb)
+    }
+
     /// Decodes a JPEG, PNG or PNM file, turned upright.
     pub fn read(path: &Path) -> Result<Self, ImageError> {
         let name = path.display().to_string();

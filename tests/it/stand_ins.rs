@@ -219,7 +219,7 @@ impl Till {
             }
             Kind::Light => {
                 self.asks(DeviceCommand::Light(LaneLight::Attention)).await?;
-                stand_in.shows(|state| state["red"] == true).map(drop)
+                stand_in.shows(|state| state["red"] == "blink").map(drop)
             }
             Kind::Vision | Kind::Camera => bail!("no stand-in of that kind is known"),
         }
@@ -309,7 +309,11 @@ fn frames() -> Vec<Frame> {
         .collect();
     vec![
         frame("zvt", "06 1E 01 6C", json!({"ctrl": "06 1E", "result_code": "6C"})),
-        frame("zvt", "040F1027000400000000143549097822F0F84111", json!({"ctrl": "04 0F"})),
+        frame(
+            "zvt",
+            "040F0C270004000000001435490978",
+            json!({"ctrl": "04 0F", "amount_minor": 1435, "result_code": 0}),
+        ),
         Frame { context: Some("0501"), ..frame("zvt", "060F01DC", json!({"ctrl": "06 0F"})) },
         frame("zvt-serial", &serial, json!({"ctrl": "06 1E", "result_code": "6C"})),
         frame(

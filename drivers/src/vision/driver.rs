@@ -1,9 +1,11 @@
 //! The daemon's end of the vision socket: to the core a camera is one more device that reads members.
 
 use super::{Hint, Lines, Models, Outcome, Reply, Request, Status, decode, encode};
+use crate::options;
 use crate::{Driver, In, Kind, LinkKind, Out, Spec};
 use checkout::device::{DeviceCommand, DeviceEvent, FaceCommand, FaceEvent, FaceHint, FaceOutcome};
 use checkout::words::{Attempt, MemberId, Mono, Name};
+use serde::Deserialize;
 
 pub const SPEC: Spec = Spec {
     name: "vision",
@@ -12,8 +14,15 @@ pub const SPEC: Spec = Spec {
     caps: &[],
     quirks: &[],
     example: "name = \"vision\"\ndriver = \"vision\"\nlink = \"unix:/run/aisle/vision.sock\"",
-    build: |_| Ok(Box::new(Vision::default())),
+    build: |options| {
+        let Options {} = options::parse(options)?;
+        Ok(Box::new(Vision::default()))
+    },
 };
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {}
 
 /// Asked this often whether models and camera work, ms.
 const STATUS_MS: u64 = 5_000;

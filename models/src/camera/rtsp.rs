@@ -1,8 +1,10 @@
 //! A network camera over RTSP (RFC 2326), its pictures as MJPEG in RTP (RFC 2435) on the same TCP connection.
 //!
-//! Small on purpose: every read has an end, every message a cap, and nothing of H.264 is understood: a camera that only
-//! has that is told so. Names and passwords come from a file and appear in no log.
+//! Small on purpose: every read has an end, every message a cap. A camera that only has H.264 is told so, unless the program
+//! is built to read that. Names and passwords come from a file and appear in no log.
 
+#[cfg(feature = "camera-h264")]
+mod h264;
 mod jpeg;
 mod words;
 
@@ -14,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use self::jpeg::Pictures;
-use self::words::{Address, Login, Message, Offer, cut};
+use self::words::{Address, Encoding, Login, cut};
+pub use self::words::{Message, Offer};
 use super::{Fault, Film, Outlet};
 use crate::video;
 
@@ -59,7 +61,8 @@ impl From<Fault> for Ended {
 fn run(address: &Address, login: Option<&Login>, outlet: &Outlet) -> Result<(), Ended> {
     let mut line = Line::connect(address, login, outlet)?;
     let described = line.ask("DESCRIBE", &address.url, "Accept: application/sdp\r\n")?;
-    let offer = Offer::parse(&described, &address.url).map_err(Fault::Format)?;
+    let offer = described.offer(&address.url).map_err(Fault::Format)?;
+    line.ear.pictures = Pictures::of(&offer.encoding).map_err(Fault::Format)?;
     let transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
     let set_up = line.ask("SETUP", &offer.track, transport)?;
     let session = set_up.header("session").map(|session| session.split(';').next().unwrap_or(session).trim());
@@ -71,13 +74,83 @@ fn run(address: &Address, login: Option<&Login>, outlet: &Outlet) -> Result<(), 
     filmed
 }
 
+/// What a camera says, put together from its bytes however they come: all of it that a hostile one gets to touch.
+#[derive(Debug, Default)]
+pub struct Ear {
+    pending: Zeroizing<Vec<u8>>,
+    pictures: Pictures,
+}
+
+#[derive(Debug)]
+pub enum Heard {
+    /// A reply, or a request of the camera's own.
+    Words(Message),
+    /// A whole picture: a JPEG file, or units of H.264.
+    Picture(Zeroizing<Vec<u8>>),
+    /// A part of one, a torn one, or something else than pictures.
+    Packet,
+}
+
+/// How pictures are put together.
+#[derive(Debug)]
+enum Pictures {
+    Jpeg(jpeg::Pictures),
+    #[cfg(feature = "camera-h264")]
+    H264(h264::Pictures),
+}
+
+impl Default for Pictures {
+    fn default() -> Self {
+        Self::Jpeg(jpeg::Pictures::default())
+    }
+}
+
+impl Pictures {
+    fn of(encoding: &Encoding) -> Result<Self, String> {
+        match encoding {
+            Encoding::Jpeg => Ok(Self::default()),
+            #[cfg(feature = "camera-h264")]
+            Encoding::H264(sets) => Ok(Self::H264(h264::Pictures::new(sets))),
+            #[cfg(not(feature = "camera-h264"))]
+            Encoding::H264(_) => Err(words::unread("H264")),
+        }
+    }
+}
+
+impl Ear {
+    pub fn hear(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+    }
+
+    /// The next whole thing that was said.
+    ///
+    /// # Errors
+    /// It is not RTSP, or has no end.
+    pub fn heard(&mut self) -> Result<Option<Heard>, String> {
+        match cut(&mut self.pending)? {
+            None if self.pending.len() > PENDING_CAP => Err("a message without an end".to_owned()),
+            None => Ok(None),
+            Some(packet) if packet.channel == Some(0) => {
+                let picture = match &mut self.pictures {
+                    Pictures::Jpeg(pictures) => pictures.take(&packet.body),
+                    #[cfg(feature = "camera-h264")]
+                    Pictures::H264(pictures) => pictures.take(&packet.body),
+                };
+                Ok(Some(picture.map_or(Heard::Packet, Heard::Picture)))
+            }
+            Some(packet) if packet.channel.is_some() => Ok(Some(Heard::Packet)),
+            Some(message) => Ok(Some(Heard::Words(message))),
+        }
+    }
+}
+
 /// One connection.
 struct Line<'a> {
     address: &'a Address,
     login: Option<&'a Login>,
     outlet: &'a Outlet,
     stream: TcpStream,
-    pending: Zeroizing<Vec<u8>>,
+    ear: Ear,
     chunk: Zeroizing<Vec<u8>>,
     said: u32,
     /// What the camera wants a password for.
@@ -94,8 +167,8 @@ impl<'a> Line<'a> {
         let found = found.next().ok_or_else(|| Fault::Absent(address.url.clone()))?;
         let stream = TcpStream::connect_timeout(&found, ANSWER_MAX).map_err(away)?;
         stream.set_read_timeout(Some(POLL)).and_then(|()| stream.set_write_timeout(Some(ANSWER_MAX))).map_err(away)?;
-        let (pending, chunk) = (Zeroizing::default(), Zeroizing::new(vec![0; CHUNK]));
-        Ok(Self { address, login, outlet, stream, pending, chunk, said: 0, challenge: None })
+        let chunk = Zeroizing::new(vec![0; CHUNK]);
+        Ok(Self { address, login, outlet, stream, ear: Ear::default(), chunk, said: 0, challenge: None })
     }
 
     fn say(&mut self, verb: &str, url: &str, headers: &str) -> Result<(), Fault> {
@@ -118,7 +191,7 @@ impl<'a> Line<'a> {
             let until = Instant::now() + ANSWER_MAX;
             let answer = loop {
                 match self.next(until)? {
-                    Some(message) if message.channel.is_none() && message.status != 0 => break message,
+                    Some(Heard::Words(message)) if message.status != 0 => break message,
                     Some(_) => {}
                     None => return Err(Fault::NoPicture.into()),
                 }
@@ -141,15 +214,26 @@ impl<'a> Line<'a> {
     }
 
     fn film(&mut self, whole: &str, session: &str) -> Result<(), Ended> {
-        let mut pictures = Pictures::default();
         let mut asked = Instant::now();
+        #[cfg(feature = "camera-h264")]
+        let mut eyes = h264::Eyes::default();
         loop {
             let until = Instant::now() + SILENCE_MAX;
-            let message = self.next(until)?.ok_or(Fault::NoPicture)?;
-            if message.channel == Some(0)
-                && let Some(picture) = pictures.take(&message.body)
-            {
-                self.outlet.offer(|| video::jpeg(&picture));
+            if let Heard::Picture(picture) = self.next(until)?.ok_or(Fault::NoPicture)? {
+                match &mut self.ear.pictures {
+                    Pictures::Jpeg(_) => self.outlet.offer(|| video::jpeg(&picture)),
+                    // Pictures lean on those before: each is decoded, whether or not somebody waits for one.
+                    #[cfg(feature = "camera-h264")]
+                    Pictures::H264(pictures) => match eyes.see(&picture) {
+                        Ok(Some(frame)) => self.outlet.offer(|| Ok(frame)),
+                        Ok(None) => {}
+                        Err(torn) => {
+                            tracing::debug!("{torn}");
+                            pictures.lose();
+                            eyes = h264::Eyes::default();
+                        }
+                    },
+                }
             }
             if asked.elapsed() > KEEP_ALIVE {
                 asked = Instant::now();
@@ -158,21 +242,18 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// The next message, `None` when the time is up.
-    fn next(&mut self, until: Instant) -> Result<Option<Message>, Ended> {
+    /// The next whole thing that is said, `None` when the time is up.
+    fn next(&mut self, until: Instant) -> Result<Option<Heard>, Ended> {
         loop {
             if self.outlet.is_closed() {
                 return Err(Ended::Closed);
             }
-            if let Some(message) = cut(&mut self.pending).map_err(Fault::Format)? {
-                return Ok(Some(message));
-            }
-            if self.pending.len() > PENDING_CAP {
-                return Err(Fault::Format("a message without an end".to_owned()).into());
+            if let Some(heard) = self.ear.heard().map_err(Fault::Format)? {
+                return Ok(Some(heard));
             }
             match self.stream.read(&mut self.chunk) {
                 Ok(0) => return Err(Fault::Absent(self.address.url.clone()).into()),
-                Ok(count) => self.pending.extend_from_slice(&self.chunk[..count]),
+                Ok(count) => self.ear.hear(&self.chunk[..count]),
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     if Instant::now() >= until {
                         return Ok(None);

@@ -1,4 +1,5 @@
-//! The property of `fuzz/` about frames, held against mutations of its corpus: small pictures that others made.
+//! The properties of `fuzz/` about frames and network cameras, held against mutations of its corpus: small pictures that
+//! others made, and what cameras say.
 
 #[path = "../../../fuzz/pictures.rs"]
 mod pictures;
@@ -40,10 +41,39 @@ fn whole_frames_are_decoded_and_torn_ones_those_too_large_and_those_in_many_scan
 
 #[test]
 fn any_frame_is_decoded_or_torn_and_its_codes_are_codes() {
-    // The decoder's failures are told as torn frames: their backtraces would only fill the log.
+    quietly(|| runner::hold("frame", 1_500, PIECES, pictures::frame));
+}
+
+/// What a network camera's words are made of.
+const WORDS: &[&[u8]] = &[
+    b"RTSP/1.0 200 OK\r\n",
+    b"CSeq: 2\r\n",
+    b"Content-Length: 40\r\n",
+    b"Content-Base: rtsp://192.0.2.7/live/\r\n",
+    b"Session: 42;timeout=60\r\n",
+    b"WWW-Authenticate: Digest realm=\"cam\", nonce=\"17\"\r\n",
+    b"\r\n\r\n",
+    b"OPTIONS * RTSP/1.0\r\n\r\n",
+    b"m=video 0 RTP/AVP 26\r\n",
+    b"a=rtpmap:96 JPEG/90000\r\n",
+    b"a=control:track1\r\n",
+    b"$\x00\x00\x14",
+    b"$\x01\x00\x04",
+    b"\x80\x9a\x00\x01",
+    b"\x00\x00\x00\x00",
+    b"\x01\xff\x02\x02",
+];
+
+#[test]
+fn whatever_a_network_camera_says_is_the_same_in_any_chunks_and_its_pictures_are_decoded_or_torn() {
+    quietly(|| runner::hold("rtsp", 5_000, WORDS, pictures::rtsp));
+}
+
+/// The decoder's failures are told as torn frames: their backtraces would only fill the log.
+fn quietly(held: impl FnOnce() + std::panic::UnwindSafe) {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let held = std::panic::catch_unwind(|| runner::hold("frame", 1_500, PIECES, pictures::frame));
+    let held = std::panic::catch_unwind(held);
     std::panic::set_hook(hook);
     if let Err(panic) = held {
         std::panic::resume_unwind(panic);

@@ -132,7 +132,7 @@ impl Pictures {
 }
 
 /// Number, whether it ends a picture, payload.
-fn rtp(packet: &[u8]) -> Option<(u16, bool, &[u8])> {
+pub(super) fn rtp(packet: &[u8]) -> Option<(u16, bool, &[u8])> {
     let mut bytes = Bytes(packet);
     let (first, second, sequence) = (bytes.u8()?, bytes.u8()?, bytes.u16()?);
     bytes.take(8)?;

@@ -26,7 +26,7 @@ enum Story {
     Mute,
     /// Wants `user:secret`, by MD5.
     Locked,
-    OffersH264,
+    OffersH265,
 }
 
 struct Camera {
@@ -80,7 +80,7 @@ fn serve(stream: &TcpStream, story: Story, heard: &Mutex<Vec<String>>) -> std::i
                 "RTSP/1.0 401 Unauthorized\r\n{sequence}\r\nWWW-Authenticate: Basic realm=\"cam\"\r\nWWW-Authenticate: Digest realm=\"cam\", nonce=\"17\"\r\n\r\n"
             )?;
         } else if first.starts_with("DESCRIBE") {
-            let encoding = if story == Story::OffersH264 { "96\r\na=rtpmap:96 H264/90000" } else { "26" };
+            let encoding = if story == Story::OffersH265 { "96\r\na=rtpmap:96 H265/90000" } else { "26" };
             let sdp = format!("v=0\r\nm=video 0 RTP/AVP {encoding}\r\na=control:track1\r\n");
             write!(out, "RTSP/1.0 200 OK\r\n{sequence}\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len())?;
         } else if first.starts_with("PLAY") {
@@ -109,7 +109,7 @@ fn play(mut stream: &TcpStream, story: Story) -> std::io::Result<()> {
             | Story::Endless
             | Story::Mute
             | Story::Locked
-            | Story::OffersH264 => {}
+            | Story::OffersH265 => {}
         }
         let packets = packets(&mut sequence);
         for (at, packet) in packets.iter().enumerate() {
@@ -217,8 +217,15 @@ fn a_camera_nobody_answers_for_is_absent_and_one_of_another_encoding_named() {
     let url = format!("rtsp://{free}/live");
     let mut camera = Fenced::open(url.clone(), film(&url, None).unwrap()).unwrap();
     assert_eq!(frames(&mut camera, 1).unwrap_err(), Fault::Absent(url));
-    let served = Camera::start(Story::OffersH264);
-    assert!(matches!(frames(&mut served.open(None), 1), Err(Fault::Format(told)) if told.contains("H264")));
+    let served = Camera::start(Story::OffersH265);
+    assert!(matches!(frames(&mut served.open(None), 1), Err(Fault::Format(told)) if told.contains("H265")));
+}
+
+#[cfg(not(feature = "camera-h264"))]
+#[test]
+fn h264_is_named_where_the_program_is_not_built_to_read_it() {
+    let refused = Pictures::of(&Encoding::H264(Vec::new())).unwrap_err();
+    assert!(refused.contains("H264") && refused.contains("MJPEG stream"), "{refused}");
 }
 
 #[test]
@@ -243,7 +250,7 @@ fn packets_in_any_disorder_make_whole_pictures_or_none() {
     let mut sequence = 0;
     let whole: Vec<Vec<u8>> = (0..20).flat_map(|_| packets(&mut sequence)).collect();
     for _ in 0..300 {
-        let mut pictures = Pictures::default();
+        let mut pictures = jpeg::Pictures::default();
         for _ in 0..30 {
             let mut packet = whole[below(whole.len())].clone();
             match below(4) {

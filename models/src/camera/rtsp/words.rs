@@ -45,7 +45,7 @@ impl Address {
 
 /// A reply (status), a request of the camera's own (status 0), or a packet (channel).
 #[derive(Debug, Default)]
-pub(super) struct Message {
+pub struct Message {
     pub(super) status: u16,
     pub(super) channel: Option<u8>,
     headers: Vec<(String, String)>,
@@ -120,31 +120,77 @@ fn text(pending: &mut Vec<u8>) -> Result<Option<Message>, String> {
 
 /// The track with pictures we read, and what all tracks are called together.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Offer {
+pub struct Offer {
     pub(super) track: String,
     pub(super) whole: String,
+    pub(super) encoding: Encoding,
 }
 
-impl Offer {
-    pub(super) fn parse(described: &Message, url: &str) -> Result<Self, String> {
-        let sdp = String::from_utf8_lossy(&described.body).into_owned();
-        let base = described.header("content-base").or_else(|| described.header("content-location")).unwrap_or(url);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Jpeg,
+    /// With what is told of it beside the stream: its parameter sets.
+    H264(Vec<Vec<u8>>),
+}
+
+impl Message {
+    /// What the camera at `url` offers, where this is its description: MJPEG, or else H.264.
+    ///
+    /// # Errors
+    /// There are no pictures we read: says what there is instead.
+    pub fn offer(&self, url: &str) -> Result<Offer, String> {
+        let sdp = String::from_utf8_lossy(&self.body).into_owned();
+        let base = self.header("content-base").or_else(|| self.header("content-location")).unwrap_or(url);
         let mut sections = sdp.split("\nm=");
         let common = sections.next().unwrap_or_default();
         let whole = resolved(base, control(common).unwrap_or("*"));
-        let mut others = Vec::new();
+        let (mut others, mut second) = (Vec::new(), None);
         for media in sections.filter(|media| media.starts_with("video ")) {
+            let track = || resolved(base, control(media).unwrap_or("*"));
             match encoding(media) {
                 Some(name) if name.eq_ignore_ascii_case("JPEG") => {
-                    let track = resolved(base, control(media).unwrap_or("*"));
-                    return Ok(Self { track, whole });
+                    return Ok(Offer { track: track(), whole, encoding: Encoding::Jpeg });
+                }
+                Some(name) if name.eq_ignore_ascii_case("H264") => {
+                    second = second.or_else(|| Some((track(), Encoding::H264(sets(media)))));
                 }
                 name => others.push(name.unwrap_or("an unknown encoding").to_owned()),
             }
         }
+        if let Some((track, encoding)) = second {
+            return Ok(Offer { track, whole, encoding });
+        }
         let has = if others.is_empty() { "no video".to_owned() } else { others.join(", ") };
-        Err(format!("the camera offers {has}; only MJPEG is read: use the address of its MJPEG stream"))
+        Err(unread(&has))
     }
+}
+
+pub(super) fn unread(has: &str) -> String {
+    format!("the camera offers {has}; only MJPEG is read: use the address of its MJPEG stream")
+}
+
+const SETS_MAX: usize = 8;
+
+/// `a=fmtp:96 …;sprop-parameter-sets=Z0…,aO…` (RFC 6184, 8.1), as much of it as is well-formed.
+fn sets(media: &str) -> Vec<Vec<u8>> {
+    let formats = media.lines().filter_map(|line| line.strip_prefix("a=fmtp:")?.split_once(' '));
+    let told = formats.flat_map(|(_, format)| format.split(';'));
+    let told = told.filter_map(|part| part.trim().strip_prefix("sprop-parameter-sets="));
+    told.flat_map(|sets| sets.split(',')).filter_map(unbase64).take(SETS_MAX).collect()
+}
+
+fn unbase64(text: &str) -> Option<Vec<u8>> {
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
+    for letter in text.trim().trim_end_matches('=').bytes() {
+        let value = LETTERS.iter().position(|known| *known == letter)?;
+        bits = bits << 6 | u32::try_from(value).ok()?;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held & 0xff) as u8);
+        }
+    }
+    Some(bytes)
 }
 
 /// The name of the first payload of a media section; 26 is JPEG without being told.
@@ -220,8 +266,9 @@ fn hex(text: &str) -> String {
     Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 fn base64(bytes: &[u8]) -> Zeroizing<String> {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = Zeroizing::new(String::new());
     for three in bytes.chunks(3) {
         let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
@@ -285,13 +332,25 @@ mod tests {
     #[test]
     fn the_track_with_jpeg_is_found_and_other_encodings_are_named() {
         let sdp = "v=0\r\na=control:*\r\nm=audio 0 RTP/AVP 0\r\na=control:track1\r\nm=video 0 RTP/AVP 26\r\na=control:track2\r\n";
-        let offer = Offer::parse(&described(sdp, Some("rtsp://x/live/")), "rtsp://x/live").unwrap();
-        assert_eq!(offer, Offer { track: "rtsp://x/live/track2".into(), whole: "rtsp://x/live/".into() });
+        let offer = described(sdp, Some("rtsp://x/live/")).offer("rtsp://x/live").unwrap();
+        assert_eq!(
+            offer,
+            Offer { track: "rtsp://x/live/track2".into(), whole: "rtsp://x/live/".into(), encoding: Encoding::Jpeg }
+        );
         let named = "v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 JPEG/90000\na=control:rtsp://x/a\n";
-        assert_eq!(Offer::parse(&described(named, None), "rtsp://x").unwrap().track, "rtsp://x/a");
-        let other = "v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
-        assert!(Offer::parse(&described(other, None), "rtsp://x").unwrap_err().contains("H264"));
-        assert!(Offer::parse(&described("", None), "rtsp://x").unwrap_err().contains("no video"));
+        assert_eq!(described(named, None).offer("rtsp://x").unwrap().track, "rtsp://x/a");
+        let other = "v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H265/90000\n";
+        assert!(described(other, None).offer("rtsp://x").unwrap_err().contains("H265"));
+        // H.264 where there is no MJPEG, with its sets: `Zw==` and `aGk=` are `g` and `hi`.
+        let second = "v=0\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1; sprop-parameter-sets=Zw==,aGk=,*\na=control:h\n";
+        let offer = described(second, None).offer("rtsp://x").unwrap();
+        assert_eq!(
+            (offer.track.as_str(), offer.encoding),
+            ("rtsp://x/h", Encoding::H264(vec![b"g".into(), b"hi".into()]))
+        );
+        let both = format!("{second}m=video 0 RTP/AVP 26\na=control:j\n");
+        assert_eq!(described(&both, None).offer("rtsp://x").unwrap().track, "rtsp://x/j");
+        assert!(described("", None).offer("rtsp://x").unwrap_err().contains("no video"));
     }
 
     #[test]
