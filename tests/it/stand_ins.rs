@@ -198,6 +198,7 @@ impl Till {
             }
             Kind::Scale => {
                 stand_in.hand(&json!({"put": GRAMS}))?;
+                stand_in.shows(|state| state["grams"] == GRAMS)?;
                 self.asks(DeviceCommand::ReadWeight { unit_price: Money(798), tare: Grams(0) }).await?;
                 self.hears(|event| {
                     matches!(event, DeviceEvent::Weight(Weight::Stable(net) | Weight::Priced { net, .. }) if net.0 == GRAMS)
@@ -337,7 +338,7 @@ fn frames() -> Vec<Frame> {
         frame("scanner-ssi", "12F300000B36393031323334353637383932FC42", json!({"ctrl": "F3", "data": CODE})),
         frame("scanner-hid", &report, json!({"aim": "E0", "data": CODE})),
         frame("scanner-keys", &drivers::decode::hex(&typed), json!({"data": "69"})),
-        frame("escpos", "1B40546F74616C0A1D5600", json!({"cuts": 1, "text": "Total\n"})),
+        frame("escpos", "1B40546F74616C0A1D5600", json!({"cuts": 1, "drawer_kicks": 0})),
         frame("pole-cd5220", "1B5141544F54414C2020202020202020202031322E35300D", json!({"ctrl": "UPPER"})),
         frame("pole-led8n", "1B514131322E35300D", json!({"text": "12.50"})),
     ]
