@@ -11,7 +11,7 @@ export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH:/usr/local/sbin:/usr/sbin:/sb
 
 # package=what shows that it is there: a command, or a path.
 base="build-essential=c++ curl=curl ca-certificates=/etc/ssl/certs/ca-certificates.crt pkg-config=pkg-config git=git"
-test="mosquitto=mosquitto mosquitto-clients=mosquitto_sub chromium=chromium socat=socat sqlite3=sqlite3 strace=strace faketime=faketime openssl=openssl procps=ps
+test="mosquitto=mosquitto mosquitto-clients=mosquitto_sub chromium=chromium socat=socat sqlite3=sqlite3 strace=strace gdb=gcore faketime=faketime openssl=openssl procps=ps
       fonts-noto-cjk=/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
 check="systemd=systemd-analyze"
 # LLVM's libraries are for the compiler that scripts/arm.sh unpacks.

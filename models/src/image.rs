@@ -128,6 +128,11 @@ impl Frame {
         (luma, width, height)
     }
 
+    /// Red, green and blue of each pixel, row by row.
+    pub fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+
     pub fn width(&self) -> usize {
         self.width
     }

@@ -25,6 +25,10 @@ use models::session::{Ended, FRAMES_WANTED, Gathered};
 use models::source::{Source, list};
 use models::{Look, Pipeline, eval, install};
 
+/// A frame leaves copies in decoders and in the inference library; whatever is freed is overwritten first.
+#[global_allocator]
+static MEMORY: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// Recognises members by face, with their consent. Frames stay in memory; templates stay encrypted.
 #[derive(Parser)]
 #[command(name = "aisle-vision", version)]

@@ -165,6 +165,8 @@ struct Desk {
     clients: BTreeMap<Client, SyncSender<Vec<u8>>>,
     waiting: VecDeque<Job>,
     current: Option<Attempt>,
+    /// A face was looked at since the networks' memory was last overwritten.
+    looked: bool,
     expire_at: Instant,
 }
 
@@ -179,12 +181,14 @@ impl Desk {
             clients: BTreeMap::new(),
             waiting: VecDeque::new(),
             current: None,
+            looked: false,
             expire_at: Instant::now() + EXPIRE_FIRST,
         }
     }
 
     fn work(&mut self, arrivals: &Receiver<(Client, Arrival)>) {
         loop {
+            self.forget_faces();
             let idle = self.current.is_none() && self.waiting.is_empty();
             let arrival = if idle {
                 let wait = self.expire_at.saturating_duration_since(Instant::now());
@@ -201,6 +205,16 @@ impl Desk {
                 Err(TryRecvError::Empty) => self.advance(),
                 Err(TryRecvError::Disconnected) => return,
             }
+        }
+    }
+
+    /// Overwrites what an attempt left in the networks' memory, however it ended.
+    fn forget_faces(&mut self) {
+        if self.current.is_some() || !std::mem::take(&mut self.looked) {
+            return;
+        }
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.forget();
         }
     }
 
@@ -408,6 +422,7 @@ impl Desk {
         let deadline = attempt.job.deadline;
         let ended = match attempt.source.next(deadline.min(Instant::now() + FRAME_WAIT))? {
             Pulled::Frame(frame) => {
+                self.looked = true;
                 let look = pipeline.look(&frame)?;
                 drop(frame);
                 let hint = attempt.gathered.take(look);

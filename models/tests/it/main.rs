@@ -1,6 +1,7 @@
 //! Tests against real models and photographs, which are never part of this project: `AISLE_MODELS` names the folder of
 //! models (beside it `golden` and `upstream`), `AISLE_FACES` the folder of photographs. Without them a test says so.
 
+mod canary;
 mod codes;
 mod fuzzing;
 mod golden;

@@ -11,9 +11,9 @@ use drivers::vision::{CameraTrouble, CodesEnd, Consent, Models, Outcome, Reply, 
 use crate::paint::Picture;
 use crate::{faces_folder, models_folder};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_aisle-vision");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_aisle-vision");
 
-struct Server {
+pub struct Server {
     child: Child,
     dir: tempfile::TempDir,
 }
@@ -26,13 +26,17 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(models: &Path, photographs: &Path, demo: bool) -> Self {
+    pub fn start(models: &Path, photographs: &Path, demo: bool) -> Self {
         Self::start_with(models, &format!("file:{}", photographs.display()), demo)
     }
 
     fn start_with(models: &Path, source: &str, demo: bool) -> Self {
+        Self::start_as(Command::new(PROGRAM), models, source, demo)
+    }
+
+    /// Starts the program by `command`, which may be another one that ends with its name.
+    pub fn start_as(mut command: Command, models: &Path, source: &str, demo: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut command = Command::new(PROGRAM);
         command.arg("--models").arg(models).arg("run");
         command.arg("--socket").arg(dir.path().join("vision.sock"));
         command.arg("--source").arg(source);
@@ -47,7 +51,15 @@ impl Server {
         Self { child, dir }
     }
 
-    fn connect(&self) -> Client {
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn connect(&self) -> Client {
         let path = self.dir.path().join("vision.sock");
         let start = Instant::now();
         let stream = loop {
@@ -66,13 +78,13 @@ fn keygen(path: &Path) {
     assert!(Command::new(PROGRAM).arg("keygen").arg("--key").arg(path).status().unwrap().success());
 }
 
-struct Client {
+pub struct Client {
     stream: UnixStream,
     lines: BufReader<UnixStream>,
 }
 
 impl Client {
-    fn send(&mut self, request: &Request) {
+    pub fn send(&mut self, request: &Request) {
         self.stream.write_all(&encode(request).unwrap()).unwrap();
     }
 
@@ -85,7 +97,7 @@ impl Client {
     }
 
     /// The answer, guidance before it skipped.
-    fn ask(&mut self, request: &Request) -> Reply {
+    pub fn ask(&mut self, request: &Request) -> Reply {
         self.send(request);
         loop {
             let reply = self.reply();
@@ -95,13 +107,13 @@ impl Client {
         }
     }
 
-    fn show(&mut self, files: &[&str]) {
+    pub fn show(&mut self, files: &[&str]) {
         let request = Request::Show { files: files.iter().map(|&file| file.into()).collect() };
         assert_eq!(self.ask(&request), Reply::Shown { files: files.len() });
     }
 
     /// The outcome of an attempt, guidance skipped.
-    fn recognise(&mut self, attempt: u64) -> Outcome {
+    pub fn recognise(&mut self, attempt: u64) -> Outcome {
         self.send(&Request::Recognise { attempt, deadline_ms: 30_000, among: None });
         loop {
             let reply = self.reply();
@@ -118,7 +130,7 @@ fn pgm(picture: &Picture) -> Vec<u8> {
     [format!("P5 {} {} 255\n", picture.width, picture.height).as_bytes(), &picture.grey].concat()
 }
 
-fn enrol(member: &str, purpose: &str) -> Request {
+pub fn enrol(member: &str, purpose: &str) -> Request {
     let consent = Consent { purpose: purpose.into(), ..crate::consent() };
     Request::Enrol { attempt: 1, member: member.into(), consent, frames: 3, deadline_ms: 30_000 }
 }

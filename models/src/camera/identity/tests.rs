@@ -59,7 +59,7 @@ impl Tree {
 const PCI: &str = "devices/pci0000:00/0000:00:14.0";
 
 #[test]
-fn a_usb_camera_is_known_by_its_ids_and_its_socket() {
+fn b20_a_usb_camera_is_known_by_its_ids_and_its_socket() {
     let mut tree = Tree::new();
     let camera = tree.usb(PCI, "1-1.4", ("046d", "082d"));
     let found = tree.identify(camera).unwrap();
@@ -75,7 +75,7 @@ fn a_usb_camera_is_known_by_its_ids_and_its_socket() {
 }
 
 #[test]
-fn cameras_made_of_software_are_refused() {
+fn b20_cameras_made_of_software_are_refused() {
     let mut tree = Tree::new();
     let refused = [
         // v4l2loopback has no device behind it.
