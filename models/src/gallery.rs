@@ -44,6 +44,10 @@ pub enum GalleryError {
     NoConsent(String),
     #[error("a member id is 1 to 64 of A-Z a-z 0-9 . _ -")]
     BadMember,
+    #[error(
+        "gallery.db is a copy from before the last re-keying: put the newer one back, or remove gallery.keys to begin anew"
+    )]
+    OldCopy,
     #[error("the system gave no random bytes")]
     NoRandom,
     #[error("erased, but {0} still holds a trace: remove that file, then erase again")]
@@ -168,8 +172,13 @@ impl Gallery {
         Ok(self.database.query_row("PRAGMA data_version", [], |row| row.get(0))?)
     }
 
-    /// Ends what a power cut left half done: keys of another epoch, and keys without a template.
+    /// Ends what a power cut left half done: keys of another epoch, and keys without a template. Beside a copy of an older
+    /// epoch nothing is half done: the keys are those of the gallery that was there before.
     fn tidy(&mut self) -> Result<(), GalleryError> {
+        if self.is_old_copy()? {
+            tracing::warn!("{}", GalleryError::OldCopy);
+            return Ok(());
+        }
         let Ok(work) = self.database.transaction_with_behavior(TransactionBehavior::Immediate) else {
             return Ok(());
         };
@@ -192,6 +201,13 @@ impl Gallery {
         drop(known);
         drop(work);
         if stray.is_empty() { Ok(()) } else { tables::settle(&self.member_keys) }
+    }
+
+    /// Whether the keys are all of a later epoch: one that a power cut interrupted has those of the epoch in force, too.
+    fn is_old_copy(&self) -> Result<bool, GalleryError> {
+        let epoch = i64::try_from(self.epoch).unwrap_or(i64::MAX);
+        let sql = "SELECT count(*) > 0 AND min(epoch) > ?1 FROM member_key";
+        Ok(self.member_keys.query_row(sql, [epoch], |row| row.get(0))?)
     }
 
     fn load(&mut self) -> Result<(), GalleryError> {
@@ -237,6 +253,9 @@ impl Gallery {
         }
         if let Some(fault) = consent.fault() {
             return Err(GalleryError::NoConsent(fault.text().to_owned()));
+        }
+        if self.is_old_copy()? {
+            return Err(GalleryError::OldCopy);
         }
         let Some(turned) = self.rotation.turn(template.as_slice()) else {
             return Err(GalleryError::NoRandom);

@@ -267,6 +267,26 @@ fn b11_a_power_cut_in_a_new_epoch_leaves_one_of_the_two() {
 }
 
 #[test]
+fn b11_a_restored_copy_of_an_older_epoch_takes_no_key_of_the_newer_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy, newer) = (dir.path().join("gallery.db"), dir.path().join("copy"), dir.path().join("newer"));
+    let mut gallery = gallery_of(&path, 3);
+    gallery.backup(&copy).unwrap();
+    assert_eq!(gallery.rekey(None).unwrap(), 2);
+    gallery.enrol("m-9", &consent(), &person(9), 3).unwrap();
+    drop(gallery);
+    std::fs::rename(&path, &newer).unwrap();
+    std::fs::rename(&copy, &path).unwrap();
+    let mut old = Gallery::open(&path, key(1)).unwrap();
+    assert!(old.is_empty());
+    assert!(matches!(old.enrol("m-8", &consent(), &person(8), 3), Err(GalleryError::OldCopy)), "it would be lost");
+    drop(old);
+    std::fs::rename(&newer, &path).unwrap();
+    let again = Gallery::open(&path, key(1)).unwrap();
+    assert_eq!((again.len(), best(&again, &person(9)).0), (4, "m-9".into()), "put back, it is whole");
+}
+
+#[test]
 fn b13_twins_are_told_apart_by_a_margin_or_not_at_all() {
     let mut gallery = Gallery::in_memory().unwrap();
     let twin = |part: f32| {
