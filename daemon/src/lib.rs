@@ -20,6 +20,7 @@ pub mod jws;
 pub mod link;
 pub mod node;
 pub mod notify;
+mod pin;
 mod recording;
 pub mod restore;
 pub mod run;

@@ -119,6 +119,7 @@ impl Sync {
             revision: 0,
             fetching: None,
             chunk_due: None,
+            seal: None,
             refill: None,
             signed: None,
             started,
@@ -156,6 +157,8 @@ struct Link<'a> {
     revision: u64,
     fetching: Option<Fetch>,
     chunk_due: Option<Instant>,
+    /// What PINs are sealed to.
+    seal: Option<String>,
     /// Sales asked for after rows were lost: the number of the ask and when it was put.
     refill: Option<(u64, Instant)>,
     signed: Option<Instant>,
@@ -271,6 +274,7 @@ impl Link<'_> {
         let (caller, now) = (self.caller(), self.now_ms());
         let welcomed = self.sync.uplink.welcomed(&caller, &self.reader, &signed.doc, now)?;
         self.revision = signed.rev;
+        self.seal.clone_from(&signed.doc.seal);
         let (moved, new_epoch) = match welcomed {
             Welcomed::HelloAt(acked) => return self.hello(acked),
             Welcomed::GoOn { moved, new_epoch } => (moved, new_epoch),
@@ -330,6 +334,14 @@ impl Link<'_> {
     }
 
     fn ask(&mut self, wait_ms: u32, what: Question) -> Result<()> {
+        let what = match crate::pin::sealed(what, self.seal.as_deref(), &self.sync.box_id) {
+            Ok(what) => what,
+            Err(error) => {
+                // The core hears no answer and asks what became of it: nothing did.
+                tracing::warn!("a payment is not asked for: {error:#}");
+                return Ok(());
+            }
+        };
         self.asked += 1;
         let ask = Ask { id: self.asked, wait_ms, what };
         self.publish(self.topics.of("ask"), false, &ask)

@@ -38,6 +38,10 @@ pub struct Options {
     /// Host name in the embedded broker's certificate, for HQ's own connection to it [default: localhost]
     #[arg(long, value_name = "NAME")]
     pub broker_name: Option<String>,
+    /// Program that tells members what moved in their wallets: one line of JSON on its standard input, told when it ends
+    /// well [default: written to notices.ndjson in --data, for trials]
+    #[arg(long, value_name = "FILE")]
+    pub notices: Option<PathBuf>,
 }
 
 /// Options with every gap filled.
@@ -47,6 +51,7 @@ pub struct Config {
     pub http: SocketAddr,
     pub broker: BrokerChoice,
     pub tenant: String,
+    pub notices: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +86,7 @@ impl Options {
             cert: self.cert.or(file.cert),
             key: self.key.or(file.key),
             broker_name: self.broker_name.or(file.broker_name),
+            notices: self.notices.or(file.notices),
         })
     }
 
@@ -95,7 +101,8 @@ impl Options {
             None | Some("embedded") => self.embedded()?,
             Some(url) => self.remote(url)?,
         };
-        Ok(Config { data, http: self.http.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))), broker, tenant })
+        let http = self.http.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081)));
+        Ok(Config { data, http, broker, tenant, notices: self.notices })
     }
 
     fn embedded(&self) -> anyhow::Result<BrokerChoice> {

@@ -22,8 +22,10 @@ pub mod heads;
 mod judge;
 mod link;
 pub mod member_wallet;
+pub mod notices;
 pub mod parity;
 pub mod pay;
+mod pin;
 mod refill;
 mod rows;
 pub mod sign;
@@ -41,6 +43,7 @@ pub use writer::Writer;
 use anyhow::Context as _;
 use config::{BrokerChoice, Config};
 use link::Target;
+use notices::{Delivery, Program};
 use parity::Parity;
 use pay::gift::Gifts;
 use pay::sandbox::Sandbox;
@@ -114,10 +117,11 @@ impl Hq {
             .await
             .with_context(|| format!("console cannot listen on {}: choose another --http", config.http))?;
         let http = listener.local_addr()?;
-        let console = console::router(store, changes, up.clone(), http);
+        let console = console::router(store.clone(), changes, up.clone(), http);
         tasks.spawn(async move { Ok(axum::serve(listener, console).await?) });
         let named = (target.host.clone(), target.port);
         tasks.spawn(tick(work.clone()));
+        tasks.spawn(notices::run(store.clone(), delivery(config)));
         tasks.spawn(desk::run(providers, to_call, work.clone()));
         tasks.spawn(link::run(target, work, outgoing, up_now));
         Ok(Self {
@@ -147,6 +151,13 @@ impl Hq {
         self.tasks.shutdown().await;
         let writer = self.writer;
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    }
+}
+
+fn delivery(config: &Config) -> Box<dyn Delivery> {
+    match &config.notices {
+        Some(program) => Box::new(Program(program.clone())),
+        None => Box::new(notices::Sandbox(config.data.join("notices.ndjson"))),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::sign::Signer;
 use anyhow::bail;
-use checkout::wire::{Question, Said, WalletOutcome};
+use checkout::wire::{Question, Said, WalletOutcome, pin_context};
 use checkout::words::{MemberId, Money, TenderId};
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -64,7 +64,7 @@ fn charge(
     if txn.query_row(elsewhere, params![box_id, charge.tender.0], |row| row.get(0))? {
         return Ok(WalletOutcome::NotFound);
     }
-    let verdict = decide(txn, signer, charge, now)?;
+    let verdict = decide(txn, signer, box_id, charge, now)?;
     let (state, reason) = match verdict {
         Ok(state) => (state, ""),
         Err(reason) => (State::Declined, reason),
@@ -102,7 +102,7 @@ fn charge(
 const fn factor(said: &Said) -> &'static str {
     match said {
         Said::Tap => "tap",
-        Said::Pin(_) => "pin",
+        Said::Pin(_) | Said::SealedPin(_) => "pin",
         Said::Phone => "phone",
     }
 }
@@ -111,6 +111,7 @@ const fn factor(said: &Said) -> &'static str {
 fn decide(
     txn: &Transaction<'_>,
     signer: &Signer,
+    box_id: &str,
     charge: &Charge<'_>,
     now: i64,
 ) -> rusqlite::Result<Result<State, &'static str>> {
@@ -127,6 +128,13 @@ fn decide(
         Said::Tap if charge.amount.0 > mandate.tap_limit => Ok(Err("a tap is not enough for this amount")),
         Said::Tap => Ok(Ok(State::Approved)),
         Said::Phone => Ok(Ok(State::Pending)),
+        Said::SealedPin(sealed) => {
+            let Charge { tender, member, amount, currency, .. } = charge;
+            match crate::pin::open(signer, sealed, &pin_context(box_id, tender, member, *amount, currency)) {
+                Some(pin) => Ok(pin_is_right(txn, signer, &member.0, &pin.0, now)?.map(|()| State::Approved)),
+                None => Ok(Err("the PIN was sealed for another payment or another headquarters")),
+            }
+        }
         Said::Pin(pin) => Ok(pin_is_right(txn, signer, &charge.member.0, &pin.0, now)?.map(|()| State::Approved)),
     }
 }

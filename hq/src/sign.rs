@@ -9,16 +9,19 @@ use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use x25519_dalek::{PublicKey, SharedSecret, StaticSecret};
 
 const HEADER: &[u8] = br#"{"alg":"EdDSA"}"#;
 
-/// The signing key of one HQ.
+/// The signing key of one HQ, and what boxes seal PINs to, which follows from it.
 pub struct Signer {
     pair: Ed25519KeyPair,
+    seal: StaticSecret,
 }
 
 impl std::fmt::Debug for Signer {
@@ -58,7 +61,11 @@ impl Signer {
 
     fn from_pkcs8(stored: &[u8]) -> anyhow::Result<Self> {
         match Ed25519KeyPair::from_pkcs8(stored) {
-            Ok(pair) => Ok(Self { pair }),
+            Ok(pair) => {
+                // A signature that nobody ever sees is a secret as good as the key.
+                let seed: [u8; 32] = Sha256::digest(pair.sign(b"aisle seal 1").as_ref()).into();
+                Ok(Self { pair, seal: StaticSecret::from(seed) })
+            }
             Err(reason) => bail!("not an Ed25519 key: {reason}"),
         }
     }
@@ -72,6 +79,20 @@ impl Signer {
     /// What payment PINs are mixed with, so that the database alone says nothing of them: a signature nobody ever sees.
     pub(crate) fn pepper(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, self.pair.sign(b"aisle payment PIN 1").as_ref())
+    }
+
+    /// What a box seals a PIN to, base64url.
+    pub(crate) fn seal_key(&self) -> String {
+        B64.encode(PublicKey::from(&self.seal).as_bytes())
+    }
+
+    /// What both ends of a sealing know, with the two public keys; nothing of a key that gives everybody the same.
+    pub(crate) fn agree(&self, theirs: [u8; 32]) -> Option<(SharedSecret, [u8; 64])> {
+        let shared = self.seal.diffie_hellman(&PublicKey::from(theirs));
+        let mut keys = [0; 64];
+        keys[..32].copy_from_slice(&theirs);
+        keys[32..].copy_from_slice(PublicKey::from(&self.seal).as_bytes());
+        shared.was_contributory().then_some((shared, keys))
     }
 
     /// # Errors

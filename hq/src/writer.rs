@@ -244,6 +244,7 @@ impl Desk<'_> {
                 verdict: judgement.verdict.clone(),
                 window: WINDOW,
                 utc: Some(Utc(now_ms())),
+                seal: Some(self.signer.seal_key()),
             },
         };
         let topic = Topics::new(self.tenant, box_id).of("welcome");

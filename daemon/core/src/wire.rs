@@ -110,6 +110,9 @@ pub struct Welcome {
     /// What time it is at headquarters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utc: Option<Utc>,
+    /// What PINs are sealed to: an X25519 public key, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,9 +236,33 @@ pub struct Head {
 pub enum Said {
     /// The member pressed on name and amount.
     Tap,
+    /// As it was typed: what seals it stands between here and the wire, and the wire has no word for it.
+    #[serde(skip)]
     Pin(Private<String>),
+    SealedPin(SealedPin),
     /// Headquarters asks the member's phone.
     Phone,
+}
+
+/// A PIN that only headquarters can read, for one payment: X25519 of a key made for it and headquarters' of the welcome,
+/// HKDF-SHA256 (salt: both public keys), ChaCha20-Poly1305 over eight bytes, with [`pin_context`] as its associated data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedPin {
+    /// The public key that was made for it, base64url.
+    pub key: String,
+    /// Base64url.
+    pub text: String,
+}
+
+/// What the key of a sealed PIN is for.
+pub const PIN_KEY: &[u8] = b"aisle payment PIN key 1";
+/// Every PIN is as long as the longest, filled up with zeros, so that its length says nothing.
+pub const PIN_MAX: usize = 8;
+
+/// The payment a PIN is sealed for: for another one it cannot be opened.
+#[must_use]
+pub fn pin_context(box_id: &str, tender: &TenderId, member: &MemberId, amount: Money, currency: &str) -> String {
+    alloc::format!("aisle-pin-1\n{box_id}\n{tender}\n{member}\n{}\n{currency}\n", amount.0)
 }
 
 impl Said {
@@ -243,7 +270,7 @@ impl Said {
     pub const fn factor(&self) -> Factor {
         match self {
             Self::Tap => Factor::Tap,
-            Self::Pin(_) => Factor::Pin,
+            Self::Pin(_) | Self::SealedPin(_) => Factor::Pin,
             Self::Phone => Factor::Phone,
         }
     }

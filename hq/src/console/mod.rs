@@ -7,7 +7,7 @@ mod pages;
 mod parity;
 mod payments;
 pub(crate) mod read;
-mod words;
+pub(crate) mod words;
 
 use crate::coupon;
 use crate::pay::reconcile;

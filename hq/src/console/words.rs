@@ -34,7 +34,7 @@ impl Language {
 }
 
 /// `¥1,234.50`; currencies without minor units as they are.
-pub(super) fn money(amount: i64, currency: &str) -> String {
+pub(crate) fn money(amount: i64, currency: &str) -> String {
     let (symbol, decimals) = match currency {
         "CNY" => ("¥", 2),
         "EUR" => ("€", 2),

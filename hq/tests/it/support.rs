@@ -26,6 +26,7 @@ pub(crate) fn config(dir: &TempDir) -> Config {
         http: ANY_PORT,
         broker: BrokerChoice::Embedded { listen: ANY_PORT, tls: None },
         tenant: "demo".into(),
+        notices: None,
     }
 }
 

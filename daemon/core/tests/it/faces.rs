@@ -4,16 +4,16 @@ use crate::common::{COLA, MEMBER, NOODLES, Till, config, scan};
 use checkout::catalog::Member;
 use checkout::config::StoreConfig;
 use checkout::device::{DeviceCommand, DeviceEvent, FaceCommand, FaceEvent, FaceOutcome};
-use checkout::event::Event;
+use checkout::event::{Event, Record};
 use checkout::face::{Age, Camera, Erasure, FaceRefused, FaceRules, Factor};
 use checkout::member::{IdentifiedBy, MemberEvent};
 use checkout::page::{Method, PageRequest, Refused, ReturnRequest, StaffRequest};
 use checkout::rules::PointRules;
 use checkout::store::{HqInput, PortStatus, StoreEvent};
 use checkout::tender::TenderEvent;
-use checkout::view::{LaneView, Phase, TenderKind};
+use checkout::view::{FaceEnd, LaneView, Phase, TenderKind};
 use checkout::wire::{Answer, Question, Said, WalletOutcome};
-use checkout::words::{Attempt, Money, Private, Role, TenderId, Utc};
+use checkout::words::{Attempt, LaneId, Money, Private, Role, TenderId, Utc};
 use checkout::{Effect, Input};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -418,6 +418,40 @@ fn b19_failures_count_against_the_one_member_somebody_claims_to_be() {
     assert_eq!(among.len(), 2);
     let written = serde_json::to_string(&till.journal).unwrap();
     assert!(!written.contains("4321") && !written.contains("1111"), "a telephone number's digits are in the journal");
+}
+
+#[test]
+fn b19_the_hundredth_failure_and_not_the_one_before_shuts_the_camera_of_the_lane_and_of_the_member_claimed() {
+    let mut till = open(rgb());
+    till.shelf.tails = vec![("4321".into(), "m-1".into())];
+    let long_ago = Utc(1_790_000_000_000 - 3_600_000);
+    for attempt in (1..=99).map(Attempt) {
+        let (outcome, claimed) = (FaceEnd::NotLive, Some("m-1".into()));
+        let event = Event::Member(MemberEvent::FaceEnded { attempt, outcome, claimed });
+        till.journal.push(Record { utc: long_ago, lane: Some(LaneId(1)), event });
+    }
+    let restarted = |till: &Till| {
+        let mut again = till.clone();
+        again.store = checkout::Store::new(rgb());
+        again.journal.iter().for_each(|record| again.store.apply(record));
+        again.take(Input::Boot { version: "test".into(), nonce: 9 });
+        again.take(Input::Port { device: "vision".into(), status: PortStatus::Up });
+        again
+    };
+    let claiming = || PageRequest::Recognise { consent: "c".into(), tail: Some(Private("4321".into())) };
+    let fail = |till: &mut Till| {
+        let attempt = till.store.facts().attempts;
+        outcome(till, attempt, FaceOutcome::NoMatch);
+    };
+    let mut till = restarted(&till);
+    till.press(1, claiming()).expect("ninety-nine and an hour's wait leave a way");
+    fail(&mut till);
+    let mut till = restarted(&till);
+    assert_eq!(till.press(1, recognise()), Err(Refused::Face(FaceRefused::Off)), "for ever, over a start");
+    assert_eq!(till.press(2, claiming()), Err(Refused::Face(FaceRefused::Off)), "nor elsewhere as that member");
+    till.press(2, recognise()).expect("the other lane goes on");
+    till.staff_as(Role::Supervisor, 1, StaffRequest::ReopenFace {}).unwrap();
+    till.press(1, recognise()).expect("a supervisor opened it again");
 }
 
 #[test]
