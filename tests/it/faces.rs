@@ -362,6 +362,7 @@ fn b02_nothing_but_a_tapped_session_opens_the_camera() -> Result<()> {
     }
     // The camera of this store is its photographs: each frame is a file that is opened.
     faces.kill_vision();
+    faces.shop.wait("the end of the camera", |view| camera(view)["up"] == false)?;
     let trace = faces.shop.path("opened");
     let mut strace = Command::new("strace");
     strace.args(["-D", "-f", "-q", "-e", "trace=openat", "-o"]).arg(&trace).arg(program("aisle-vision").get_program());
