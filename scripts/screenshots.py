@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import re
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ class Demo:
     def __init__(self, folder):
         command = [PROGRAM, "demo", "--dir", folder]
         faces = os.environ.get("AISLE_FACES")
+        self.folder, self.faces = pathlib.Path(folder), faces
         self.process = subprocess.Popen(command + (["--faces", faces] if faces else []), stdout=subprocess.PIPE, text=True)
         said = ""
         for line in self.process.stdout:
@@ -177,6 +179,44 @@ def attendant(demo, browser, folder):
     browser.take(folder / "kiosk-thanks.png")
 
 
+def faces(demo, browser, folder):
+    """What members and staff see of faces, in both languages; the ledger as it is shortly before and after filing is due."""
+    kiosk = f"{demo.pages}/kiosk/2"
+    demo.scan(2, "6970000010139")
+    click = "for (const b of document.querySelectorAll('button')) if (%s.test(b.getAttribute('aria-label') || b.textContent)) { b.click(); break; }"
+    token = demo.ask(f"{demo.pages}/api/staff/login", {"pin": STAFF_PIN})["token"]
+    for language in ["zh", "en"]:
+        end = "" if language == "en" else "-zh"
+        demo.press(2, {"speak": {"language": language}})
+        browser.open(kiosk)
+        browser.run(click % "/我是会员|member/i")
+        browser.take(folder / f"face-consent{end}.png")
+        demo.scan(2, MEMBER)
+        browser.open(kiosk)
+        browser.run(click % "/我的人脸|My face/")
+        browser.take(folder / f"face-mine{end}.png")
+        browser.open(f"{demo.pages}/staff")
+        browser.run(f"localStorage.setItem('language', '{language}'); sessionStorage.setItem('staff-token', '{token}'); sessionStorage.setItem('staff-role', 'manager');")
+        browser.open(f"{demo.pages}/staff#lane-2")
+        browser.run(click % "/开通刷脸|Face: enrol/")
+        browser.take(folder / f"face-enrol{end}.png")
+        demo.press(2, {"remove_member": {}})
+        if demo.view(2)["face_pay"] and demo.faces:
+            demo.device("vision", {"show": "member"})
+            demo.press(2, {"pay_by_face": {"consent": "face-consent-1"}})
+            demo.until(2, "a known face", lambda view: view["confirming"] is not None)
+            browser.open(kiosk)
+            browser.take(folder / f"face-confirm{end}.png")
+            demo.press(2, {"cancel_payment": {}})
+            demo.press(2, {"remove_member": {}})
+    for count in [80_000, 100_000]:
+        with sqlite3.connect(demo.folder / "hq" / "hq.db", timeout=30) as db:
+            db.executemany("INSERT OR IGNORE INTO face_stored (member, box, at) VALUES (?, 'demo-1', 1)", ((f"p-{n}",) for n in range(count)))
+        for language in ["zh", "en"]:
+            browser.open(f"{demo.hq}/faces?lang={language}")
+            browser.take(folder / f"hq-faces-{count // 1000}k{'' if language == 'en' else '-zh'}.png")
+
+
 def headquarters(demo, browser, folder):
     time.sleep(2)
     for language in ["zh", "en"]:
@@ -196,7 +236,7 @@ def main():
         demo = Demo(os.path.join(temporary, "demo"))
         try:
             browser = Browser(os.path.join(temporary, "profile"))
-            for part in [shopper, attendant, headquarters]:
+            for part in [shopper, attendant, headquarters, faces]:
                 part(demo, browser, folder)
             browser.close()
         finally:

@@ -68,7 +68,7 @@ export function minePanel(m, sheet, close) {
     m,
     "face-mine",
     t("face_mine"),
-    h("p", { class: "lead amount" }, m.view.member?.masked ?? ""),
+    h("p", { class: "lead amount who" }, m.view.member?.masked ?? ""),
     h("ul", { class: "consent" }, FACE_ENROL[spoken()].map((text) => h("li", {}, text))),
     h("p", { class: "quiet" }, t("face_mine_text")),
     h("button", { type: "button", class: "danger big", onclick: forget }, t("face_withdraw")),

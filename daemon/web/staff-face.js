@@ -9,8 +9,8 @@ import { spoken, t } from "/web/i18n.js";
 export function facePanel(m, lane) {
   return h(
     "section",
-    { class: "tender", key: "face" },
-    h("p", { class: "due" }, h("button", { type: "button", class: "plain", "aria-label": t("back"), onclick: () => leave(m) }, icon("back")), h("span", {}, t("face_enrol"))),
+    { class: "tender faces", key: "face" },
+    h("p", { class: "due" }, h("button", { type: "button", class: "plain", "aria-label": t("back"), onclick: () => leave(m) }, icon("back")), h("strong", {}, t("face_enrol"))),
     refusals(m, lane),
     looking(lane) ? hint(m, lane) : enrol(m, lane),
   );

@@ -17,7 +17,7 @@ fn counted(numbers: &Assessment, language: Language) -> String {
     let state = if numbers.faces_stored >= due {
         language.pick("须在 30 个工作日内备案", "filing is due within 30 working days")
     } else if numbers.faces_stored >= soon {
-        language.pick("接近备案数量，请准备材料", "near the number to file at: prepare it")
+        language.pick("接近备案数量，请准备材料", "close to 100,000, where filing is due: prepare it")
     } else {
         language.pick("未达备案数量", "below the number to file at")
     };
@@ -37,7 +37,7 @@ fn counted(numbers: &Assessment, language: Language) -> String {
     let headers = [(language.pick("项目", "What"), ""), (language.pick("数量", "How many"), "")];
     panel(
         language.pick("概况", "In numbers"),
-        language.pick("达到 10 万人须备案，8 万人时提醒", "an operator files from 100,000 people on; 80,000 is told"),
+        language.pick("达到 10 万人须备案，8 万人时提醒", "an operator has to file from 100,000 people on; at 80,000 an alarm says so"),
         &table(&headers, rows),
     )
 }
