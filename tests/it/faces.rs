@@ -27,7 +27,7 @@ fn material() -> Option<(PathBuf, PathBuf)> {
     let folder = |name| std::env::var_os(name).map(PathBuf::from);
     let both = folder("AISLE_MODELS").zip(folder("AISLE_FACES"));
     if both.is_none() {
-        println!("skipped: AISLE_MODELS or AISLE_FACES is not set");
+        eprintln!("skipped: AISLE_MODELS or AISLE_FACES is not set");
     }
     both
 }

@@ -37,7 +37,10 @@ fn counted(numbers: &Assessment, language: Language) -> String {
     let headers = [(language.pick("项目", "What"), ""), (language.pick("数量", "How many"), "")];
     panel(
         language.pick("概况", "In numbers"),
-        language.pick("达到 10 万人须备案，8 万人时提醒", "an operator has to file from 100,000 people on; at 80,000 an alarm says so"),
+        language.pick(
+            "达到 10 万人须备案，8 万人时提醒",
+            "an operator has to file from 100,000 people on; at 80,000 an alarm says so",
+        ),
         &table(&headers, rows),
     )
 }
