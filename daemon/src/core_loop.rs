@@ -41,8 +41,12 @@ pub enum ToCore {
         what: PageRequest,
         reply: oneshot::Sender<Result<(), Refused>>,
     },
-    /// Headquarters committed this far.
-    Acked(Cursor),
+    /// Headquarters committed this far; the reason where it is in an epoch that has just been opened. Both are one commit: an
+    /// epoch nobody wrote down could be opened twice.
+    Acked {
+        cursor: Cursor,
+        new_epoch: Option<String>,
+    },
     /// What time it is at headquarters.
     Time(Utc),
     /// The journal's file is not what was written: the next start salvages it.
@@ -83,6 +87,7 @@ pub struct CoreLoop {
     shop: Shop,
     inputs: mpsc::Receiver<ToCore>,
     requests: u64,
+    nonce: u64,
     notify: Notify,
     clock: Clock,
     pulse: Pulse,
@@ -115,12 +120,14 @@ pub struct Parts {
     pub picture: watch::Sender<Arc<Picture>>,
     pub ballast: Ballast,
     pub pulse: Pulse,
+    /// Of this start, see [`nonce`].
+    pub nonce: u64,
 }
 
 impl CoreLoop {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, journal, catalog, zone, outlets, inputs, picture, mut ballast, pulse } = parts;
+        let Parts { store, journal, catalog, zone, outlets, inputs, picture, mut ballast, pulse, nonce } = parts;
         let starved = (!ballast.fill()).then(Instant::now);
         let (replies, overflowed, damaged) = (BTreeMap::new(), Vec::new(), None);
         Self {
@@ -128,6 +135,7 @@ impl CoreLoop {
             shop: Shop { journal, catalog, outlets, picture, replies, overflowed, damaged, ballast, starved },
             inputs,
             requests: 0,
+            nonce,
             notify: Notify::new(),
             clock: Clock::new(zone),
             pulse,
@@ -139,7 +147,7 @@ impl CoreLoop {
     /// # Errors
     /// The journal cannot be written: the process must end, a lane that cannot record must not sell.
     pub async fn run(mut self) -> Result<()> {
-        let boot = Input::Boot { version: env!("CARGO_PKG_VERSION").into(), nonce: nonce()? };
+        let boot = Input::Boot { version: env!("CARGO_PKG_VERSION").into(), nonce: self.nonce };
         let in_force = self.shop.catalog.in_force().map(|(dataset, version, name)| {
             let (dataset, name) = (dataset.into(), name.into());
             ToCore::Input(Input::Hq(HqInput::Dataset { dataset, version, name }))
@@ -221,7 +229,12 @@ impl CoreLoop {
                 self.shop.replies.insert(request, reply);
                 self.step(Input::Page { lane, request, what });
             }
-            ToCore::Acked(cursor) => self.core.acked(cursor),
+            ToCore::Acked { cursor, new_epoch } => {
+                self.core.acked(cursor);
+                if let Some(reason) = new_epoch {
+                    self.step(Input::Hq(HqInput::NewEpoch { epoch: cursor.epoch, reason }));
+                }
+            }
             ToCore::Time(utc) => self.clock.told(utc),
             ToCore::Damaged(reason) => self.shop.damaged = Some(reason),
             ToCore::Dataset { dataset, version, name } => {
@@ -318,7 +331,10 @@ impl World for Shop {
 }
 
 /// Forty random bits, never zero: eight letters of an id.
-fn nonce() -> Result<u64> {
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn nonce() -> Result<u64> {
     let mut bytes = [0; 8];
     let drawn = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);
     drawn.ok().context("the system gives no random numbers")?;

@@ -2,7 +2,9 @@
 
 use crate::catalog::SqliteCatalog;
 use crate::config::Config;
-use crate::core_loop::{COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, Picture, ToCore, first_picture, replay};
+use crate::core_loop::{
+    COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, Picture, ToCore, first_picture, nonce, replay,
+};
 use crate::device_board::Board;
 use crate::http::{Pages, serve};
 use crate::journal::{Journal, Reader, salvage};
@@ -35,6 +37,7 @@ pub fn run(config: &Config) -> Result<()> {
     let (picture, seen) = channel::channel(Arc::new(first_picture(&store, &catalog, journal.head())));
     let (status, sync_status) = channel::channel(SyncStatus::default());
     let mut outlets = Outlets::default();
+    let nonce = nonce()?;
     let _context = runtime.enter();
     let board = Arc::new(Board::default());
     for device in &config.devices {
@@ -42,7 +45,7 @@ pub fn run(config: &Config) -> Result<()> {
         outlets.devices.insert(device.name.clone(), commands);
         runtime.spawn(device::port(device.clone(), to_core.clone(), port, Arc::clone(&board)));
     }
-    if let Some(sync) = sync(config, &journal, &catalog, &store, &to_core, &seen, status, &mut outlets)? {
+    if let Some(sync) = sync(config, &journal, &catalog, &store, &to_core, &seen, status, &mut outlets, nonce)? {
         runtime.spawn(sync.port());
     }
     let pages = Pages::new(config, to_core.clone(), seen, sync_status, board)?;
@@ -57,7 +60,7 @@ pub fn run(config: &Config) -> Result<()> {
     }
     runtime.spawn(stop_on_signal(to_core));
     let (zone, pulse) = (config.zone()?, Pulse::start(&runtime));
-    let parts = Parts { store, journal, catalog, zone, outlets, inputs, picture, ballast, pulse };
+    let parts = Parts { store, journal, catalog, zone, outlets, inputs, picture, ballast, pulse, nonce };
     let core = CoreLoop::new(parts);
     let ended = runtime.block_on(core.run());
     runtime.shutdown_background();
@@ -74,6 +77,7 @@ fn sync(
     picture: &channel::Receiver<Arc<Picture>>,
     status: channel::Sender<SyncStatus>,
     outlets: &mut Outlets,
+    nonce: u64,
 ) -> Result<Option<Sync>> {
     let Some(hq) = config.hq.clone() else { return Ok(None) };
     let (asks, asked) = mpsc::channel(ASKS_MAX);
@@ -89,6 +93,7 @@ fn sync(
         journal: journal.path().to_owned(),
         journal_id: journal.id().to_owned(),
         boot: store.facts().boot + 1,
+        nonce,
         core: core.clone(),
         asks: asked,
         picture: picture.clone(),

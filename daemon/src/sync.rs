@@ -62,6 +62,8 @@ pub struct Sync {
     pub journal: PathBuf,
     pub journal_id: String,
     pub boot: u64,
+    /// Of this start.
+    pub nonce: u64,
     pub core: mpsc::Sender<ToCore>,
     pub asks: mpsc::Receiver<AskHq>,
     pub picture: watch::Receiver<Arc<Picture>>,
@@ -239,7 +241,8 @@ impl Link<'_> {
 
     /// `acked`: the row whose hash shows which past is ours.
     fn hello(&mut self, acked: u64) -> Result<()> {
-        let hello = self.sync.uplink.hello(&self.caller(), &self.reader, acked)?;
+        let caller = self.caller();
+        let hello = self.sync.uplink.hello(&caller, &self.reader, acked)?;
         self.publish(self.topics.of("hello"), false, &hello)
     }
 
@@ -275,17 +278,17 @@ impl Link<'_> {
         let welcomed = self.sync.uplink.welcomed(&caller, &self.reader, &signed.doc, now)?;
         self.revision = signed.rev;
         self.seal.clone_from(&signed.doc.seal);
-        let (moved, new_epoch) = match welcomed {
+        match welcomed {
             Welcomed::HelloAt(acked) => return self.hello(acked),
-            Welcomed::GoOn { moved, new_epoch } => (moved, new_epoch),
-        };
-        if let Some(reason) = new_epoch {
-            let epoch = self.sync.uplink.epoch;
-            tracing::warn!(epoch, %reason, "headquarters knows another past of this box: everything is sent again");
-            self.tell(ToCore::Input(Input::Hq(HqInput::NewEpoch { epoch, reason })))?;
-        }
-        if moved {
-            self.moved()?;
+            Welcomed::GoOn { moved, new_epoch } => {
+                if let Some(reason) = &new_epoch {
+                    let epoch = self.sync.uplink.epoch;
+                    tracing::warn!(epoch, %reason, "headquarters knows another past of this box: everything is sent again");
+                }
+                if moved {
+                    self.moved(new_epoch)?;
+                }
+            }
         }
         tracing::info!(broker = %self.sync.hq.broker, acked = self.sync.uplink.acked, head = self.sync.uplink.head, "headquarters is there");
         self.sync.status.send_modify(|status| status.online = true);
@@ -302,15 +305,15 @@ impl Link<'_> {
     fn ack(&mut self, payload: &[u8]) -> Result<()> {
         let ack: Ack = serde_json::from_slice(payload)?;
         if self.sync.uplink.ack(&ack, self.now_ms()) {
-            self.moved()?;
+            self.moved(None)?;
         }
         Ok(())
     }
 
-    fn moved(&mut self) -> Result<()> {
+    fn moved(&mut self, new_epoch: Option<String>) -> Result<()> {
         let cursor = Cursor { epoch: self.sync.uplink.epoch, acked: self.sync.uplink.acked };
         self.sync.status.send_modify(|status| status.acked = cursor.acked);
-        self.tell(ToCore::Acked(cursor))
+        self.tell(ToCore::Acked { cursor, new_epoch })
     }
 
     fn reply(&mut self, payload: &[u8]) -> Result<()> {
@@ -365,6 +368,7 @@ impl Link<'_> {
     fn caller(&self) -> Caller {
         Caller {
             boot: self.sync.boot,
+            nonce: self.sync.nonce,
             connection: self.connection,
             datasets: self.sync.versions.clone(),
             version: env!("CARGO_PKG_VERSION").into(),

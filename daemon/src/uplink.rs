@@ -34,6 +34,8 @@ pub trait Past {
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub boot: u64,
+    /// Of this start; see [`Hello`].
+    pub nonce: u64,
     pub connection: u64,
     pub datasets: BTreeMap<String, u64>,
     pub version: String,
@@ -68,13 +70,14 @@ pub struct Uplink {
     window: u64,
     progress_ms: u64,
     welcomed: bool,
+    hellos: u64,
 }
 
 impl Uplink {
     #[must_use]
     pub const fn new(journal: String, epoch: u64, acked: u64, head: u64) -> Self {
         let in_flight = VecDeque::new();
-        Self { journal, epoch, acked, head, sent: acked, in_flight, window: 0, progress_ms: 0, welcomed: false }
+        Self { journal, epoch, acked, head, sent: acked, in_flight, window: 0, progress_ms: 0, welcomed: false, hellos: 0 }
     }
 
     /// A new connection: nothing is sent before headquarters has said where it stands.
@@ -88,11 +91,14 @@ impl Uplink {
     ///
     /// # Errors
     /// There is no such row.
-    pub fn hello(&self, caller: &Caller, past: &impl Past, acked: u64) -> Result<Hello> {
+    pub fn hello(&mut self, caller: &Caller, past: &impl Past, acked: u64) -> Result<Hello> {
+        self.hellos += 1;
         Ok(Hello {
             journal: self.journal.clone(),
             epoch: self.epoch,
             boot: caller.boot,
+            nonce: caller.nonce,
+            said: self.hellos,
             connection: caller.connection,
             head: self.head,
             acked,

@@ -43,15 +43,13 @@ pub(crate) fn hello(known: Option<Known>, hello: &Hello, mark: Option<[u8; 32]>)
     if hello.epoch > known.epoch {
         return go_on(fresh, Some("the box is in a later epoch than HQ knows"));
     }
-    if hello.epoch < known.epoch {
-        if known.acked == 0 {
-            let epoch = known.epoch;
-            return granted_again(known, epoch);
-        }
-        return new_epoch(known, "the box is in an epoch HQ has left");
-    }
     if known.acked > hello.head {
         return new_epoch(known, "HQ has more of this journal than the box: its disk was restored");
+    }
+    if hello.epoch < known.epoch {
+        // It died before it had written down the epoch it was given, whatever it sent under it. What HQ has of that epoch is
+        // held against what it sends again.
+        return granted_again(known);
     }
     let theirs = hash_of_hex(&hello.hash);
     let ours = if hello.acked == known.acked { Some(known.hash) } else { mark };
@@ -71,6 +69,8 @@ pub(crate) enum Place {
     /// HQ has all of it.
     Known(Known),
     Gap(Known),
+    /// Of an epoch the box has left.
+    Left,
     /// The pasts differ: say so, store nothing.
     Refused(Judgement),
 }
@@ -89,11 +89,9 @@ pub(crate) fn batch(known: Option<Known>, batch: &Batch) -> Place {
         None => fresh(0),
         Some(known) if known.journal == header.journal && header.epoch == known.epoch => known,
         Some(known) if known.journal == header.journal && header.epoch > known.epoch => fresh(known.connection),
-        Some(known) if known.journal == header.journal => {
-            // Sent before the box heard of its new epoch: nothing new has happened.
-            let epoch = known.epoch;
-            return Place::Refused(granted_again(known, epoch));
-        }
+        // Sent before the box heard of its new epoch; once it has sent something under that one, it has heard.
+        Some(known) if known.journal == header.journal && known.acked > 0 => return Place::Left,
+        Some(known) if known.journal == header.journal => return Place::Refused(granted_again(known)),
         Some(known) => {
             let epoch = known.epoch.max(header.epoch);
             let known = Known { epoch, ..fresh(known.connection) };
@@ -119,22 +117,14 @@ fn go_on(known: Known, alarm: Option<&'static str>) -> Judgement {
 
 fn new_epoch(known: Known, reason: &'static str) -> Judgement {
     let epoch = known.epoch + 1;
-    Judgement { alarm: Some(reason), ..granted_again(known, epoch).because(reason) }
-}
-
-fn granted_again(known: Known, epoch: u64) -> Judgement {
     Judgement {
         known: Known { epoch, acked: 0, hash: NO_HASH, ..known },
-        verdict: Verdict::NewEpoch { epoch, reason: "the box has not taken up the epoch it was given".into() },
-        alarm: None,
+        verdict: Verdict::NewEpoch { epoch, reason: reason.into() },
+        alarm: Some(reason),
     }
 }
 
-impl Judgement {
-    fn because(mut self, why: &str) -> Self {
-        if let Verdict::NewEpoch { reason, .. } = &mut self.verdict {
-            why.clone_into(reason);
-        }
-        self
-    }
+fn granted_again(known: Known) -> Judgement {
+    let reason = "the box has not taken up the epoch it was given".into();
+    Judgement { verdict: Verdict::NewEpoch { epoch: known.epoch, reason }, known, alarm: None }
 }

@@ -24,6 +24,15 @@ CREATE TABLE IF NOT EXISTS box (
     exposure    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- Starts of boxes that said hello lately, and the number of the last one heard of each: brokers bring messages twice.
+CREATE TABLE IF NOT EXISTS box_start (
+    box   TEXT NOT NULL,
+    nonce INTEGER NOT NULL,
+    said  INTEGER NOT NULL,
+    at    INTEGER NOT NULL,
+    PRIMARY KEY (box, nonce)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS journal_event (
     box   TEXT NOT NULL,
     epoch INTEGER NOT NULL,

@@ -1,6 +1,7 @@
 //! The file `hq.db`: one writer thread, any number of read-only readers.
 
 use anyhow::Context as _;
+use checkout::wire::Hello;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
 use std::cell::Cell;
 use std::fs::OpenOptions;
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// How long one waits for the other writer, an import.
 const BUSY: Duration = Duration::from_secs(30);
 const ALARM_DETAIL_MAX: usize = 400;
+/// No broker brings a message again after so long.
+const STARTS_MS: i64 = 30 * 24 * 3_600_000;
 
 /// The data directory of one HQ.
 #[derive(Clone, Debug)]
@@ -187,6 +190,26 @@ pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite
     txn.prepare_cached("INSERT OR IGNORE INTO journal_mark (box, epoch, seq, hash) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![box_id, int(known.epoch), int(known.acked), known.hash])?;
     Ok(())
+}
+
+/// Whether that hello is a new one. One that was heard already says where the box stood then: held against what HQ has
+/// meanwhile, it would look like an older disk.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub fn heard_first(txn: &Transaction<'_>, box_id: &str, hello: &Hello) -> rusqlite::Result<bool> {
+    if hello.nonce == 0 {
+        return Ok(true);
+    }
+    txn.prepare_cached("DELETE FROM box_start WHERE box = ?1 AND at < ?2")?
+        .execute(params![box_id, now_ms().saturating_sub(STARTS_MS)])?;
+    let newer = txn
+        .prepare_cached(
+            "INSERT INTO box_start (box, nonce, said, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (box, nonce) DO UPDATE SET said = ?3, at = ?4 WHERE said < ?3",
+        )?
+        .execute(params![box_id, int(hello.nonce), int(hello.said), now_ms()])?;
+    Ok(newer == 1)
 }
 
 /// The chain hash HQ has at `seq`, where it has acknowledged exactly there.

@@ -202,6 +202,10 @@ impl Desk<'_> {
     }
 
     fn hello(&mut self, box_id: &str, hello: &Hello) -> anyhow::Result<()> {
+        if !store::heard_first(self.txn, box_id, hello)? {
+            tracing::info!(box_id, said = hello.said, "a hello that was heard before, or is older than one that was");
+            return Ok(());
+        }
         let before = known(self.txn, box_id)?;
         let epoch = before.as_ref().map_or(hello.epoch, |known| known.epoch);
         let mark = mark(self.txn, box_id, epoch, hello.acked)?;
@@ -264,6 +268,7 @@ impl Desk<'_> {
                 self.ack(box_id, &known, Some(known.acked + 1));
                 Ok(())
             }
+            Place::Left => Ok(()),
             Place::Refused(judgement) => {
                 let recently = self.told.get(box_id).is_some_and(|at| self.now.duration_since(*at) < TOLD_AGAIN);
                 if recently && judgement.alarm.is_none() {

@@ -155,7 +155,7 @@ impl World {
             self.out.count("disks restored from an older copy");
             self.out.say(|| format!("an older copy takes the disk's place: {} rows are gone", lost.len()));
             self.lost.extend(lost);
-            self.restored = true;
+            self.restores += 1;
         }
         self.out.later(2_000, Happening::Start);
     }

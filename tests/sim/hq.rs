@@ -155,6 +155,9 @@ impl Headquarters {
     pub fn turn(&mut self, clock: u64, work: Work) -> Result<Turned> {
         let mono = self.instant(clock);
         let moment = Moment { mono, utc_ms: BASE + i64::try_from(clock)? };
+        if self.variant == Variant::JudgesEveryHello {
+            self.mount.connect()?.execute("DELETE FROM box_start", [])?;
+        }
         let Some(writer) = &mut self.writer else { return Ok(Turned::Crashed(Vec::new())) };
         let crash = self.crash.take();
         if crash == Some(Crash::Before) && self.variant != Variant::AcknowledgesBeforeHqCommits {

@@ -89,7 +89,7 @@ fn story(seed: u64) -> String {
 }
 
 #[test]
-fn six_mistakes_are_caught_and_told_in_short() {
+fn seven_mistakes_are_caught_and_told_in_short() {
     for variant in Variant::BROKEN {
         let caught = (1..=CAUGHT_WITHIN).find_map(|seed| {
             let verdict =

@@ -29,7 +29,10 @@ const PATIENCE: u64 = 10_000;
 pub enum Happening {
     /// To the box's process; lost with it.
     Box(Input),
-    Moved(Cursor),
+    Moved {
+        cursor: Cursor,
+        new_epoch: Option<String>,
+    },
     /// The sync port tries to connect.
     Connect,
     /// The service manager starts the process.
@@ -191,7 +194,7 @@ impl Outside {
         self.held = None;
         self.asks.clear();
         self.queue.retain(|_, what| {
-            !matches!(what, Happening::Box(_) | Happening::Moved(_) | Happening::Connect | Happening::Down { .. })
+            !matches!(what, Happening::Box(_) | Happening::Moved { .. } | Happening::Connect | Happening::Down { .. })
         });
         self.terminals.values_mut().for_each(Terminal::connection_lost);
         self.connected = false;
@@ -250,7 +253,8 @@ impl Outside {
             | Variant::ChargesAgainAtBoot
             | Variant::AcknowledgesBeforeHqCommits
             | Variant::SyncsSeldom
-            | Variant::TakesTwice => false,
+            | Variant::TakesTwice
+            | Variant::JudgesEveryHello => false,
         }
     }
 }
@@ -551,7 +555,7 @@ impl Outside {
             Happening::Down { .. } => false,
             Happening::Up(_) => !both_ways,
             Happening::Box(_)
-            | Happening::Moved(_)
+            | Happening::Moved { .. }
             | Happening::Connect
             | Happening::Start
             | Happening::HqStarts

@@ -1,6 +1,7 @@
 //! The box's sync port in virtual time: what `aisled`'s does with its connection, over the same uplink.
 
 use crate::shop::{BOX, TENANT};
+use aisled::journal::Cursor;
 use aisled::jws::Verifier;
 use aisled::uplink::{Caller, Past, Uplink, Welcomed};
 use anyhow::{Result, ensure};
@@ -21,7 +22,8 @@ pub struct Message {
 /// What it tells the core.
 pub enum Told {
     Hq(HqInput),
-    Moved { epoch: u64, acked: u64 },
+    /// With the reason where it is in an epoch that has just been opened.
+    Moved { cursor: Cursor, new_epoch: Option<String> },
 }
 
 pub struct Port {
@@ -41,11 +43,12 @@ pub struct Port {
 }
 
 impl Port {
-    pub fn new(uplink: Uplink, boot: u64, public_key: &str) -> Result<Self> {
+    pub fn new(uplink: Uplink, boot: u64, nonce: u64, public_key: &str) -> Result<Self> {
         Ok(Self {
             uplink,
             caller: Caller {
                 boot,
+                nonce,
                 connection: 0,
                 datasets: BTreeMap::new(),
                 version: "sim".into(),
@@ -126,7 +129,7 @@ impl Port {
         } else if topic == self.topics.of("ack") {
             let ack: Ack = serde_json::from_slice(payload)?;
             if self.uplink.ack(&ack, clock) {
-                self.moved();
+                self.moved(None);
             }
         } else if topic == self.topics.of("reply") {
             let reply: Reply = serde_json::from_slice(payload)?;
@@ -143,11 +146,8 @@ impl Port {
         match welcomed {
             Welcomed::HelloAt(acked) => return self.hello(past, acked),
             Welcomed::GoOn { moved, new_epoch } => {
-                if let Some(reason) = new_epoch {
-                    self.told.push(Told::Hq(HqInput::NewEpoch { epoch: self.uplink.epoch, reason }));
-                }
                 if moved {
-                    self.moved();
+                    self.moved(new_epoch);
                 }
             }
         }
@@ -155,8 +155,9 @@ impl Port {
         Ok(())
     }
 
-    fn moved(&mut self) {
-        self.told.push(Told::Moved { epoch: self.uplink.epoch, acked: self.uplink.acked });
+    fn moved(&mut self, new_epoch: Option<String>) {
+        let cursor = Cursor { epoch: self.uplink.epoch, acked: self.uplink.acked };
+        self.told.push(Told::Moved { cursor, new_epoch });
     }
 
     fn hello(&mut self, past: &impl Past, acked: u64) -> Result<()> {

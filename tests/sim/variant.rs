@@ -1,4 +1,4 @@
-//! The program as it is, and six mistakes that must be caught. Each is one switch of the world around it; what runs is the same.
+//! The program as it is, and seven mistakes that must be caught. Each is one switch of the world around it; what runs is the same.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
@@ -15,15 +15,18 @@ pub enum Variant {
     SyncsSeldom,
     /// Headquarters keeps how far it got apart from the rows, and the rows have no keys.
     TakesTwice,
+    /// Headquarters judges a hello that the broker brings twice as if it were said now.
+    JudgesEveryHello,
 }
 
 impl Variant {
-    pub const BROKEN: [Self; 6] = [
+    pub const BROKEN: [Self; 7] = [
         Self::ChargesBeforeCommit,
         Self::AcknowledgesBeforeCommit,
         Self::ChargesAgainAtBoot,
         Self::AcknowledgesBeforeHqCommits,
         Self::SyncsSeldom,
         Self::TakesTwice,
+        Self::JudgesEveryHello,
     ];
 }

@@ -14,7 +14,7 @@ use aisled::uplink::Uplink;
 use anyhow::Result;
 use checkout::Input;
 use checkout::event::Record;
-use checkout::store::PortStatus;
+use checkout::store::{HqInput, PortStatus};
 use checkout::view::TenderKind;
 use checkout::words::{Mono, Now, TenderId, Utc};
 use std::collections::BTreeMap;
@@ -41,8 +41,9 @@ pub struct World {
     pub by_hand: BTreeMap<TenderId, (TenderKind, i64)>,
     /// Rows that went with a disk that was replaced by its copy.
     pub lost: Vec<Record>,
-    /// A copy was put in place of the disk, or of headquarters' database.
-    pub restored: bool,
+    /// How often a copy was put in place of the disk.
+    pub restores: u64,
+    /// A copy was put in place of headquarters' database.
     pub hq_restored: bool,
 }
 
@@ -62,7 +63,7 @@ impl World {
             clock_lost: false,
             by_hand: BTreeMap::new(),
             lost: Vec::new(),
-            restored: false,
+            restores: 0,
             hq_restored: false,
         };
         world.start()?;
@@ -119,7 +120,9 @@ impl World {
                 let what = entry.remove();
                 if let Happening::Box(input) = what {
                     inputs.push(input);
-                } else if let Happening::Moved(moved) = what {
+                } else if let Happening::Moved { cursor: moved, new_epoch } = what {
+                    let opened = |reason| Input::Hq(HqInput::NewEpoch { epoch: moved.epoch, reason });
+                    inputs.extend(new_epoch.map(opened));
                     cursor = Some(moved);
                 } else {
                     self.happens(what)?;
@@ -204,7 +207,7 @@ impl World {
                 0,
                 match told {
                     Told::Hq(input) => Happening::Box(Input::Hq(input)),
-                    Told::Moved { epoch, acked } => Happening::Moved(Cursor { epoch, acked }),
+                    Told::Moved { cursor, new_epoch } => Happening::Moved { cursor, new_epoch },
                 },
             );
         }
@@ -213,7 +216,7 @@ impl World {
     fn happens(&mut self, what: Happening) -> Result<()> {
         let clock = self.out.clock;
         match what {
-            Happening::Box(_) | Happening::Moved(_) => {}
+            Happening::Box(_) | Happening::Moved { .. } => {}
             Happening::Start => self.start()?,
             Happening::Connect => self.connect()?,
             Happening::Up(message) => self.out.at_hq(Some(message))?,
@@ -318,9 +321,9 @@ impl World {
         (out.started, out.shown) = (out.clock, head);
         let boot = started.store.facts().boot + 1;
         let uplink = Uplink::new(started.id, epoch, acked, head);
-        let port = Port::new(uplink, boot, &self.public_key)?;
-        self.process = Some(Process { core: Core::new(started.store), port, cursor_due: None });
         let nonce = out.clock + 1;
+        let port = Port::new(uplink, boot, nonce, &self.public_key)?;
+        self.process = Some(Process { core: Core::new(started.store), port, cursor_due: None });
         out.later(0, Happening::Box(Input::Boot { version: "sim".into(), nonce }));
         for lane in LANES {
             for kind in ["scanner", "scale", "terminal", "printer"] {

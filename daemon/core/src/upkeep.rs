@@ -178,6 +178,8 @@ impl Facts {
     /// Sales after `since` may be missing.
     pub(crate) fn may_miss(&mut self, since: Utc) {
         self.upkeep.unsettled = Some(self.upkeep.unsettled.map_or(since, |known| known.min(since)));
+        // Numbers spared for an earlier loss may themselves be among those that are lost.
+        self.lanes.values_mut().for_each(|lane| lane.spared = false);
     }
 
     fn refilled(&mut self, at: Utc, lane: LaneId, sale: &Sale) {

@@ -86,6 +86,12 @@ pub struct Hello {
     pub epoch: u64,
     /// Starts of the daemon on this journal.
     pub boot: u64,
+    /// Random, of this start, as its `Booted` names it; 0 from boxes that name none. Two starts from one disk have two.
+    #[serde(default)]
+    pub nonce: u64,
+    /// Counts the hellos of this start, so that one which a broker brings twice is told from one that is said again.
+    #[serde(default)]
+    pub said: u64,
     /// Connections of this boot; an older connection's will never overrides a newer birth.
     pub connection: u64,
     pub head: u64,

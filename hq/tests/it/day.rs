@@ -44,6 +44,8 @@ fn taken_in(dir: &Path, published: &[Published], bodies: &[String]) -> HqStore {
         journal: "journal-of-box-1".into(),
         epoch: 1,
         boot: 1,
+        nonce: 1,
+        said: 1,
         connection: 1,
         head: journal.head(),
         acked: 0,

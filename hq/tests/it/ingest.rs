@@ -62,6 +62,63 @@ async fn a_broken_chain_raises_an_alarm_and_opens_a_new_epoch_in_which_no_sale_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hello_the_broker_brings_twice_is_no_restored_disk() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut journal = Journal::default();
+    journal.sell("t1", 100);
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    one.hello(&journal).await;
+    let first = one.hello_words(&journal);
+    journal.sell("t2", 200);
+    one.drain(&journal, 10).await;
+    // The same words as at first: fewer rows than headquarters has by now.
+    one.say("hello", first.clone()).await;
+    assert_eq!(one.hello(&journal).await, Verdict::Continue { acked: 2, hash: aisle_hq::hex(&journal.hash(2)) });
+    // Nor are they when the next start has been heard meanwhile.
+    one.nonce += 1 << 32;
+    assert!(matches!(one.hello(&journal).await, Verdict::Continue { acked: 2, .. }));
+    journal.sell("t3", 300);
+    one.drain(&journal, 10).await;
+    one.say("hello", first).await;
+    assert!(matches!(one.hello(&journal).await, Verdict::Continue { acked: 3, .. }));
+    assert_eq!(count(&dir, "SELECT epoch FROM box"), 1);
+    assert_eq!(count(&dir, "SELECT head FROM box"), 3);
+    assert_eq!(count(&dir, "SELECT count(*) FROM alarm"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_that_died_before_it_wrote_its_new_epoch_down_is_given_the_same_again() {
+    let dir = tempdir().unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut journal = Journal::default();
+    journal.sell("t1", 100);
+    let mut restored = journal.clone();
+    journal.sell("t2", 200);
+    journal.sell("t3", 300);
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    one.hello(&journal).await;
+    one.drain(&journal, 10).await;
+    restored.sell("t4", 400);
+    (one.acked, one.nonce) = (1, one.nonce + (1 << 32));
+    assert!(matches!(one.hello(&restored).await, Verdict::NewEpoch { epoch: 2, .. }));
+    one.drain(&restored, 1).await;
+    // It starts again, in the epoch its disk knows.
+    (one.acked, one.epoch, one.nonce) = (1, 1, one.nonce + (1 << 32));
+    restored.sell("t5", 500);
+    assert!(matches!(one.hello(&restored).await, Verdict::NewEpoch { epoch: 2, .. }));
+    one.drain(&restored, 1).await;
+    // What is late of the epoch before says nothing.
+    one.epoch = 1;
+    one.send(&restored, 1, 2).await;
+    one.epoch = 2;
+    assert!(matches!(one.hello(&restored).await, Verdict::Continue { acked: 3, .. }));
+    assert_eq!(count(&dir, "SELECT count(*) FROM alarm WHERE kind = 'new_epoch'"), 1);
+    assert_eq!(count(&dir, "SELECT count(*) FROM journal_event WHERE epoch = 2"), 3);
+    assert_eq!(count(&dir, "SELECT sum(total) FROM sale"), 1500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restored_disk_opens_a_new_epoch_and_its_new_sales_are_not_swallowed() {
     let dir = tempdir().unwrap();
     let hq = hq(&config(&dir)).await;

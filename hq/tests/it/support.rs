@@ -12,12 +12,14 @@ use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+static STARTS: AtomicU64 = AtomicU64::new(1);
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 pub(crate) fn config(dir: &TempDir) -> Config {
@@ -127,6 +129,9 @@ pub(crate) struct TestBox {
     pub(crate) epoch: u64,
     pub(crate) acked: u64,
     pub(crate) connection: u64,
+    /// Of this start of it, and how often it has said hello.
+    pub(crate) nonce: u64,
+    said: u64,
     pub(crate) client: AsyncClient,
     topics: Topics,
     incoming: mpsc::UnboundedReceiver<Publish>,
@@ -193,6 +198,8 @@ impl TestBox {
             epoch: 1,
             acked: 0,
             connection: 1,
+            nonce: STARTS.fetch_add(1, Ordering::Relaxed),
+            said: 0,
             client,
             topics,
             incoming,
@@ -222,10 +229,19 @@ impl TestBox {
     }
 
     pub(crate) async fn hello(&mut self, journal: &Journal) -> Verdict {
+        self.said += 1;
+        self.say("hello", self.hello_words(journal)).await;
+        self.welcome().await
+    }
+
+    /// What the last hello said, while `journal` is as it was.
+    pub(crate) fn hello_words(&self, journal: &Journal) -> Vec<u8> {
         let hello = Hello {
             journal: self.journal_id.clone(),
             epoch: self.epoch,
             boot: 1,
+            nonce: self.nonce,
+            said: self.said,
             connection: self.connection,
             head: journal.head(),
             acked: self.acked,
@@ -234,8 +250,7 @@ impl TestBox {
             version: "0.1.0".into(),
             key: String::new(),
         };
-        self.say("hello", serde_json::to_vec(&hello).unwrap()).await;
-        self.welcome().await
+        serde_json::to_vec(&hello).unwrap()
     }
 
     /// The next welcome, its signature checked; a new epoch is taken up.

@@ -164,7 +164,7 @@ impl Shop {
         });
         let ballast = Ballast::new(&self.config.data, self.config.disk.ballast_kb);
         let (zone, pulse) = (self.config.zone()?, Pulse::start(&self.runtime));
-        let parts = Parts { store, journal, catalog, zone, outlets, inputs, picture, ballast, pulse };
+        let parts = Parts { store, journal, catalog, zone, outlets, inputs, picture, ballast, pulse, nonce: 1 };
         let core = CoreLoop::new(parts);
         self.runtime.block_on(core.run())?;
         let ended = Instant::now();
@@ -226,7 +226,7 @@ fn input(what: ToCore) -> Option<Input> {
     match what {
         ToCore::Input(input) => Some(input),
         ToCore::Page { lane, what, .. } => Some(Input::Page { lane, request: RequestId(0), what }),
-        ToCore::Acked(_) | ToCore::Time(_) | ToCore::Damaged(_) | ToCore::Dataset { .. } | ToCore::Stop => None,
+        ToCore::Acked { .. } | ToCore::Time(_) | ToCore::Damaged(_) | ToCore::Dataset { .. } | ToCore::Stop => None,
     }
 }
 
