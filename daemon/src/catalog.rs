@@ -235,6 +235,10 @@ impl Catalog for SqliteCatalog {
         PriceBook(self.open.get("catalogue").map(|open| open.name.clone()).unwrap_or_default())
     }
 
+    fn has(&self, dataset: &str) -> bool {
+        self.open.contains_key(dataset)
+    }
+
     fn promotions(&self) -> &PromotionBook {
         &self.promotions
     }

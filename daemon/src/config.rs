@@ -73,16 +73,23 @@ pub struct Disk {
     /// Room kept for the baskets that are open when the disk is full, in kB.
     #[serde(default = "ballast_kb")]
     pub ballast_kb: u64,
+    /// A WAL this long, in kB, is held up by a program that reads the journal and does not end: an alarm.
+    #[serde(default = "wal_kb")]
+    pub wal_kb: u64,
 }
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { ballast_kb: ballast_kb() }
+        Self { ballast_kb: ballast_kb(), wal_kb: wal_kb() }
     }
 }
 
 const fn ballast_kb() -> u64 {
     crate::space::BALLAST_KB
+}
+
+const fn wal_kb() -> u64 {
+    crate::space::WAL_KB
 }
 
 /// Copies of the journal on a second medium.

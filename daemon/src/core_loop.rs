@@ -13,7 +13,7 @@ use checkout::event::Record;
 use checkout::facts::Facts;
 use checkout::page::{PageRequest, Refused};
 use checkout::store::{HqInput, PortStatus};
-use checkout::upkeep::BoxInput;
+use checkout::upkeep::{BoxInput, Room};
 use checkout::view::View;
 use checkout::wire::Question;
 use checkout::words::{DeviceId, LaneId, RequestId, Utc};
@@ -29,8 +29,10 @@ pub const TURN_MAX: usize = 64;
 pub const INPUTS_MAX: usize = 1024;
 /// Commands waiting for a port; the core never waits, a port this far behind is declared down.
 pub const COMMANDS_MAX: usize = 64;
-/// A full disk is looked at this often.
+/// The disk and the WAL are looked at this often.
 const ROOM_EVERY: Duration = Duration::from_secs(3);
+/// A commit that found no room waits so long for readers to let the WAL go.
+const READERS: Duration = Duration::from_secs(2);
 
 /// What ports bring to the core.
 #[derive(Debug)]
@@ -104,8 +106,11 @@ struct Shop {
     overflowed: Vec<DeviceId>,
     damaged: Option<String>,
     ballast: Ballast,
-    /// When room was looked for; none: there is enough.
-    starved: Option<Instant>,
+    room: Room,
+    /// A longer WAL is held up by somebody.
+    wal_max: u64,
+    wal_held: Option<u64>,
+    looked: Instant,
 }
 
 /// Everything the loop starts with.
@@ -119,6 +124,8 @@ pub struct Parts {
     pub inputs: mpsc::Receiver<ToCore>,
     pub picture: watch::Sender<Arc<Picture>>,
     pub ballast: Ballast,
+    /// A WAL that grew to so many kB is held up by somebody.
+    pub wal_kb: u64,
     pub pulse: Pulse,
     /// Of this start, see [`nonce`].
     pub nonce: u64,
@@ -127,12 +134,27 @@ pub struct Parts {
 impl CoreLoop {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, journal, catalog, zone, outlets, inputs, picture, mut ballast, pulse, nonce } = parts;
-        let starved = (!ballast.fill()).then(Instant::now);
+        let Parts { store, journal, catalog, zone, outlets, inputs, picture, mut ballast, wal_kb, pulse, nonce } =
+            parts;
+        let room = ballast.look(store.facts().upkeep.room());
         let (replies, overflowed, damaged) = (BTreeMap::new(), Vec::new(), None);
+        let (wal_max, wal_held, looked) = (wal_kb.saturating_mul(1024), None, Instant::now());
         Self {
             core: Core::new(store),
-            shop: Shop { journal, catalog, outlets, picture, replies, overflowed, damaged, ballast, starved },
+            shop: Shop {
+                journal,
+                catalog,
+                outlets,
+                picture,
+                replies,
+                overflowed,
+                damaged,
+                ballast,
+                room,
+                wal_max,
+                wal_held,
+                looked,
+            },
             inputs,
             requests: 0,
             nonce,
@@ -167,7 +189,7 @@ impl CoreLoop {
                 self.notify.send("STOPPING=1");
                 self.core.stop(&mut self.shop)?;
                 // One file that stands for itself, for whoever takes it away.
-                self.shop.journal.shrink();
+                self.shop.journal.shrink(READERS);
                 return Ok(());
             }
         }
@@ -179,12 +201,9 @@ impl CoreLoop {
         let deadline = self.core.store().deadline().map(|(at, _)| at);
         let wait = deadline.map_or(heartbeat, |at| Duration::from_millis(at.0.saturating_sub(now.0)).min(heartbeat));
         let wait = if self.core.has_cursor() { wait.min(Duration::from_millis(CURSOR_EVERY_MS)) } else { wait };
-        let wait = match self.shop.starved {
-            // It is told at once, whatever else happens.
-            Some(_) if !self.core.store().facts().upkeep.disk_full => Duration::ZERO,
-            Some(_) => wait.min(ROOM_EVERY),
-            None => wait,
-        };
+        // A disk that has just turned out to be full is told at once, whatever else happens.
+        let told = self.core.store().facts().upkeep.room() == self.shop.room;
+        let wait = if told { wait.min(ROOM_EVERY) } else { Duration::ZERO };
         let mut ready = Vec::new();
         match tokio::time::timeout(wait, self.inputs.recv()).await {
             Ok(Some(input)) => ready.push(input),
@@ -248,14 +267,19 @@ impl CoreLoop {
     /// What the box itself has to tell: its clock and its disk.
     fn look_after(&mut self) {
         let facts = self.core.store().facts();
-        let (told, full_told) = (facts.upkeep.clock_doubt.clone(), facts.upkeep.disk_full);
+        let (told, room_told) = (facts.upkeep.clock_doubt.clone(), facts.upkeep.room());
+        let held_told = facts.upkeep.wal_held.is_some();
         let doubt = self.clock.doubt(facts.latest).map(str::to_owned);
         if doubt != told {
             self.step(Input::Box(BoxInput::Clock { doubt }));
         }
-        let full = self.shop.is_full();
-        if full != full_told {
-            self.step(Input::Box(BoxInput::Disk { full }));
+        self.shop.look();
+        let (room, held) = (self.shop.room, self.shop.wal_held);
+        if room != room_told {
+            self.step(Input::Box(BoxInput::Disk(room)));
+        }
+        if held.is_some() != held_told {
+            self.step(Input::Box(BoxInput::Wal { held }));
         }
     }
 
@@ -265,12 +289,29 @@ impl CoreLoop {
 }
 
 impl Shop {
-    /// Looks for room now and then, where there was none.
-    fn is_full(&mut self) -> bool {
-        if self.starved.is_some_and(|looked| looked.elapsed() >= ROOM_EVERY) {
-            self.starved = (!self.ballast.fill()).then(Instant::now);
+    /// Looks now and then what is left of the disk, and whether the WAL can begin anew.
+    fn look(&mut self) {
+        if self.looked.elapsed() < ROOM_EVERY {
+            return;
         }
-        self.starved.is_some()
+        self.looked = Instant::now();
+        if self.room != Room::Enough {
+            // What a reader held up may be free by now, also where nobody sells meanwhile.
+            self.journal.shrink(Duration::ZERO);
+        }
+        self.room = self.ballast.look(self.room);
+        let grown = |journal: &Journal| Some(journal.wal_bytes()).filter(|bytes| *bytes > self.wal_max);
+        if grown(&self.journal).is_some() {
+            self.journal.shrink(Duration::ZERO);
+        }
+        let held = grown(&self.journal);
+        if let (Some(bytes), None) = (held, self.wal_held) {
+            tracing::error!(
+                bytes,
+                "a program that reads the journal does not end, and its WAL grows with every sale: close it (a sqlite3 shell, a copy)"
+            );
+        }
+        self.wal_held = held;
     }
 }
 
@@ -279,7 +320,7 @@ impl World for Shop {
         let mut done = self.journal.commit(records, cursor, fold);
         if done.as_ref().is_err_and(is_full) {
             // The WAL may have taken all the room: what stands in it twice need not.
-            self.journal.shrink();
+            self.journal.shrink(READERS);
             done = self.journal.commit(records, cursor, fold);
         }
         if done.as_ref().is_err_and(is_full) && self.ballast.give_up() {
@@ -287,12 +328,12 @@ impl World for Shop {
             tracing::error!(
                 "the disk is full: the room kept for this is given up; baskets already begun can be finished"
             );
-            self.starved = Some(Instant::now());
-            self.journal.shrink();
+            (self.room, self.looked) = (Room::Full, Instant::now());
+            self.journal.shrink(READERS);
             done = self.journal.commit(records, cursor, fold);
         }
-        if self.starved.is_some() {
-            self.journal.shrink();
+        if self.room != Room::Enough {
+            self.journal.shrink(Duration::ZERO);
         }
         done.with_context(|| format!("the journal {} cannot be written", self.journal.path().display()))
     }

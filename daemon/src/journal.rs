@@ -175,11 +175,24 @@ impl Journal {
         replay::replay(&self.db, after, each).with_context(|| format!("journal {}", self.path.display()))
     }
 
-    /// Copies the WAL into the file and cuts it off, as far as readers allow: what a full disk has left is for rows.
-    pub fn shrink(&self) {
-        if let Err(error) = settle(&self.db) {
-            tracing::debug!(%error, "the WAL stays as it is");
+    /// Copies the WAL into the file and cuts it off, as far as readers allow, for which `patience` is there: what a full disk
+    /// has left is for rows.
+    pub fn shrink(&self, patience: Duration) {
+        let done = self.db.busy_timeout(patience).and_then(|()| copy_back(&self.db));
+        if !matches!(done, Ok(Copied::Whole)) {
+            tracing::debug!(?done, "the WAL stays as it is");
         }
+        if let Err(error) = self.db.busy_timeout(BUSY) {
+            tracing::error!(%error, "the journal takes no timeout");
+        }
+    }
+
+    /// Bytes the WAL takes up.
+    #[must_use]
+    pub fn wal_bytes(&self) -> u64 {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        std::fs::metadata(path).map_or(0, |file| file.len())
     }
 
     /// # Errors
@@ -400,11 +413,22 @@ fn durable(db: &Connection) -> Result<()> {
 /// What this start reads there may be in memory only: the process was killed before its fsync, or its fsync failed and the
 /// kernel took the pages for written. Nobody may act on such a row before it is on disk, and no later row may stand behind it.
 fn settle(db: &Connection) -> Result<()> {
-    let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy {
+    if copy_back(db)? == Copied::Held {
         tracing::warn!("another program reads the journal: what an earlier run left in its WAL stays there for now");
     }
     Ok(())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copied {
+    Whole,
+    /// A reader holds an older state.
+    Held,
+}
+
+fn copy_back(db: &Connection) -> rusqlite::Result<Copied> {
+    let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(if busy { Copied::Held } else { Copied::Whole })
 }
 
 fn journal_id(db: &Connection) -> Result<String> {

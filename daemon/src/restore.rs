@@ -1,14 +1,17 @@
 //! A box gets a journal back: from a copy on the second medium, or from the disk of a box that died.
 
 use crate::backup::transfer;
+use crate::catalog::{DATASETS, file};
 use crate::journal::salvage::{Read, finish, set_aside, with};
 use crate::journal::{Cursor, Journal, Reader};
 use crate::seal;
 use crate::space::sync_folder;
 use anyhow::{Context, Result, bail, ensure};
 use checkout::upkeep::Source;
+use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 /// What came of it, for the person at the terminal.
 #[derive(Debug)]
@@ -57,7 +60,7 @@ pub fn from_backup(data: &Path, copy: &Path, replace: bool) -> Result<Told> {
         let next = Cursor { epoch: cursor.epoch + 1, acked: 0 };
         let reason = format!("restored from {}", copy.file_name().unwrap_or_default().to_string_lossy());
         journal.commit(&[read.told(Source::Backup, &reason)], Some(next), None)?;
-        journal.shrink();
+        journal.shrink(Duration::ZERO);
         rows.saturating_sub(cursor.acked)
     };
     let aside = in_place(&path, &part)?;
@@ -89,8 +92,38 @@ pub fn from_disk(data: &Path, old: &Path, replace: bool) -> Result<Told> {
     if key.exists() && !data.join(seal::NAME).exists() {
         std::fs::copy(&key, data.join(seal::NAME)).context("cannot take over the box's key")?;
     }
+    take_datasets(data, old);
     let aside = in_place(&path, &part)?;
     Ok(Told { aside, ..told })
+}
+
+/// Goods, members and the rest, where the old disk has them whole: until headquarters is heard the shop sells from them. What
+/// cannot be read comes from there again.
+fn take_datasets(data: &Path, old: &Path) {
+    for dataset in DATASETS {
+        let (from, to) = (file(old, dataset), file(data, dataset));
+        if !from.exists() || to.exists() {
+            continue;
+        }
+        let part = with(&to, ".part");
+        if let Err(error) = take_dataset(&from, &part).and_then(|()| Ok(std::fs::rename(&part, &to)?)) {
+            let _ = std::fs::remove_file(&part);
+            tracing::warn!(dataset, %error, "not taken from the old disk: headquarters sends it again");
+        }
+    }
+}
+
+fn take_dataset(from: &Path, part: &Path) -> Result<()> {
+    std::fs::copy(from, part)?;
+    whole(part)?;
+    Ok(File::open(part)?.sync_all()?)
+}
+
+fn whole(path: &Path) -> Result<()> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let told: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    ensure!(told == "ok", "{told}");
+    Ok(())
 }
 
 /// The same journal goes on: same id, same rows, same cursor.
@@ -99,7 +132,7 @@ fn taken_over(part: &Path) -> Result<Told> {
     let read = Read::all(part, |_| Ok(()))?;
     let unsent = read.rows.saturating_sub(journal.cursor()?.acked);
     journal.commit(&[read.told(Source::Disk, "from the disk of the box before")], None, None)?;
-    journal.shrink();
+    journal.shrink(Duration::ZERO);
     Ok(Told { rows: read.rows, lost: 0, unsent, aside: None })
 }
 
@@ -116,7 +149,7 @@ fn pieced_together(part: &Path) -> Result<Told> {
     let read = Read::all(&broken, |records| journal.commit(records, None, None))?;
     ensure!(read.rows > 0, "nothing of the journal can be read: restore a backup instead");
     journal.commit(&[read.told(Source::Disk, "what could be read of the disk of the box before")], None, None)?;
-    journal.shrink();
+    journal.shrink(Duration::ZERO);
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(with(&broken, end));
     }

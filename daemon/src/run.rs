@@ -59,8 +59,8 @@ pub fn run(config: &Config) -> Result<()> {
             .spawn(move || backup::run(&backup, &journal, &zone, &core))?;
     }
     runtime.spawn(stop_on_signal(to_core));
-    let (zone, pulse) = (config.zone()?, Pulse::start(&runtime));
-    let parts = Parts { store, journal, catalog, zone, outlets, inputs, picture, ballast, pulse, nonce };
+    let (zone, pulse, wal_kb) = (config.zone()?, Pulse::start(&runtime), config.disk.wal_kb);
+    let parts = Parts { store, journal, catalog, zone, outlets, inputs, picture, ballast, wal_kb, pulse, nonce };
     let core = CoreLoop::new(parts);
     let ended = runtime.block_on(core.run());
     runtime.shutdown_background();

@@ -4,12 +4,15 @@
 //! the file again.
 
 use crate::sys;
+use checkout::upkeep::Room;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Some thirty baskets.
 pub const BALLAST_KB: u64 = 8192;
+/// A WAL begins anew at 4 MB, and is cut back to 8 MB; one that grew to this is held up by somebody.
+pub const WAL_KB: u64 = 64 * 1024;
 
 #[derive(Debug)]
 pub struct Ballast {
@@ -33,13 +36,27 @@ impl Ballast {
         self.held
     }
 
+    /// What is left besides it, where the last look said `before`: it is short below half the ballast's size, and not until
+    /// there is all of that again.
+    pub fn look(&mut self, before: Room) -> Room {
+        if !self.fill() {
+            return Room::Full;
+        }
+        let wanted = if before == Room::Enough { self.bytes / 2 } else { self.bytes };
+        let free = sys::free(self.folder()).unwrap_or(u64::MAX);
+        if free < wanted { Room::Low } else { Room::Enough }
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// Takes the room if the disk has it and half as much again; says whether it is held.
     pub fn fill(&mut self) -> bool {
         if self.held {
             return true;
         }
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let room = sys::free(folder).is_ok_and(|free| free >= self.bytes + self.bytes / 2);
+        let room = sys::free(self.folder()).is_ok_and(|free| free >= self.bytes + self.bytes / 2);
         self.held = room && self.make().is_ok();
         if room && !self.held {
             let _ = std::fs::remove_file(&self.path);
@@ -56,7 +73,7 @@ impl Ballast {
     /// Gives the room up; says whether there was any.
     pub fn give_up(&mut self) -> bool {
         self.held = false;
-        std::fs::remove_file(&self.path).is_ok() && self.path.parent().is_some_and(|folder| sync_folder(folder).is_ok())
+        std::fs::remove_file(&self.path).is_ok() && sync_folder(self.folder()).is_ok()
     }
 }
 

@@ -120,6 +120,7 @@ impl Sync {
             asked: 0,
             revision: 0,
             fetching: None,
+            passed_over: false,
             chunk_due: None,
             seal: None,
             refill: None,
@@ -158,6 +159,8 @@ struct Link<'a> {
     asked: u64,
     revision: u64,
     fetching: Option<Fetch>,
+    /// A dataset waits for room on the disk.
+    passed_over: bool,
     chunk_due: Option<Instant>,
     /// What PINs are sealed to.
     seal: Option<String>,
@@ -202,6 +205,7 @@ impl Link<'_> {
                         self.publish_state()?;
                         self.sign_head()?;
                         self.ask_for_lost_sales(None)?;
+                        self.manifests_again()?;
                     }
                 }
                 () = until(self.chunk_due) => self.next_chunk()?,
@@ -441,8 +445,9 @@ impl Link<'_> {
         let manifest = signed.doc;
         ensure!(signed.rev == manifest.version, "its revision is not its version");
         let have = self.sync.versions.get(&manifest.dataset).copied().unwrap_or(0);
-        if self.sync.picture.borrow().view.upkeep.disk_full {
-            // Room is for the baskets that are open; the manifest is retained and comes again.
+        if self.sync.picture.borrow().view.upkeep.spares() {
+            // Room is for sales; the manifest is retained and is asked for again.
+            self.passed_over = true;
             return Ok(());
         }
         if manifest.version <= have || self.fetching.as_ref().is_some_and(|fetch| fetch.manifest == manifest) {
@@ -457,8 +462,20 @@ impl Link<'_> {
         self.next_chunk()
     }
 
+    /// What was passed over for want of room.
+    fn manifests_again(&mut self) -> Result<()> {
+        if self.passed_over && !self.sync.picture.borrow().view.upkeep.spares() {
+            self.passed_over = false;
+            self.client.try_subscribe(self.topics.dataset("+"), QoS::AtLeastOnce)?;
+        }
+        Ok(())
+    }
+
     fn next_chunk(&mut self) -> Result<()> {
         self.chunk_due = None;
+        if self.sync.picture.borrow().view.upkeep.spares() {
+            self.passed_over |= self.fetching.take().is_some();
+        }
         let Some(fetch) = &self.fetching else { return Ok(()) };
         if let Some(hash) = fetch.missing().map(str::to_owned) {
             self.client.try_subscribe(self.topics.chunk(&hash), QoS::AtLeastOnce)?;

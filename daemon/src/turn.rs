@@ -100,12 +100,14 @@ impl Core {
     }
 
     fn commit(&mut self, now: Mono, events: &[Record], world: &mut impl World) -> Result<()> {
-        let due = now.0 >= self.cursor_written.0 + CURSOR_EVERY_MS;
+        // Where room is short the cursor goes with the next sale, and a start has more to read.
+        let spares = self.store.facts().upkeep.spares();
+        let due = !spares && now.0 >= self.cursor_written.0 + CURSOR_EVERY_MS;
         if events.is_empty() && !(due && self.cursor.is_some()) {
             return Ok(());
         }
         let closed = |record: &Record| matches!(record.event, Event::Store(StoreEvent::DayClosed { .. }));
-        let keep = world.snapshot_due(events.len()) || events.iter().any(closed);
+        let keep = !spares && (world.snapshot_due(events.len()) || events.iter().any(closed));
         world.commit(events, self.cursor.take(), keep.then(|| self.store.facts()))?;
         self.cursor_written = now;
         Ok(())

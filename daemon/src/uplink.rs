@@ -77,7 +77,18 @@ impl Uplink {
     #[must_use]
     pub const fn new(journal: String, epoch: u64, acked: u64, head: u64) -> Self {
         let in_flight = VecDeque::new();
-        Self { journal, epoch, acked, head, sent: acked, in_flight, window: 0, progress_ms: 0, welcomed: false, hellos: 0 }
+        Self {
+            journal,
+            epoch,
+            acked,
+            head,
+            sent: acked,
+            in_flight,
+            window: 0,
+            progress_ms: 0,
+            welcomed: false,
+            hellos: 0,
+        }
     }
 
     /// A new connection: nothing is sent before headquarters has said where it stands.

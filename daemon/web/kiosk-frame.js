@@ -29,7 +29,7 @@ function help(m) {
 }
 
 export function statusLine(m) {
-  const troubles = [...(m.store.upkeep.disk_full ? [t("disk_full")] : []), ...(m.view.cash_only ? [t("cash_only_shopper")] : []), ...network(m), ...devices(m), ...vision(m)];
+  const troubles = [...(m.store.upkeep.disk_full ? [t("disk_full")] : []), ...(m.store.price_book === "" ? [t("no_goods")] : []), ...(m.view.cash_only ? [t("cash_only_shopper")] : []), ...network(m), ...devices(m), ...vision(m)];
   if (troubles.length === 0) return h("p", { class: "status quiet" }, h("span", { class: "dot" }), t("status_good"));
   return h("p", { class: "status wants", role: "status" }, h("span", { class: "dot" }), h("span", {}, troubles.join(" · ")));
 }

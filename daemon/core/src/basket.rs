@@ -274,7 +274,9 @@ impl Turn<'_> {
             return;
         }
         let Some(item) = self.catalog.item(&code.key) else {
-            return self.refuse_line(lane, LineRefusal::UnknownItem, Some(code.key.clone()));
+            let nothing = self.catalog.price_book().0.is_empty();
+            let reason = if nothing { LineRefusal::NoGoods } else { LineRefusal::UnknownItem };
+            return self.refuse_line(lane, reason, Some(code.key.clone()));
         };
         let unsaleable = unsaleable(code, self.config.scan.freshness, self.now.local(), self.catalog);
         if let Some((reason, told)) = unsaleable {

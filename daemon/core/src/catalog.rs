@@ -43,6 +43,11 @@ pub trait Catalog {
 
     /// The price book in force.
     fn price_book(&self) -> PriceBook;
+
+    /// Whether the dataset the journal says is in force is there to be read; on a disk that was replaced it may not be.
+    fn has(&self, _dataset: &str) -> bool {
+        true
+    }
     /// The promotions in force, kept ready: a basket is priced again after every scan.
     fn promotions(&self) -> &PromotionBook {
         &NO_PROMOTIONS

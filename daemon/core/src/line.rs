@@ -293,8 +293,12 @@ impl Turn<'_> {
     }
 
     pub(crate) fn void_by_staff(&mut self, lane: LaneId, by: Attendant, reason: &str) -> Result<(), Refused> {
-        let by = VoidedBy { staff: by.staff, reason: spoken(reason)? };
-        self.give_up(lane, by)
+        let reason = spoken(reason)?;
+        let worth = self.open(lane).map_or(Money::ZERO, |open| open.due().plus(open.paid()));
+        if !self.config.floor.back.allows(by.role, worth) {
+            return Err(Refused::RoleTooLow);
+        }
+        self.give_up(lane, VoidedBy { staff: by.staff, reason })
     }
 }
 

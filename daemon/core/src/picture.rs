@@ -36,7 +36,13 @@ impl Store {
             store: self.config.store.clone(),
             currency: self.config.currency.clone(),
             price_book: catalog.price_book(),
-            datasets: self.facts.datasets.clone(),
+            datasets: self
+                .facts
+                .datasets
+                .iter()
+                .filter(|(name, _)| catalog.has(name))
+                .map(|(name, at)| (name.clone(), at.clone()))
+                .collect(),
             online: self.live.online,
             lanes: self.config.lanes.iter().map(|lane| self.lane_view(lane, catalog)).collect(),
             day: self.facts.day.clone(),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum LineRefusal {
     Code(Refusal),
     UnknownItem,
+    /// This box has no goods at all yet.
+    NoGoods,
     UnknownMember,
     Paying,
     NoScale,
@@ -77,6 +79,10 @@ impl LineRefusal {
             Self::Code(Refusal::Gs1Syntax | Refusal::Unrecognised | Refusal::Empty) => {
                 ("认不出这个条码", "This code is not known here")
             }
+            Self::NoGoods => (
+                "本机还没有商品资料，正在向总部下载，请稍候",
+                "This box has no goods yet: they are on their way from headquarters, please wait",
+            ),
             Self::UnknownItem => ("没有找到这件商品，请找店员", "This item is not on file, please ask an assistant"),
             Self::UnknownMember => ("没有找到这个会员", "This member is not on file"),
             Self::Paying => ("正在付款，暂不能扫商品", "A payment is under way: goods cannot be scanned"),

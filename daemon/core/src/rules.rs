@@ -12,6 +12,7 @@ const DAY_MIN: i64 = 24 * 60;
 #[serde(default, deny_unknown_fields)]
 pub struct FloorRules {
     pub overrides: OverrideLimits,
+    pub back: BackLimits,
     pub limits: Vec<Limit>,
     pub hours: Vec<RestrictedHours>,
     pub bagging: BaggingRules,
@@ -20,6 +21,25 @@ pub struct FloorRules {
     pub face: FaceRules,
     /// A badge alone answers at a lane; without this its PIN is asked for too.
     pub badge_without_pin: bool,
+}
+
+/// The most a person of each role gives back for goods, or gives up as a basket, minor units; not said: whatever there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackLimits {
+    pub cashier: Option<Money>,
+    pub supervisor: Option<Money>,
+}
+
+impl BackLimits {
+    pub(crate) fn allows(&self, role: Role, amount: Money) -> bool {
+        let most = match role {
+            Role::Cashier => self.cashier,
+            Role::Supervisor => self.supervisor,
+            Role::Manager => None,
+        };
+        most.is_none_or(|most| amount <= most)
+    }
 }
 
 /// How far below the price book each role may go, basis points of the list price.

@@ -236,6 +236,9 @@ impl Turn<'_> {
 
     /// The only way a fact comes into being: applied and queued as one.
     pub(crate) fn record(&mut self, lane: Option<LaneId>, event: Event) {
+        if self.spares(&event) {
+            return;
+        }
         // A clock that fell back (dead battery, wrong server) must not put a sale before the last one.
         let utc = Utc(self.now.utc.0.max(self.facts.latest.0));
         let record = Record { utc, lane, event };
@@ -306,14 +309,7 @@ impl Turn<'_> {
         if self.config.lane(lane).is_none() {
             return Err(Refused::NoLane);
         }
-        let begins = matches!(
-            what,
-            PageRequest::Phone { .. }
-                | PageRequest::Recognise { .. }
-                | PageRequest::OwnBag {}
-                | PageRequest::Staff { request: StaffRequest::Return(_), .. }
-        );
-        if begins && self.is_out_of_room(lane) {
+        if self.is_refused_for_room(lane, &what) {
             return Err(Refused::DiskFull);
         }
         match what {

@@ -1,9 +1,13 @@
 //! The box's own health: its clock, its disk, its copies; and what became of a journal that was damaged or restored.
 
+use crate::basket::BasketEvent;
 use crate::event::Event;
 use crate::facts::Facts;
+use crate::lane::LaneEvent;
+use crate::page::{PageRequest, StaffRequest};
 use crate::returns::Sold;
 use crate::sale::Sale;
+use crate::store::StoreEvent;
 use crate::turn::Turn;
 use crate::words::{LaneId, ReceiptNo, Utc};
 use alloc::boxed::Box;
@@ -16,6 +20,17 @@ use serde::{Deserialize, Serialize};
 /// higher than the last one known: a gap can be explained, a number given twice cannot.
 pub const NUMBERS_SPARED: u64 = 10_000;
 
+/// What the disk has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Room {
+    #[default]
+    Enough,
+    /// Everything sells; only what sales need is written.
+    Low,
+    /// A commit fitted only because room had been kept for it: what was begun is finished, and nothing is begun.
+    Full,
+}
+
 /// What the daemon says of the box it runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BoxInput {
@@ -23,9 +38,10 @@ pub enum BoxInput {
     Clock {
         doubt: Option<String>,
     },
-    /// A commit fitted only because room had been kept for it; or there is room again.
-    Disk {
-        full: bool,
+    Disk(Room),
+    /// How long the WAL has grown because a program that reads the journal does not end; none: nobody holds it up.
+    Wal {
+        held: Option<u64>,
     },
     BackedUp {
         rows: u64,
@@ -50,7 +66,15 @@ pub enum BoxEvent {
     ClockTrusted,
     /// Room kept for this day was given up: open baskets are finished, none is begun.
     DiskFull,
+    /// Little is left: from here on what a sale does not need is not written.
+    DiskLow,
     DiskRoom,
+    /// A program that reads the journal and does not end keeps the WAL from beginning anew. Sales go on; what they do not need is
+    /// not written.
+    WalHeld {
+        bytes: u64,
+    },
+    WalFree,
     /// The journal up to row `rows` is on the second medium, and was read back.
     BackedUp {
         rows: u64,
@@ -111,6 +135,11 @@ pub struct Upkeep {
     #[serde(default)]
     pub disk_full: bool,
     #[serde(default)]
+    pub disk_low: bool,
+    /// Bytes of the WAL when it was noticed.
+    #[serde(default)]
+    pub wal_held: Option<u64>,
+    #[serde(default)]
     pub backup: Option<Backup>,
     /// Sales after this time may be missing here, and headquarters has not been heard about them.
     #[serde(default)]
@@ -130,6 +159,46 @@ pub struct Backup {
     pub failed: Option<String>,
 }
 
+impl Upkeep {
+    #[must_use]
+    pub const fn room(&self) -> Room {
+        match (self.disk_full, self.disk_low) {
+            (true, _) => Room::Full,
+            (false, true) => Room::Low,
+            (false, false) => Room::Enough,
+        }
+    }
+
+    /// Only what sales need is written.
+    #[must_use]
+    pub const fn spares(&self) -> bool {
+        self.disk_full || self.disk_low || self.wal_held.is_some()
+    }
+}
+
+/// What tells of the box and its devices, changes nothing and is missed by no sale.
+const fn is_telemetry(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Store(StoreEvent::DeviceUp { .. } | StoreEvent::DeviceDown { .. })
+            | Event::Lane(LaneEvent::CameraOpened)
+            | Event::Basket(BasketEvent::LineRefused { .. })
+    )
+}
+
+/// What `request` begins that would need room to be finished.
+const fn begins(request: &PageRequest) -> bool {
+    matches!(
+        request,
+        PageRequest::Phone { .. }
+            | PageRequest::Recognise { .. }
+            | PageRequest::PayByFace { .. }
+            | PageRequest::OwnBag {}
+            | PageRequest::Staff { request: StaffRequest::Return(_), .. }
+            | PageRequest::Badged { request: StaffRequest::Return(_) }
+    )
+}
+
 impl Facts {
     /// A clock in doubt moves nothing that others are measured by; nor does what the box says of itself before it starts.
     pub(crate) const fn is_timely(&self, event: &Event) -> bool {
@@ -142,7 +211,10 @@ impl Facts {
             BoxEvent::ClockDoubted { reason } => upkeep.clock_doubt = Some(reason.clone()),
             BoxEvent::ClockTrusted => upkeep.clock_doubt = None,
             BoxEvent::DiskFull => upkeep.disk_full = true,
-            BoxEvent::DiskRoom => upkeep.disk_full = false,
+            BoxEvent::DiskLow => (upkeep.disk_low, upkeep.disk_full) = (true, false),
+            BoxEvent::DiskRoom => (upkeep.disk_low, upkeep.disk_full) = (false, false),
+            BoxEvent::WalHeld { bytes } => upkeep.wal_held = Some(*bytes),
+            BoxEvent::WalFree => upkeep.wal_held = None,
             BoxEvent::BackedUp { rows, bytes } => {
                 upkeep.backup = Some(Backup { at: Some(utc), rows: *rows, bytes: *bytes, failed: None });
             }
@@ -218,9 +290,13 @@ impl Turn<'_> {
             BoxInput::Clock { doubt } if doubt == upkeep.clock_doubt => return,
             BoxInput::Clock { doubt: Some(reason) } => BoxEvent::ClockDoubted { reason },
             BoxInput::Clock { doubt: None } => BoxEvent::ClockTrusted,
-            BoxInput::Disk { full } if full == upkeep.disk_full => return,
-            BoxInput::Disk { full: true } => BoxEvent::DiskFull,
-            BoxInput::Disk { full: false } => BoxEvent::DiskRoom,
+            BoxInput::Disk(room) if room == upkeep.room() => return,
+            BoxInput::Disk(Room::Full) => BoxEvent::DiskFull,
+            BoxInput::Disk(Room::Low) => BoxEvent::DiskLow,
+            BoxInput::Disk(Room::Enough) => BoxEvent::DiskRoom,
+            BoxInput::Wal { held } if held.is_some() == upkeep.wal_held.is_some() => return,
+            BoxInput::Wal { held: Some(bytes) } => BoxEvent::WalHeld { bytes },
+            BoxInput::Wal { held: None } => BoxEvent::WalFree,
             BoxInput::BackedUp { rows, bytes } => BoxEvent::BackedUp { rows, bytes },
             BoxInput::BackupFailed { reason } => BoxEvent::BackupFailed { reason },
             BoxInput::Refill(sales) => return sales.into_iter().for_each(|sold| self.refill(sold)),
@@ -236,6 +312,21 @@ impl Turn<'_> {
             return;
         }
         self.record(Some(lane), Event::Box(BoxEvent::Refilled { at, sale: Box::new(sale) }));
+    }
+
+    /// Whether `event` is not written because room is short.
+    pub(crate) fn spares(&self, event: &Event) -> bool {
+        self.facts.upkeep.spares() && is_telemetry(event)
+    }
+
+    /// Whether `request` is refused because what it begins could not be finished. A face enrolled is part of no basket.
+    pub(crate) fn is_refused_for_room(&mut self, lane: LaneId, request: &PageRequest) -> bool {
+        let enrols = matches!(
+            request,
+            PageRequest::Staff { request: StaffRequest::EnrolFace { .. }, .. }
+                | PageRequest::Badged { request: StaffRequest::EnrolFace { .. } }
+        );
+        (enrols && self.facts.upkeep.disk_full) || (begins(request) && self.is_out_of_room(lane))
     }
 
     /// Whether nothing may be begun at `lane`, since the disk is full; says so to whoever stands there.

@@ -101,7 +101,7 @@ fn salvage(path: &Path, reason: &str) -> Result<()> {
         let lost: u64 = read.lost.iter().map(|gap| gap.to.saturating_sub(gap.from) + 1).sum();
         tracing::warn!(rows = read.rows, lost, since = read.since.0, "salvaged");
         fresh.commit(&[read.told(Source::Salvage, reason)], None, None)?;
-        fresh.shrink();
+        fresh.shrink(Duration::ZERO);
     }
     std::fs::rename(&part, with(path, ".new"))?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))?;

@@ -30,6 +30,21 @@ fn what_was_committed_is_there_after_reopening_and_the_chain_holds() {
 }
 
 #[test]
+fn the_writer_runs_in_wal_and_full_maps_nothing_and_refuses_a_sqlite_that_can_lose_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&folder.path().join("journal.db")).unwrap();
+    let number = |pragma| journal.db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap();
+    let mode: String = journal.db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!((mode.as_str(), number("synchronous"), number("mmap_size")), ("wal", 2, 0));
+    assert!(number("busy_timeout") >= 1_000);
+    assert!(rusqlite::version_number() >= SQLITE_MIN && SQLITE_MIN >= 3_051_003);
+    // What is there is read where it lies, and never through a map.
+    let reader = Reader::open(&folder.path().join("journal.db")).unwrap();
+    let mapped: i64 = reader.db.pragma_query_value(None, "mmap_size", |row| row.get(0)).unwrap();
+    assert_eq!(mapped, 0);
+}
+
+#[test]
 fn every_row_is_replayed_in_order_and_one_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
@@ -144,7 +159,7 @@ fn eight_readers_and_the_writer_are_never_told_that_the_journal_is_busy() {
         for n in 0..400 {
             journal.commit(&[record(3 * n + 1), record(3 * n + 2), record(3 * n + 3)], None, None).unwrap();
             if n % 50 == 0 {
-                journal.shrink();
+                journal.shrink(BUSY);
             }
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);

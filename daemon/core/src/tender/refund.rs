@@ -59,6 +59,9 @@ impl Turn<'_> {
         if open.due() >= Money::ZERO {
             return Err(Refused::NothingToPay);
         }
+        if !self.config.floor.back.allows(by.role, Money::ZERO.minus(open.due())) {
+            return Err(Refused::RoleTooLow);
+        }
         if in_cash {
             self.has_drawer(lane)?;
         }

@@ -92,6 +92,10 @@ impl Catalog for Shelf {
         self.book.clone()
     }
 
+    fn has(&self, _dataset: &str) -> bool {
+        !self.book.0.is_empty()
+    }
+
     fn promotions(&self) -> &PromotionBook {
         &self.promotions
     }

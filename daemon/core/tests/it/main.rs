@@ -1,5 +1,6 @@
 //! Scenarios and simulations of the pure store.
 mod allowances;
+mod authority;
 mod bagging;
 mod camera;
 mod common;

@@ -5,8 +5,8 @@ use checkout::event::{Event, Record};
 use checkout::facts::Facts;
 use checkout::page::{PageRequest, Refused, StaffRequest};
 use checkout::returns::Sold;
-use checkout::store::HqInput;
-use checkout::upkeep::{BoxEvent, BoxInput, NUMBERS_SPARED, Restored, Source};
+use checkout::store::{HqInput, PortStatus, StoreEvent};
+use checkout::upkeep::{BoxEvent, BoxInput, NUMBERS_SPARED, Restored, Room, Source};
 use checkout::words::{LaneId, Money, Mono, Now, ReceiptNo, Utc};
 use checkout::{Input, Step};
 
@@ -28,7 +28,7 @@ fn box_says(till: &mut Till, input: BoxInput) {
 fn on_a_full_disk_a_basket_already_begun_is_finished_and_none_is_begun() {
     let mut till = Till::open();
     till.take(scan(2, COLA));
-    box_says(&mut till, BoxInput::Disk { full: true });
+    box_says(&mut till, BoxInput::Disk(Room::Full));
     till.take(scan(2, NOODLES));
     assert_eq!(till.lane(2).lines.len(), 2, "a begun basket grows");
     till.take(scan(1, COLA));
@@ -40,7 +40,73 @@ fn on_a_full_disk_a_basket_already_begun_is_finished_and_none_is_begun() {
     assert!(till.last.events.iter().any(|record| sold(record).is_some()));
     till.take(scan(2, COLA));
     assert!(till.lane(2).lines.is_empty() && till.store.view(&till.shelf).upkeep.disk_full);
-    box_says(&mut till, BoxInput::Disk { full: false });
+    box_says(&mut till, BoxInput::Disk(Room::Enough));
+    till.take(scan(2, COLA));
+    assert_eq!(till.lane(2).lines.len(), 1);
+}
+
+#[test]
+fn on_a_full_disk_no_face_is_enrolled_and_none_begins_a_basket() {
+    let mut till = Till::open();
+    box_says(&mut till, BoxInput::Disk(Room::Full));
+    let pay = || PageRequest::PayByFace { consent: "1".into(), tail: None };
+    assert_eq!(till.press(1, pay()), Err(Refused::DiskFull));
+    let enrol = || StaffRequest::EnrolFace {
+        text_version: "1".into(),
+        text_sha256: "0".repeat(64),
+        age: checkout::face::Age::FourteenOrOver,
+        guardian: None,
+        until_utc_ms: None,
+    };
+    assert_eq!(till.staff(1, enrol()), Err(Refused::DiskFull));
+    assert_eq!(till.press(1, PageRequest::Badged { request: enrol() }), Err(Refused::DiskFull));
+    assert!(till.last.events.is_empty(), "{:?}", till.last.events);
+    box_says(&mut till, BoxInput::Disk(Room::Enough));
+    assert_ne!(till.press(1, pay()), Err(Refused::DiskFull));
+    assert_ne!(till.staff(1, enrol()), Err(Refused::DiskFull));
+}
+
+#[test]
+fn where_room_is_short_telemetry_stops_first_and_everything_sells() {
+    for (short, over) in [
+        (BoxInput::Disk(Room::Low), BoxInput::Disk(Room::Enough)),
+        (BoxInput::Wal { held: Some(1 << 26) }, BoxInput::Wal { held: None }),
+    ] {
+        let mut till = Till::open();
+        let down = |till: &mut Till| {
+            let status = PortStatus::Down { reason: "unplugged".into() };
+            till.take(Input::Port { device: "scale-2".into(), status });
+            let told = till.said(|event| matches!(event, Event::Store(StoreEvent::DeviceDown { .. })));
+            till.take(Input::Port { device: "scale-2".into(), status: PortStatus::Up });
+            told
+        };
+        assert!(down(&mut till));
+        box_says(&mut till, short);
+        assert_eq!(till.last.events.len(), 1, "told once: {:?}", till.last.events);
+        assert!(!down(&mut till) && till.last.events.is_empty(), "{:?}", till.last.events);
+        till.take(scan(2, "6900000000000"));
+        assert!(till.last.events.is_empty(), "a code nobody knows costs no room: {:?}", till.last.events);
+        assert!(till.lane(2).notice.is_some(), "and the lane says so all the same");
+        assert_eq!(sell(&mut till, COLA).sale.receipt, ReceiptNo(1));
+        box_says(&mut till, over);
+        assert!(down(&mut till));
+    }
+}
+
+/// The journal came from a dead box's disk, the goods did not.
+#[test]
+fn a_box_whose_goods_are_not_there_yet_says_so_and_shows_no_price_book() {
+    let mut till = Till::open();
+    let name = String::from("pb-1");
+    till.take(Input::Hq(HqInput::Dataset { dataset: "catalogue".into(), version: 7, name }));
+    assert_eq!(till.store.view(&till.shelf).datasets["catalogue"].version, 7);
+    let items = core::mem::take(&mut till.shelf.items);
+    let book = core::mem::replace(&mut till.shelf.book, "".into());
+    assert!(till.store.view(&till.shelf).datasets.is_empty(), "what is not there is not in force");
+    till.take(scan(2, COLA));
+    let notice = till.lane(2).notice.unwrap();
+    assert!(notice.text.en.contains("no goods yet") && notice.text.zh.contains("还没有商品资料"), "{:?}", notice.text);
+    (till.shelf.items, till.shelf.book) = (items, book);
     till.take(scan(2, COLA));
     assert_eq!(till.lane(2).lines.len(), 1);
 }
