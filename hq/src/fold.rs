@@ -1,5 +1,6 @@
 //! From journal bodies to rows a retailer asks about: events, sales, dead letters.
 
+pub(crate) mod again;
 mod tender;
 
 use crate::coupon;
@@ -14,8 +15,13 @@ use std::fmt;
 
 const SALE: &str = "basket.completed";
 /// What a box says of itself that somebody should look at.
-const TROUBLES: [(&str, &str); 4] = [
+const TROUBLES: [(&str, &str); 6] = [
     ("box.disk_full", "its disk was full: it finished what had been begun and began nothing"),
+    ("box.disk_low", "its disk has little room left: it sells on and writes only what sales need"),
+    (
+        "box.wal_held",
+        "a program on it keeps reading the journal, whose WAL grows meanwhile: it sells on, somebody should close that program",
+    ),
     ("box.backup_failed", "its journal could not be copied to the second medium"),
     ("box.clock_doubted", "its clock was wrong: times of its events may be, their order is not"),
     ("box.restored", "its journal was damaged or restored: what it lost it asked headquarters for"),
@@ -128,15 +134,7 @@ fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale
         numbered_once(txn, origin, envelope.lane, sale)?;
         return coupon::redeemed(txn, origin, envelope.utc, sale);
     }
-    let first: Option<[u8; 32]> = txn
-        .prepare_cached("SELECT content FROM sale WHERE transaction_id = ?1")?
-        .query_row([&sale.transaction.0], |row| row.get(0))
-        .optional()?;
-    if first != Some(content) {
-        let detail = format!("transaction {} was completed again with other content", sale.transaction);
-        alarm(txn, origin.box_id, "sale_conflict", &detail)?;
-    }
-    Ok(())
+    again::record(txn, origin, (envelope.utc, envelope.lane), sale, content)
 }
 
 /// A disk that was put back by hand may give a number out again before headquarters is heard.

@@ -167,13 +167,13 @@ enum PayCommand {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
-    /// Take a provider's statement in: the CSV of WeChat's or Alipay's bill, in UTF-8
+    /// Take a provider's statement in: the CSV of WeChat's or Alipay's bill, in UTF-8 or GBK, or of our own shape
     Statement {
         file: PathBuf,
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
-    /// Write the statement the sandbox provider would send for a day, such as 2026-11-27
+    /// Write the statement the sandbox provider would send for a day, such as 2026-11-27; of `gift`, what the gift cards say
     SandboxStatement {
         day: String,
         #[arg(long, default_value = "wechat")]
@@ -350,14 +350,20 @@ fn pay(what: PayCommand) -> anyhow::Result<()> {
             Ok(())
         }
         PayCommand::Statement { file, data } => {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            let lines = statement::read(&text).with_context(|| file.display().to_string())?;
+            let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let lines = statement::read(&statement::text(&bytes)).with_context(|| file.display().to_string())?;
             let kept = statement::keep(&mut Store::open(&data)?.writer()?, &lines)?;
             println!("{}", serde_json::json!({ "lines": lines.len(), "new": kept }));
             Ok(())
         }
         PayCommand::SandboxStatement { day, provider, data } => {
-            print!("{}", Sandbox::open(&data)?.statement(&provider, &day)?);
+            let gift = provider == "gift";
+            let told = if gift {
+                Gifts::open(&data)?.statement(&day)
+            } else {
+                Sandbox::open(&data)?.statement(&provider, &day)
+            };
+            print!("{}", told?);
             Ok(())
         }
         PayCommand::Reconcile { data } => {

@@ -75,6 +75,24 @@ CREATE INDEX IF NOT EXISTS sale_at ON sale (at);
 CREATE INDEX IF NOT EXISTS sale_box_at ON sale (box, at);
 CREATE INDEX IF NOT EXISTS sale_number ON sale (box, lane, receipt_no);
 
+-- Transactions that were completed again, otherwise than the first time: a disk was copied with an open basket on it, and the
+-- basket was paid on both. The first stands in `sale`; both bodies are in `journal_event`.
+CREATE TABLE IF NOT EXISTS sale_again (
+    transaction_id TEXT NOT NULL,
+    content    BLOB NOT NULL,
+    at         INTEGER NOT NULL,
+    box        TEXT NOT NULL,
+    lane       INTEGER,
+    receipt_no INTEGER NOT NULL,
+    total      INTEGER NOT NULL,
+    currency   TEXT NOT NULL,
+    -- What paid: kinds and amounts.
+    tenders    TEXT NOT NULL,
+    epoch      INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    PRIMARY KEY (transaction_id, content, at)
+) STRICT, WITHOUT ROWID;
+
 -- What each box signs its heads with, as it first said.
 CREATE TABLE IF NOT EXISTS box_key (
     box TEXT PRIMARY KEY,

@@ -132,12 +132,12 @@ impl Writer {
     /// Only what is committed is called for. Where too much waits already it is not: the next question about it calls again.
     fn call(&mut self, jobs: Vec<Job>) {
         for job in jobs {
-            let balance = matches!(job.call, Call::Balance { .. });
-            if !balance && !self.flying.take_off(&job) {
+            let apart = matches!(job.call, Call::Balance { .. } | Call::Heard { .. });
+            if !apart && !self.flying.take_off(&job) {
                 continue;
             }
             let (about, asked) = (job.about.clone(), job.call.asked());
-            if self.jobs.try_send(job).is_err() {
+            if self.jobs.try_send(job).is_err() && !apart {
                 self.flying.landed(&about, asked);
                 tracing::warn!(box_id = about.box_id, tender = %about.tender, "too many payments wait for their provider");
             }
@@ -183,10 +183,7 @@ impl Desk<'_> {
                 self.flying.landed(about, *asked);
                 self.paid(about, *asked, told)
             }
-            Work::Noticed { order, told } => match book::about_order(self.txn, order)? {
-                Some(about) => self.paid(&about, Asked::Notice, told),
-                None => Ok(()),
-            },
+            Work::Noticed { order, told } => self.noticed(order, told),
             Work::Balance { about, lane, balance } => {
                 let what = Answer::GiftBalance { lane: *lane, balance: *balance };
                 self.say(&about.box_id, "reply", &Reply { id: about.ask, what })
@@ -407,6 +404,18 @@ impl Desk<'_> {
         };
         let what = Answer::Refill { document: self.signer.sign(&signed)? };
         self.say(box_id, "reply", &Reply { id, what })
+    }
+
+    /// The provider is told that it was heard once this is committed, and tells it again until then.
+    fn noticed(&mut self, order: &str, told: &Told) -> anyhow::Result<()> {
+        let about = book::about_order(self.txn, order)?;
+        if let Some(about) = &about {
+            self.paid(about, Asked::Notice, told)?;
+        }
+        let nobody = || About { box_id: String::new(), tender: TenderId(String::new()), ask: 0 };
+        let call = Call::Heard { order: order.to_owned() };
+        self.jobs.push(Job { provider: WalletProvider::Wechat, about: about.unwrap_or_else(nobody), call });
+        Ok(())
     }
 
     fn paid(&mut self, about: &About, asked: Asked, told: &Told) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ pub(crate) mod read;
 pub(crate) mod words;
 
 use crate::coupon;
+use crate::fold::again;
 use crate::pay::reconcile;
 use crate::store::Store;
 use axum::extract::{Path, Query, Request, State};
@@ -60,6 +61,7 @@ pub(crate) fn router(
         .route("/api/coupon-conflicts", get(api_coupon_conflicts))
         .route("/payments", get(payments_page))
         .route("/api/payment-differences", get(api_payment_differences))
+        .route("/api/sales-again", get(api_sales_again))
         .route("/faces", get(faces_page))
         .route("/parity", get(parity_page))
         .route("/api/parity", get(api_parity))
@@ -214,6 +216,11 @@ async fn payments_page(
 
 async fn api_payment_differences(State(console): State<Console>) -> Result<Response, Failed> {
     let found = reading(&console, reconcile::differences).await?;
+    Ok(Json(found).into_response())
+}
+
+async fn api_sales_again(State(console): State<Console>) -> Result<Response, Failed> {
+    let found = reading(&console, |db| again::list(db, 500)).await?;
     Ok(Json(found).into_response())
 }
 

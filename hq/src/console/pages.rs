@@ -354,6 +354,9 @@ fn alarm_name(kind: &str, language: Language) -> String {
         "box_ahead" => ("盒子记录多于总部", "Box ahead of headquarters"),
         "coupon_conflict" => ("优惠券重复核销", "Coupon redeemed twice"),
         "sale_conflict" => ("同一笔交易内容冲突", "Sale completed twice, differently"),
+        "disk_low" => ("存储空间不足", "Little room on the disk"),
+        "disk_full" => ("存储空间已满", "Disk full"),
+        "wal_held" => ("有程序一直占用流水文件", "A program holds the journal"),
         "batch_refused" => ("批次无法读取", "Batch refused"),
         other => return escape(other),
     };

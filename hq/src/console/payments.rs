@@ -2,6 +2,7 @@
 
 use super::pages::{panel, shell, table};
 use super::words::{Language, ago, escape, money};
+use crate::fold::again::{self, Receipt, SoldAgain};
 use crate::pay::reconcile::{self, Difference, Kind};
 use crate::store::now_ms;
 use rusqlite::Connection;
@@ -12,6 +13,7 @@ const ROWS_MAX: usize = 500;
 pub(super) struct Seen {
     differences: Vec<Difference>,
     open: Vec<Open>,
+    again: Vec<SoldAgain>,
 }
 
 /// A payment that is not at its end, or that arrived late and has not gone back.
@@ -47,7 +49,7 @@ pub(super) fn seen(db: &Connection) -> anyhow::Result<Seen> {
         })
     })?;
     let open = open.collect::<Result<_, _>>()?;
-    Ok(Seen { differences: reconcile::differences(db)?, open })
+    Ok(Seen { differences: reconcile::differences(db)?, open, again: again::list(db, 500)? })
 }
 
 pub(super) fn page(seen: &Seen, up: bool, language: Language) -> String {
@@ -55,6 +57,7 @@ pub(super) fn page(seen: &Seen, up: bool, language: Language) -> String {
     let none = || format!(r#"<p class="empty">{}</p>"#, language.pick("没有", "None"));
     let open = if seen.open.is_empty() { none() } else { open(&seen.open, language) };
     let differences = if seen.differences.is_empty() { none() } else { differences(&seen.differences, language) };
+    let again = if seen.again.is_empty() { none() } else { sold_again(&seen.again, language) };
     let back = format!(r#"<p class="back"><a href="/">← {}</a></p>"#, language.pick("总览", "Overview"));
     let body =
         back + &panel(
@@ -71,6 +74,13 @@ pub(super) fn page(seen: &Seen, up: bool, language: Language) -> String {
                 "providers' statements against the stores' journals, line by line",
             ),
             &differences,
+        ) + &panel(
+            language.pick("同一笔交易两次成交", "One transaction, two sales"),
+            language.pick(
+                "存储卡被复制时购物未完成，两边都收了款；请核对两张小票",
+                "a disk was copied while the basket was open, and both were paid: look at both receipts",
+            ),
+            &again,
         );
     shell(title, "/payments", &body, up, language)
 }
@@ -101,6 +111,28 @@ fn open(rows: &[Open], language: Language) -> String {
             money(row.amount, &row.currency),
         ]
     });
+    table(&headers, rows.collect())
+}
+
+fn sold_again(rows: &[SoldAgain], language: Language) -> String {
+    let headers = [
+        (language.pick("交易", "Transaction"), ""),
+        (language.pick("第一张小票", "First receipt"), ""),
+        (language.pick("第二张小票", "Second receipt"), ""),
+    ];
+    let now = now_ms();
+    let receipt = |one: &Receipt| {
+        let lane = one.lane.map(|lane| format!("/{lane}")).unwrap_or_default();
+        format!(
+            r#"<a href="/box/{id}">{id}{lane}</a> #{} <b>{}</b> <small>{} {}</small>"#,
+            one.number,
+            money(one.total, &one.currency),
+            escape(&one.tenders),
+            ago(now - one.at, language),
+            id = escape(&one.box_id)
+        )
+    };
+    let rows = rows.iter().map(|row| vec![escape(&row.transaction), receipt(&row.first), receipt(&row.again)]);
     table(&headers, rows.collect())
 }
 

@@ -26,7 +26,9 @@ pub(crate) async fn run(
                 calls.spawn(call(providers.clone(), job));
             }
             Some(done) = calls.join_next() => {
-                if work.send(done?).await.is_err() {
+                if let Some(done) = done?
+                    && work.send(done).await.is_err()
+                {
                     return Ok(());
                 }
             }
@@ -41,13 +43,14 @@ pub(crate) async fn run(
     }
 }
 
-async fn call(providers: Providers, job: Job) -> Work {
+async fn call(providers: Providers, job: Job) -> Option<Work> {
     let (asked, about) = (job.call.asked(), job.about.clone());
     let broken = match job.call {
-        Call::Balance { lane, .. } => Work::Balance { about, lane, balance: None },
+        Call::Balance { lane, .. } => Some(Work::Balance { about, lane, balance: None }),
         Call::Charge(_) | Call::Query | Call::Reverse | Call::Refund { .. } => {
-            Work::Paid { about, asked, told: Told::Silent }
+            Some(Work::Paid { about, asked, told: Told::Silent })
         }
+        Call::Heard { .. } => None,
     };
     let made = tokio::task::spawn_blocking(move || make(&providers, job)).await;
     made.unwrap_or_else(|error| {
@@ -56,23 +59,28 @@ async fn call(providers: Providers, job: Job) -> Work {
     })
 }
 
-/// Makes the call and waits for its answer.
+/// Makes the call and waits for its answer, where there is one.
 #[must_use]
-pub fn make(providers: &Providers, job: Job) -> Work {
+pub fn make(providers: &Providers, job: Job) -> Option<Work> {
     let Job { provider, about, call } = job;
+    if let Call::Heard { order } = &call {
+        [&providers.wallets, &providers.gifts].into_iter().for_each(|one| one.heard(order));
+        return None;
+    }
     let provider = providers.of(provider);
     let order = order_no(&about.box_id, &about.tender);
     let told = match &call {
         Call::Balance { lane, code } => {
             let (lane, balance) = (*lane, provider.balance(code));
-            return Work::Balance { about, lane, balance };
+            return Some(Work::Balance { about, lane, balance });
         }
         Call::Charge(charge) => provider.charge(&order, charge),
         Call::Query => provider.query(&order),
         Call::Reverse => provider.reverse(&order),
         Call::Refund { of, amount } => provider.refund(&order_no(&about.box_id, of), &order, *amount),
+        Call::Heard { .. } => return None,
     };
-    Work::Paid { about, asked: call.asked(), told }
+    Some(Work::Paid { about, asked: call.asked(), told })
 }
 
 /// Calls under way: nobody is asked twice at once, and no question overtakes the charge it is about.

@@ -2,6 +2,7 @@
 //!
 //! A card's code is money: only its hash is kept, and the journal knows the card by another number.
 
+use super::statement::{Line, LineKind, in_own_shape};
 use super::{Charge, Provider, Told};
 use crate::store::now_ms;
 use anyhow::{Context as _, ensure};
@@ -66,6 +67,34 @@ impl Gifts {
         let id = loaded.context("the card is of another currency")?;
         txn.commit()?;
         Ok(id)
+    }
+
+    /// What the cards say of `day` (such as 2026-11-27, in Beijing): charges that stand, and refunds.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn statement(&self, day: &str) -> anyhow::Result<String> {
+        let db = self.db();
+        let mut moves = db.prepare(
+            "SELECT m.no, m.of, m.card, m.amount, c.currency, m.at FROM move m JOIN card c ON c.id = m.card
+             WHERE m.closed = 0 AND date(m.at / 1000, 'unixepoch', '+8 hours') = ?1 ORDER BY m.at",
+        )?;
+        let lines = moves.query_map([day], |row| {
+            let (no, of): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+            let kind = if of.is_some() { LineKind::Refund } else { LineKind::Charge };
+            let refund_no = if of.is_some() { no.clone() } else { String::new() };
+            Ok(Line {
+                kind,
+                provider: "gift".into(),
+                order_no: of.unwrap_or(no),
+                refund_no,
+                reference: format!("GIFT-{}", row.get::<_, i64>(2)?),
+                amount: row.get(3)?,
+                currency: row.get(4)?,
+                at: row.get(5)?,
+            })
+        })?;
+        Ok(in_own_shape(&lines.collect::<Result<Vec<_>, _>>()?))
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {

@@ -36,10 +36,12 @@ pub trait Provider: Send + Sync {
     fn reverse(&self, order: &str) -> Told;
     /// Gives `amount` of the order back.
     fn refund(&self, order: &str, refund: &str, amount: Money) -> Told;
-    /// What it has told unasked since the last look: by order number.
+    /// What it tells unasked, by order number; with every look again until it is [`Provider::heard`].
     fn notices(&self) -> Vec<(String, Told)> {
         Vec::new()
     }
+    /// What it told of that order is in the database, or concerns nobody here: it need not be told again.
+    fn heard(&self, _order: &str) {}
     /// What is left on a card of stored value; `None`: no such card, or nothing of the kind.
     fn balance(&self, _code: &Private<String>) -> Option<Money> {
         None
@@ -115,8 +117,18 @@ pub(crate) enum Call {
     Charge(Charge),
     Query,
     Reverse,
-    Refund { of: TenderId, amount: Money },
-    Balance { lane: LaneId, code: Private<String> },
+    Refund {
+        of: TenderId,
+        amount: Money,
+    },
+    Balance {
+        lane: LaneId,
+        code: Private<String>,
+    },
+    /// Moves nothing: what the provider told of that order is written down.
+    Heard {
+        order: String,
+    },
 }
 
 /// Which call a word answers.
@@ -135,6 +147,7 @@ impl Call {
         match self {
             Self::Charge(_) => Asked::Charge,
             Self::Query | Self::Balance { .. } => Asked::Query,
+            Self::Heard { .. } => Asked::Notice,
             Self::Reverse => Asked::Reverse,
             Self::Refund { .. } => Asked::Refund,
         }

@@ -11,7 +11,7 @@
 //! | `47` | approved after eight seconds |
 //! | anything else | approved |
 
-use super::statement::{Line, LineKind, in_wechat_shape};
+use super::statement::{Line, LineKind, in_own_shape, in_wechat_shape};
 use super::{Charge, Provider, Told, provider_word};
 use crate::store::now_ms;
 use anyhow::Context as _;
@@ -63,7 +63,8 @@ impl Sandbox {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the statement of `provider` says of `day` (such as 2026-11-27, in Beijing), in the shape of WeChat's bill.
+    /// What the statement of `provider` says of `day` (such as 2026-11-27, in Beijing), in the shape of WeChat's bill; of
+    /// UnionPay, in our own.
     ///
     /// # Errors
     /// When its file cannot be read.
@@ -108,7 +109,7 @@ impl Sandbox {
                 at: row.get(3)?,
             });
         }
-        Ok(in_wechat_shape(&lines))
+        Ok(if provider == "unionpay" { in_own_shape(&lines) } else { in_wechat_shape(&lines) })
     }
 
     fn find(db: &Connection, no: &str) -> Option<Order> {
@@ -255,9 +256,12 @@ impl Provider for Sandbox {
         let mut told = Vec::new();
         for no in due.unwrap_or_default() {
             let _ = Self::take(&db, &no);
-            let _ = db.execute("UPDATE trade SET notify_at = NULL WHERE no = ?1", [&no]);
             told.extend(Self::find(&db, &no).map(|order| (no.clone(), approved(&order, &no))));
         }
         told
+    }
+
+    fn heard(&self, no: &str) {
+        let _ = self.db().execute("UPDATE trade SET notify_at = NULL WHERE no = ?1", [no]);
     }
 }

@@ -1,4 +1,5 @@
-//! Providers' statements: a CSV of charges and refunds, in the shapes of WeChat's and Alipay's bills.
+//! Providers' statements: a CSV of charges and refunds, in the shapes of WeChat's and Alipay's bills, and in one of our own for those
+//! who have none that is alike everywhere: the acquirers of UnionPay's codes, and the retailer's gift cards.
 //!
 //! Columns are found by their heading, not by place: both providers have added columns over the years. WeChat writes a backtick
 //! before each value, Alipay lines with `#` around the table; what follows the table is a summary and is not read.
@@ -6,6 +7,7 @@
 use anyhow::{Context as _, bail, ensure};
 use checkout::words::LocalMinute;
 use rusqlite::{Connection, params};
+use std::borrow::Cow;
 
 /// No statement of a day is longer.
 const BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -45,6 +47,8 @@ impl LineKind {
 /// What the columns are called: our order, our refund, theirs, the charge's amount, the refund's, the time, the currency.
 struct Shape {
     provider: &'static str,
+    /// Which column says whose line it is, where one statement is of several.
+    provider_column: &'static str,
     order: &'static str,
     refund: &'static str,
     reference: &'static str,
@@ -56,9 +60,10 @@ struct Shape {
     refund_word: (&'static str, &'static [&'static str]),
 }
 
-const SHAPES: [Shape; 2] = [
+const SHAPES: [Shape; 3] = [
     Shape {
         provider: "wechat",
+        provider_column: "",
         order: "商户订单号",
         refund: "商户退款单号",
         reference: "微信订单号",
@@ -70,6 +75,7 @@ const SHAPES: [Shape; 2] = [
     },
     Shape {
         provider: "alipay",
+        provider_column: "",
         order: "商户订单号",
         refund: "退款批次号/请求号",
         reference: "支付宝交易号",
@@ -79,7 +85,31 @@ const SHAPES: [Shape; 2] = [
         currency: "",
         refund_word: ("业务类型", &["退款"]),
     },
+    Shape {
+        provider: "",
+        provider_column: "provider",
+        order: "order_no",
+        refund: "refund_no",
+        reference: "reference",
+        charge_amount: "amount",
+        refund_amount: "amount",
+        time: "time",
+        currency: "currency",
+        refund_word: ("kind", &["refund"]),
+    },
 ];
+
+/// Whose lines a statement of our own shape may have.
+const OWN: [&str; 2] = ["unionpay", "gift"];
+
+/// What a file holds: UTF-8, or GBK as Alipay writes it.
+#[must_use]
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => encoding_rs::GBK.decode(bytes).0,
+    }
+}
 
 /// # Errors
 /// Names the line that is not understood; nothing of a statement is taken then.
@@ -90,7 +120,9 @@ pub fn read(text: &str) -> anyhow::Result<Vec<Line>> {
     let heading = table.first().context("the statement is empty")?;
     let heading: Vec<String> = cells(heading)?;
     let shape = SHAPES.iter().find(|shape| heading.iter().any(|name| name == shape.reference));
-    let shape = shape.context("the heading is neither WeChat's nor Alipay's: no column 微信订单号 or 支付宝交易号")?;
+    let shape = shape.context(
+        "the heading is neither WeChat's, nor Alipay's, nor ours: no column 微信订单号, 支付宝交易号 or reference",
+    )?;
     for wanted in [shape.order, shape.refund, shape.charge_amount, shape.refund_amount, shape.time] {
         ensure!(heading.iter().any(|name| name == wanted), "the heading has no column {wanted}");
     }
@@ -120,9 +152,14 @@ fn line(shape: &Shape, heading: &[String], row: &[String]) -> anyhow::Result<Lin
     let time = value(shape.time);
     let order_no = value(shape.order);
     ensure!(!order_no.is_empty(), "no order number");
+    let provider = if shape.provider.is_empty() { value(shape.provider_column) } else { shape.provider.into() };
+    ensure!(
+        !shape.provider.is_empty() || OWN.contains(&provider.as_str()),
+        "{provider:?} is neither unionpay nor gift"
+    );
     Ok(Line {
         kind: if refund { LineKind::Refund } else { LineKind::Charge },
-        provider: shape.provider.into(),
+        provider,
         order_no,
         refund_no: if refund { value(shape.refund) } else { String::new() },
         reference: value(shape.reference),
@@ -209,6 +246,20 @@ pub(super) fn in_wechat_shape(lines: &[Line]) -> String {
     out.push_str("总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额\n");
     let (charged, back) = (money(sum(LineKind::Charge)), money(sum(LineKind::Refund)));
     out.push_str(&format!("`{},`{charged},`{back},`0.00,`0.00000,`{charged},`{back}\n", lines.len()));
+    out
+}
+
+/// The same in our own shape.
+pub(super) fn in_own_shape(lines: &[Line]) -> String {
+    let mut out = String::from("provider,kind,order_no,refund_no,reference,amount,currency,time\n");
+    for line in lines {
+        let (kind, amount) = (line.kind.word(), format!("{}.{:02}", line.amount / 100, line.amount % 100));
+        let Line { provider, order_no, refund_no, reference, currency, at, .. } = line;
+        out.push_str(&format!(
+            "{provider},{kind},{order_no},{refund_no},{reference},{amount},{currency},{}\n",
+            clock(*at)
+        ));
+    }
     out
 }
 

@@ -72,7 +72,11 @@ impl Provider for Steered {
     }
 
     fn notices(&self) -> Vec<(String, Told)> {
-        std::mem::take(&mut self.0.lock().unwrap().news)
+        self.0.lock().unwrap().news.clone()
+    }
+
+    fn heard(&self, order: &str) {
+        self.0.lock().unwrap().news.retain(|(told, _)| told != order);
     }
 }
 

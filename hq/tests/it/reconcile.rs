@@ -2,17 +2,23 @@
 
 use crate::support::{Journal, TestBox, becomes, config, count, hq};
 use crate::wallet::{charge, outcome};
+use aisle_hq::pay::gift::Gifts;
 use aisle_hq::pay::reconcile::{Kind, differences};
 use aisle_hq::pay::sandbox::Sandbox;
 use aisle_hq::pay::{order_no, statement};
 use aisle_hq::store::{Store, now_ms};
+use checkout::scan::WalletProvider;
 use checkout::wire::Question;
 use tempfile::{TempDir, tempdir};
 
 /// Charges `tender` at the sandbox and, unless `journaled` says otherwise, writes down that it stands.
 async fn pay(one: &mut TestBox, journal: &mut Journal, tender: &str, amount: i64, code: &str, journaled: Option<i64>) {
     outcome(one, 1, charge(tender, amount, code)).await;
-    let Some(stands) = journaled else { return };
+    self::journaled(journal, tender, amount, journaled);
+}
+
+fn journaled(journal: &mut Journal, tender: &str, amount: i64, stands: Option<i64>) {
+    let Some(stands) = stands else { return };
     let started =
         serde_json::json!({"started": {"tender": tender, "kind": "wallet", "amount": amount, "device": null}});
     let approved = serde_json::json!({"approved": {"tender": tender, "amount": stands, "reference": "w"}});
@@ -22,11 +28,13 @@ async fn pay(one: &mut TestBox, journal: &mut Journal, tender: &str, amount: i64
 }
 
 fn today(dir: &TempDir) -> String {
-    let sandbox = Sandbox::open(dir.path()).unwrap();
+    Sandbox::open(dir.path()).unwrap().statement("wechat", &day()).unwrap()
+}
+
+/// Today, in Beijing.
+fn day() -> String {
     let beijing = "SELECT date(?1 / 1000, 'unixepoch', '+8 hours')";
-    let day: String =
-        rusqlite::Connection::open_in_memory().unwrap().query_row(beijing, [now_ms()], |row| row.get(0)).unwrap();
-    sandbox.statement("wechat", &day).unwrap()
+    rusqlite::Connection::open_in_memory().unwrap().query_row(beijing, [now_ms()], |row| row.get(0)).unwrap()
 }
 
 fn take_in(dir: &TempDir, text: &str) -> usize {
@@ -95,6 +103,51 @@ async fn a_day_without_differences_says_so_and_a_day_without_a_statement_says_no
     assert!(read().is_empty());
 }
 
+/// UnionPay's codes and the retailer's own gift cards: no bill of theirs is alike everywhere, so they come in one of our own.
+#[tokio::test(flavor = "multi_thread")]
+async fn unionpays_codes_and_gift_cards_are_held_against_the_journals_too() {
+    let dir = tempdir().unwrap();
+    let card = "G-4242424242";
+    let code = checkout::scan::Printed::Gift.code("4242424242").unwrap();
+    assert!(code.starts_with(card));
+    Gifts::open(dir.path()).unwrap().load(&code, checkout::words::Money(5_000), "CNY").unwrap();
+    let hq = hq(&config(&dir)).await;
+    let mut one = TestBox::connect(&hq, "box-1").await;
+    let mut journal = Journal::default();
+    one.hello(&journal).await;
+    let by = |provider, tender: &str, amount, code: &str| Question::AuthoriseWallet {
+        tender: tender.into(),
+        amount: checkout::words::Money(amount),
+        currency: "CNY".into(),
+        provider,
+        code: checkout::words::Private(code.into()),
+    };
+    for (tender, provider, amount, code, here) in [
+        ("u-1.1", WalletProvider::Unionpay, 500, "6212345678901234561", Some(500)),
+        ("u-2.1", WalletProvider::Unionpay, 600, "6212345678901234562", None),
+        ("g-1.1", WalletProvider::Gift, 700, code.as_str(), Some(700)),
+        ("g-2.1", WalletProvider::Gift, 800, code.as_str(), Some(790)),
+    ] {
+        outcome(&mut one, 1, by(provider, tender, amount, code)).await;
+        journaled(&mut journal, tender, amount, here);
+    }
+    one.drain(&journal, 50).await;
+    becomes(&dir, "SELECT count(*) FROM tender_money WHERE taken <> 0", 3).await;
+    let day = day();
+    let unionpay = Sandbox::open(dir.path()).unwrap().statement("unionpay", &day).unwrap();
+    let gifts = Gifts::open(dir.path()).unwrap().statement(&day).unwrap();
+    assert!(!gifts.contains(card), "a card's code is money: {gifts}");
+    assert_eq!((take_in(&dir, &unionpay), take_in(&dir, &gifts)), (2, 2));
+    let found = differences(&Store::open(dir.path()).unwrap().reader().unwrap()).unwrap();
+    let mut told: Vec<_> = found.iter().map(|one| (one.provider.as_str(), one.kind, one.here, one.there)).collect();
+    told.sort();
+    let wanted =
+        [("gift", Kind::AmountDiffers, Some(790), Some(800)), ("unionpay", Kind::MissingHere, None, Some(600))];
+    assert_eq!(told, wanted);
+    let foreign = unionpay.replace("unionpay", "wechat");
+    assert!(statement::read(&foreign).is_err(), "WeChat has a bill of its own");
+}
+
 #[test]
 fn alipays_bill_is_read_by_its_headings_and_a_damaged_one_is_refused_with_its_line() {
     let heading = "支付宝交易号,商户订单号,业务类型,商品名称,创建时间,完成时间,门店编号,门店名称,操作员,终端号,对方账户,\
@@ -108,7 +161,12 @@ fn alipays_bill_is_read_by_its_headings_and_a_damaged_one_is_refused_with_its_li
     let bill = |rows: &[String]| {
         format!("#支付宝业务明细查询\n#账号：[2088]\n{heading}\n{}\n#业务明细列表结束\n#合计\n", rows.join("\n"))
     };
-    let lines = statement::read(&bill(&[row("交易", "12.30", ""), row("退款", "-2.05", "ref-1")])).unwrap();
+    let whole = bill(&[row("交易", "12.30", ""), row("退款", "-2.05", "ref-1")]);
+    // As it is downloaded: in GBK.
+    let (gbk, _, lost) = encoding_rs::GBK.encode(&whole);
+    assert!(!lost && std::str::from_utf8(&gbk).is_err());
+    assert_eq!(statement::text(&gbk), whole);
+    let lines = statement::read(&statement::text(&gbk)).unwrap();
     let told: Vec<_> =
         lines.iter().map(|line| (line.kind, line.amount, line.order_no.as_str(), line.refund_no.as_str())).collect();
     assert_eq!(
