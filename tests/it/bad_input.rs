@@ -49,7 +49,7 @@ fn a_broker_that_refuses_and_a_missing_catalogue_are_told_once_and_the_till_runs
     shop.wait("the scanner", |view| view["view"]["devices"][0]["up"] == true)?;
     shop.scan(COLA)?;
     shop.wait("an unknown item", |view| {
-        view["view"]["notice"]["text"]["en"].as_str().is_some_and(|text| text.contains("not on file"))
+        view["view"]["notice"]["text"]["en"].as_str().is_some_and(|text| text.contains("no goods yet"))
     })?;
     let told = |what: &str| -> Result<usize> {
         Ok(std::fs::read_to_string(shop.path("aisled.log"))?.lines().filter(|line| line.contains(what)).count())

@@ -13,6 +13,21 @@ fn is_full(view: &Value) -> bool {
     view["store"]["upkeep"]["disk_full"] == true
 }
 
+fn is_low(view: &Value) -> bool {
+    view["store"]["upkeep"]["disk_low"] == true
+}
+
+/// Rows of that kind, such as `device_down`.
+fn rows(shop: &Shop, kind: &str) -> Result<usize> {
+    let rows = aisled::journal::Reader::open(&shop.journal())?.rows(1, usize::MAX, usize::MAX)?;
+    Ok(rows.iter().filter(|row| row.body.contains(&format!("\"{kind}\""))).count())
+}
+
+fn alarms(shop: &Shop, kind: &str) -> Result<i64> {
+    let db = rusqlite::Connection::open(shop.path("hq/hq.db"))?;
+    Ok(db.query_row("SELECT count(*) FROM alarm WHERE kind = ?1", [kind], |row| row.get(0))?)
+}
+
 /// A shop whose box has two megabytes.
 fn small() -> Result<Option<(tempfile::TempDir, Mount, Shop)>> {
     let folder = tempfile::tempdir()?;
@@ -24,6 +39,68 @@ fn small() -> Result<Option<(tempfile::TempDir, Mount, Shop)>> {
 fn pay(shop: &Shop) -> Result<Value> {
     shop.pressed(json!({"pay": {"method": "card"}}))?;
     Ok(shop.wait("the sale", |view| view["view"]["phase"] == "done")?["view"]["receipt"]["receipt"].clone())
+}
+
+/// R10: before the room kept for sales is touched, what no sale needs is not written: devices, codes nobody knows, snapshots.
+/// Everything sells, also to the next shopper.
+#[test]
+fn as_room_runs_out_telemetry_stops_first_and_everything_sells() -> Result<()> {
+    let Some((_folder, mount, shop)) = small()? else { return Ok(()) };
+    shop.sell(&[COLA])?;
+    // Its plug is out for a moment.
+    let unplug = || {
+        shop.hand(&shop.printer, json!({"unplug": 800}));
+        shop.wait("the printer to go", |view| view["view"]["devices"][3]["up"] == false)?;
+        shop.wait("the printer again", |view| view["view"]["devices"][3]["up"] == true)
+    };
+    let before = rows(&shop, "device_down")?;
+    unplug()?;
+    let told = rows(&shop, "device_down")?;
+    ensure!(told > before, "a device that goes is told while there is room");
+    let filler = mount.leave(100)?;
+    let view = shop.wait("word of it", |view| is_low(view) || is_full(view))?;
+    ensure!(is_low(&view) && !is_full(&view) && mount.at.join("ballast").exists(), "{}", view["store"]["upkeep"]);
+    // What the WAL had taken is free again.
+    mount.leave(100)?;
+    unplug()?;
+    shop.scan("6999999999994")?;
+    shop.wait("word of a code nobody knows", |view| !view["view"]["notice"].is_null())?;
+    ensure!(rows(&shop, "device_down")? == told && rows(&shop, "line_refused")? == 0, "telemetry is written still");
+    let receipt = shop.sell(&[COLA, NOODLES])?;
+    ensure!(receipt["number"] == 2, "{receipt}");
+    ensure!(mount.at.join("ballast").exists(), "a sale took the room that is kept for a full disk");
+    ensure!(alarms(&shop, "disk_low")? == 1, "headquarters does not know");
+    std::fs::remove_file(filler)?;
+    shop.wait("room again", |view| !is_low(view))?;
+    unplug()?;
+    until("telemetry again", || Ok(rows(&shop, "device_down")? > told))
+}
+
+/// R6, R10: a reader that does not end takes all the room there is: as with a full disk the basket is finished.
+#[test]
+fn a_stuck_reader_on_a_small_disk_ends_as_a_full_disk_does() -> Result<()> {
+    let Some((_folder, _mount, shop)) = small()? else { return Ok(()) };
+    shop.sell(&[COLA])?;
+    let stuck = rusqlite::Connection::open(shop.journal())?;
+    stuck.execute_batch("BEGIN")?;
+    let _: i64 = stuck.query_row("SELECT count(*) FROM event", [], |row| row.get(0))?;
+    shop.basket(&[COLA])?;
+    let mut quantity = 1;
+    until("the disk to be full", || {
+        quantity = quantity % 50 + 1;
+        shop.pressed(json!({"set_quantity": {"line": 1, "quantity": quantity}}))?;
+        Ok(is_full(&client::get(shop.pages, "/api/view/1")?.1))
+    })
+    .with_context(|| shop.said().unwrap_or_default())?;
+    shop.pressed(json!({"set_quantity": {"line": 1, "quantity": 1}}))?;
+    let receipt = pay(&shop)?;
+    ensure!(receipt["number"] == 2 && receipt["total"] == 350, "{receipt}");
+    stuck.execute_batch("COMMIT")?;
+    drop(stuck);
+    shop.wait("room again", |view| !is_full(view))?;
+    ensure!(shop.sell(&[NOODLES])?["number"] == 3);
+    ensure!(shop.sales_at_hq()?.len() == 3);
+    Ok(())
 }
 
 /// R10: open basket completes, nothing new begins, pages say so, no false success, and all is well when there is room.
@@ -152,6 +229,59 @@ fn a_journal_with_a_destroyed_page_is_salvaged_the_shop_sells_and_headquarters_f
     Ok(())
 }
 
+/// R8: a bit that turned in a row older than the latest snapshot is none a start looks at. The weekly look finds it, the process
+/// ends, and the next start salvages.
+#[test]
+fn a_bit_that_turned_in_an_old_row_is_found_by_the_weekly_look_and_the_row_comes_back_from_headquarters() -> Result<()>
+{
+    let mut shop = Shop::open(Plan::default())?;
+    shop.sell(&[COLA, NOODLES])?;
+    shop.sell(&[COLA])?;
+    shop.pressed(json!({"next": {}}))?;
+    // The end of the day leaves a snapshot.
+    shop.staff(json!({"day_close": {}}))?;
+    shop.sell(&[NOODLES])?;
+    ensure!(shop.sales_at_hq()?.len() == 3);
+    shop.stop()?;
+    turn_a_bit(&shop)?;
+    let seen = std::fs::File::create(shop.data().join("journal.seen"))?;
+    shop.start()?;
+    shop.wait("the devices", |view| view["view"]["devices"][2]["up"] == true)?;
+    ensure!(shop.sell(&[COLA])?["number"] == 4, "a start looks at what came after the snapshot only");
+    ensure!(shop.sales_at_hq()?.len() == 4);
+    shop.stop()?;
+    seen.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 24 * 3600))?;
+    let started = shop.start();
+    ensure!(shop.ended()? != Some(0), "the weekly look found nothing: {started:?}");
+    ensure!(shop.said()?.contains("the journal is damaged"), "{}", shop.said()?);
+    shop.start()?;
+    shop.wait("headquarters' word on what was lost", |view| {
+        view["store"]["online"] == true && view["store"]["upkeep"]["unsettled"].is_null()
+    })?;
+    ensure!(shop.data().join("quarantine").is_dir(), "nothing was put aside");
+    shop.wait("the devices", |view| view["view"]["devices"][2]["up"] == true)?;
+    ensure!(shop.sell(&[COLA])?["number"] == 5);
+    ensure!(shop.sales_at_hq()?.len() == 5);
+    finished(program("aisled").arg("verify").arg(shop.journal()))?;
+    ensure!(rows(&shop, "refilled")? >= 1, "the row that was lost did not come back");
+    Ok(())
+}
+
+/// In the first row of a sale there is; what pages keep of rows that were moved does not count.
+fn turn_a_bit(shop: &Shop) -> Result<()> {
+    let bytes = std::fs::read(shop.journal())?;
+    let needle = br#""basket":{"completed":{"transaction":"#;
+    let file = std::fs::File::options().write(true).open(shop.journal())?;
+    for at in (0..bytes.len()).filter(|at| bytes[*at..].starts_with(needle)).map(|at| at + needle.len() + 3) {
+        file.write_all_at(&[bytes[at] ^ 1], u64::try_from(at)?)?;
+        if finished(program("aisled").arg("verify").arg(shop.journal())).is_err() {
+            return Ok(());
+        }
+        file.write_all_at(&[bytes[at]], u64::try_from(at)?)?;
+    }
+    anyhow::bail!("no row of the journal was hit")
+}
+
 /// Overwrites a page of rows in the middle of the journal.
 fn destroy(shop: &Shop) -> Result<()> {
     let path = shop.journal();
@@ -188,10 +318,11 @@ fn a_journal_that_is_no_database_any_more_is_put_aside_and_numbers_go_on_behind_
     Ok(())
 }
 
-/// R6: a reader that does not end keeps the WAL from beginning anew; it stays within what is sold meanwhile, and is cut back after.
+/// R6: a reader that does not end keeps the WAL from beginning anew. Past a bound the desk and headquarters are told, and only
+/// what sales need is written; everybody is served; it stays within what is sold meanwhile, and is cut back after.
 #[test]
-fn a_stuck_reader_costs_what_is_sold_meanwhile_and_nothing_after() -> Result<()> {
-    let shop = Shop::open(Plan::default())?;
+fn a_stuck_reader_is_told_costs_what_is_sold_meanwhile_and_nothing_after() -> Result<()> {
+    let shop = Shop::open(Plan { more: "[disk]\nwal_kb = 5120\n".into(), ..Plan::default() })?;
     shop.sell(&[COLA])?;
     let stuck = rusqlite::Connection::open(shop.journal())?;
     stuck.execute_batch("BEGIN")?;
@@ -206,11 +337,20 @@ fn a_stuck_reader_costs_what_is_sold_meanwhile_and_nothing_after() -> Result<()>
         ensure!(presses < 4_000, "the WAL does not grow: is the reader stuck?");
     }
     ensure!((wal()? - first) / presses < 32 * 1024, "{} bytes for each press", (wal()? - first) / presses);
+    let held = |view: &Value| view["store"]["upkeep"]["wal_held"].is_u64();
+    shop.wait("word of the reader", held)?;
+    ensure!(shop.said()?.contains("does not end"), "the log does not say what to close");
+    pay(&shop)?;
+    ensure!(shop.sell(&[NOODLES])?["number"] == 3, "the next shopper is served");
+    shop.basket(&[COLA])?;
+    until("headquarters' alarm", || Ok(alarms(&shop, "wal_held")? == 1))?;
     let still: i64 = stuck.query_row("SELECT count(*) FROM event", [], |row| row.get(0))?;
     ensure!(still == seen, "the reader was not stuck");
     stuck.execute_batch("COMMIT")?;
     drop(stuck);
+    shop.wait("the WAL to be let go", |view| !held(view))?;
     let ended = wal()?;
+    ensure!(ended < 2 * 1024 * 1024, "the WAL is not cut back: {ended} bytes");
     for press in 0..1_500 {
         shop.pressed(json!({"set_quantity": {"line": 1, "quantity": press % 50 + 1}}))?;
     }

@@ -16,12 +16,19 @@ fn a_wallet_payment_taken_after_it_was_given_up_goes_back_once_and_the_sale_is_p
     shop.scan(LATE)?;
     shop.wait("the provider's silence", |view| view["view"]["tender"]["tender"].is_string())?;
     shop.pressed(json!({"cancel_payment": {}}))?;
+    // Headquarters dies in the moment the provider tells of the money: it tells again until somebody has written it down.
+    let sandbox = Connection::open(shop.path("hq").join("sandbox.db"))?;
     // Not before fifteen seconds, and asked first.
     shop.wait("the payment to be given up", |view| view["view"]["phase"] == "scanning")?;
     ensure!(one(&shop, "SELECT count(*) FROM payment WHERE state = 'reversed'")? == 1);
     shop.pressed(json!({"pay": {"method": "card"}}))?;
     shop.wait("the card sale", |view| view["view"]["phase"] == "done")?;
 
+    let taken = "SELECT count(*) FROM trade WHERE state = 'taken' AND ends = '17'";
+    until("the late money", || Ok(sandbox.query_row(taken, [], |row| row.get::<_, i64>(0))? == 1))?;
+    shop.kill_hq();
+    drop(sandbox);
+    shop.start_hq()?;
     until("the late money to go back", || {
         Ok(one(&shop, "SELECT count(*) FROM payment_refund WHERE state = 'approved' AND amount = 350")? == 1)
     })?;

@@ -1,7 +1,7 @@
 //! No personal or card data in journal, logs, headquarters or wire traces.
 
 use anyhow::{Result, ensure};
-use e2e::{COLA, MEMBER, Plan, Shop};
+use e2e::{COLA, MEMBER, NAME, Plan, Shop};
 use serde_json::json;
 use std::path::Path;
 
@@ -20,7 +20,6 @@ const TEST_PANS: [&str; 7] = [
 const NO_PANS: [&str; 6] =
     ["6901234567892", "4006381333931", "9780201379624", "16901234567899", "1790000000000", "131234567890123456"];
 const WALLET: &str = "131234567890123456";
-const NAME: &str = "王小明";
 
 #[test]
 fn no_card_number_wallet_code_or_name_is_kept_anywhere_it_may_not_be() -> Result<()> {
@@ -78,7 +77,7 @@ fn packed(pan: &str) -> Vec<u8> {
 }
 
 /// Runs of 15 to 19 digits that begin as cards do and agree with Luhn; what touches a letter is part of a hash or a name.
-fn card_numbers(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn card_numbers(bytes: &[u8]) -> Vec<String> {
     let runs = bytes.split(|byte| !byte.is_ascii_alphanumeric()).filter(|run| (15..=19).contains(&run.len()));
     let digits = runs.filter(|run| run.iter().all(u8::is_ascii_digit));
     let texts = digits.map(|run| String::from_utf8_lossy(run).into_owned());

@@ -494,7 +494,7 @@ impl Outside {
         let work = desk::make(&self.hq.providers(), job);
         self.count("provider: calls");
         if generation == self.hq.generation && self.hq.is_up() {
-            return self.hq_works(work);
+            return work.map_or(Ok(()), |work| self.hq_works(work));
         }
         self.count("provider: answers nobody was there to hear");
         Ok(())

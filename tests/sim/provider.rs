@@ -12,7 +12,7 @@ struct Order {
     ends: String,
     amount: i64,
     state: State,
-    /// Taken after it was given up.
+    /// Taken after it was given up, and told of until headquarters says that it heard.
     late: bool,
     back: BTreeMap<String, i64>,
 }
@@ -119,7 +119,7 @@ impl Provider for Wallets {
         Told::Approved { amount, reference: "w".into() }
     }
 
-    /// Told again and again until it has gone back, as providers do with what nobody confirmed.
+    /// Told again and again until it is confirmed.
     fn notices(&self) -> Vec<(String, Told)> {
         let mut orders = self.orders();
         let mut told = Vec::new();
@@ -127,10 +127,16 @@ impl Provider for Wallets {
             if order.state == State::Late {
                 (order.state, order.late) = (State::Taken, true);
             }
-            if order.late && order.back.is_empty() {
+            if order.late {
                 told.push((number.clone(), order.approved()));
             }
         }
         told
+    }
+
+    fn heard(&self, number: &str) {
+        if let Some(order) = self.orders().get_mut(number) {
+            order.late = false;
+        }
     }
 }

@@ -23,7 +23,10 @@ pub struct Message {
 pub enum Told {
     Hq(HqInput),
     /// With the reason where it is in an epoch that has just been opened.
-    Moved { cursor: Cursor, new_epoch: Option<String> },
+    Moved {
+        cursor: Cursor,
+        new_epoch: Option<String>,
+    },
 }
 
 pub struct Port {

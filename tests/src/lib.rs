@@ -29,7 +29,11 @@ const GOODS: &str = r#"{"key":"6901234567892","name":{"zh":"可乐","en":"Cola"}
 {"key":"6930000000004","name":{"zh":"白酒","en":"Spirits"},"price":12800,"tax_bp":1300,"min_age":18}
 {"key":"2112345","name":{"zh":"梨","en":"Pears"},"price":798,"tax_bp":900,"by_weight":true}
 "#;
-const MEMBERS: &str = "{\"id\":\"m-001\",\"code\":\"M1234567897\",\"name\":\"王小明\",\"level\":\"gold\"}\n";
+/// Who is a member, as people see it.
+pub const NAME: &str = "王小明";
+pub const PHONE: &str = "13912345678";
+const MEMBERS: &str =
+    "{\"id\":\"m-001\",\"code\":\"M1234567897\",\"name\":\"王小明\",\"level\":\"gold\",\"phone\":\"13912345678\"}\n";
 
 /// How the store is connected.
 #[derive(Clone, Debug, Default)]
@@ -210,6 +214,12 @@ impl Shop {
 
     pub fn journal(&self) -> PathBuf {
         self.data().join("journal.db")
+    }
+
+    /// Where the broker listens.
+    #[must_use]
+    pub const fn broker(&self) -> SocketAddr {
+        self.broker
     }
 
     pub fn config(&self) -> PathBuf {

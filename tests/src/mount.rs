@@ -1,6 +1,7 @@
 //! File systems of a test's own: small ones, ones that fail, ones whose writes are counted. They need root.
 
 use anyhow::{Result, ensure};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,12 +58,25 @@ impl Mount {
         Some(line.split(' ').next()?.strip_prefix("/dev/")?.to_owned())
     }
 
+    /// Writes until no more than `kilobytes` are free; the file that took the room.
+    ///
+    /// # Errors
+    /// The file system cannot be asked, or takes nothing more.
+    pub fn leave(&self, kilobytes: u64) -> Result<PathBuf> {
+        let told = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(&self.at).output()?;
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        let free: u64 = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).product();
+        let path = self.at.join("filler");
+        let mut file = std::fs::File::options().create(true).append(true).open(&path)?;
+        file.write_all(&vec![0; usize::try_from(free.saturating_sub(kilobytes * 1024))?])?;
+        Ok(path)
+    }
+
     /// Writes until nothing more fits; the file that took all the room.
     ///
     /// # Errors
     /// There is always more room.
     pub fn fill(&self) -> Result<PathBuf> {
-        use std::io::Write as _;
         let path = self.at.join("filler");
         let mut file = std::fs::File::options().create(true).append(true).open(&path)?;
         for size in [64 * 1024, 4096, 512] {

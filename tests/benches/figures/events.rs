@@ -164,7 +164,19 @@ impl Shop {
         });
         let ballast = Ballast::new(&self.config.data, self.config.disk.ballast_kb);
         let (zone, pulse) = (self.config.zone()?, Pulse::start(&self.runtime));
-        let parts = Parts { store, journal, catalog, zone, outlets, inputs, picture, ballast, pulse, nonce: 1 };
+        let parts = Parts {
+            store,
+            journal,
+            catalog,
+            zone,
+            outlets,
+            inputs,
+            picture,
+            ballast,
+            wal_kb: u64::MAX,
+            pulse,
+            nonce: 1,
+        };
         let core = CoreLoop::new(parts);
         self.runtime.block_on(core.run())?;
         let ended = Instant::now();
