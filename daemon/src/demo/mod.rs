@@ -21,6 +21,8 @@ pub(crate) const MEMBERS: &str = include_str!("../../demo/members.ndjson");
 pub(crate) const PROMOTIONS: &str = include_str!("../../demo/promotions.ndjson");
 pub(crate) const STAFF_PIN: &str = "2468";
 pub(crate) const STAFF_NAME: &str = "李芳";
+/// Of the wallet of the member whose face the demo knows.
+pub(crate) const PAY_PIN: &str = "135790";
 /// What the badge says behind `S-`.
 pub(crate) const STAFF_BADGE: &str = "demo-s-01";
 

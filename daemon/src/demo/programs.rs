@@ -1,7 +1,7 @@
 //! Starts the programs of the demo: headquarters, the vision process, the daemon; each from the folder of this one.
 
 use super::desk::{Desk, LANES};
-use super::{Addresses, CATALOGUE, COUPONS, MEMBERS, Options, PROMOTIONS, STAFF_BADGE, STAFF_NAME, STAFF_PIN};
+use super::{Addresses, CATALOGUE, COUPONS, MEMBERS, Options, PAY_PIN, PROMOTIONS, STAFF_BADGE, STAFF_NAME, STAFF_PIN};
 use crate::client;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 const START: Duration = Duration::from_secs(20);
@@ -57,6 +57,9 @@ impl Programs {
         ensure!(made.status.success(), "no coupon key: {}", String::from_utf8_lossy(&made.stderr));
         let key = programs.start_hq(options, broker).await?;
         programs.faces = programs.start_vision(options, desk).await?;
+        if programs.faces {
+            programs.sign_mandate().await?;
+        }
         programs.start_box(options, desk, broker, &key).await?;
         Ok(programs)
     }
@@ -136,6 +139,19 @@ impl Programs {
         Ok(output.status.success())
     }
 
+    /// The member whose face is known may pay by it: what the wallet holds, its limits and its PIN.
+    async fn sign_mandate(&self) -> Result<()> {
+        let mut command = program("aisle-hq")?;
+        command.args(["member-wallet", "sign", "m-001", "--balance", "50000", "--pin-stdin"]);
+        command.args(["--sale-limit", "20000", "--day-limit", "40000"]).arg("--data").arg(self.folder.join("hq"));
+        let mut child = command.stdin(Stdio::piped()).spawn()?;
+        let mut input = child.stdin.take().context("no input to aisle-hq")?;
+        input.write_all(format!("{PAY_PIN}\n").as_bytes()).await?;
+        drop(input);
+        ensure!(child.wait().await?.success(), "the member's wallet is not made");
+        Ok(())
+    }
+
     async fn start_box(&mut self, options: &Options, desk: &Desk, broker: SocketAddr, key: &str) -> Result<()> {
         let config = self.folder.join("aisled.toml");
         std::fs::write(&config, self.config(desk, broker, key)?)?;
@@ -167,8 +183,9 @@ impl Programs {
              [store]\nname = {{ zh = \"示范店\", en = \"Demo store\" }}\ncurrency = \"CNY\"\nutc_offset_min = 480\ncodes = [\"21IIIIIWWWWWC\"]\n\n\
              [http]\nlisten = \"{pages}\"\nlinks = {{ hq = \"http://{hq}/\", panel = \"http://{panel}/\" }}\n\n\
              [hq]\nbroker = \"mqtt://{broker}\"\npublic_key = \"{key}\"\n\n[coupons]\nkey_file = {coupon_key:?}\n\n\
-             [floor.points]\nper = 100\nworth = 1\n\n\
-             [[staff]]\nid = \"s-01\"\nname = \"{STAFF_NAME}\"\npin = \"{pin}\"\nrole = \"manager\"\nbadge = \"{STAFF_BADGE}\"\n"
+             [floor.points]\nper = 100\nworth = 1\n\n[floor.face]\npay = {}\n\n\
+             [[staff]]\nid = \"s-01\"\nname = \"{STAFF_NAME}\"\npin = \"{pin}\"\nrole = \"manager\"\nbadge = \"{STAFF_BADGE}\"\n",
+            self.faces
         );
         for device in &desk.devices {
             let options = match device.kind {
