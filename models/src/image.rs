@@ -14,8 +14,12 @@ pub const FILE_CAP: u64 = 16 << 20;
 pub const PIXEL_CAP: u64 = 32 << 20;
 /// Longest side of a photograph, in pixels.
 const SIDE_CAP: u32 = 16_384;
-/// What a decoder may allocate, in bytes: sixteen-bit colour with alpha at the pixel cap.
-const DECODER_CAP: u64 = PIXEL_CAP * 8;
+/// What a decoder may allocate, in bytes: eight-bit colour with alpha at the pixel cap.
+const DECODER_CAP: u64 = PIXEL_CAP * 4;
+/// Largest JPEG that comes in several passes over the picture, in pixels: its decoder keeps six bytes more for each.
+const PASSES_PIXEL_CAP: u64 = 16 << 20;
+/// Passes over one JPEG: encoders make about ten, and each costs the time of a whole picture.
+const PASSES_CAP: usize = 32;
 
 /// Why a photograph was refused.
 #[derive(Debug, thiserror::Error)]
@@ -83,20 +87,24 @@ impl Frame {
                 return Err(ImageError { name, reason: error.to_string() });
             }
         };
-        // A decoder that trips over a hostile file must not take the till's camera with it.
-        let decoded = std::panic::catch_unwind(|| Self::decode(&bytes));
-        decoded.unwrap_or_else(|_| Err("the decoder failed".to_owned())).map_err(|reason| ImageError { name, reason })
+        Self::decode(&bytes).map_err(|reason| ImageError { name, reason })
     }
 
     /// Decodes a JPEG, PNG or PNM picture, turned upright as its EXIF orientation says.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        // A decoder that trips over a hostile file must not take the till's camera with it.
+        let decoded = std::panic::catch_unwind(|| Self::decoded(bytes));
+        decoded.unwrap_or_else(|_| Err("the decoder failed".to_owned()))
+    }
+
+    fn decoded(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() as u64 > FILE_CAP {
             return Err(format!("it is larger than {FILE_CAP} bytes"));
         }
         let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
         reader.limits(limits());
         match reader.format() {
-            Some(ImageFormat::Jpeg) => jpeg_is_whole(bytes)?,
+            Some(ImageFormat::Jpeg) => jpeg_is_whole(bytes).and_then(|()| jpeg_is_modest(bytes))?,
             Some(ImageFormat::Png | ImageFormat::Pnm) => {}
             Some(_) | None => return Err("it is neither JPEG, PNG nor PNM".to_owned()),
         }
@@ -104,6 +112,9 @@ impl Frame {
         let (width, height) = decoder.dimensions();
         if u64::from(width) * u64::from(height) > PIXEL_CAP {
             return Err(format!("{width} x {height} is more than {PIXEL_CAP} pixels"));
+        }
+        if decoder.total_bytes() > DECODER_CAP {
+            return Err(format!("{width} x {height} of this depth takes more than {DECODER_CAP} bytes"));
         }
         let orientation = decoder.orientation().map_err(|e| e.to_string())?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
@@ -223,6 +234,47 @@ pub(crate) fn jpeg_is_whole(bytes: &[u8]) -> Result<(), String> {
     match (last([0xff, 0xd9]), last([0xff, 0xda])) {
         (Some(end), Some(scan)) if end > scan => Ok(()),
         _ => Err("the JPEG is cut short".to_owned()),
+    }
+}
+
+/// Refuses a JPEG that would cost far more than its pixels: many passes, or several over a large picture.
+fn jpeg_is_modest(bytes: &[u8]) -> Result<(), String> {
+    // Between markers 0xff is followed by zero, so this counts scans and perhaps those of a thumbnail.
+    let passes = bytes.windows(2).filter(|pair| *pair == [0xff, 0xda]).count();
+    if passes > PASSES_CAP {
+        return Err(format!("the JPEG comes in {passes} passes, more than {PASSES_CAP}"));
+    }
+    let header = jpeg_header(bytes).ok_or("the JPEG has no header")?;
+    let pixels = u64::from(header.width) * u64::from(header.height);
+    if header.progressive && pixels > PASSES_PIXEL_CAP {
+        return Err(format!("a progressive JPEG of {pixels} pixels is larger than {PASSES_PIXEL_CAP}"));
+    }
+    Ok(())
+}
+
+struct JpegHeader {
+    progressive: bool,
+    width: u16,
+    height: u16,
+}
+
+/// What the frame header says, found by walking from segment to segment (T.81, B.1).
+fn jpeg_header(bytes: &[u8]) -> Option<JpegHeader> {
+    let mut rest = bytes.get(2..)?;
+    loop {
+        let start = rest.iter().position(|byte| *byte != 0xff)?;
+        let (marker, after) = rest.get(start..)?.split_first()?;
+        let (length, _) = after.split_first_chunk::<2>()?;
+        let segment = after.get(2..usize::from(u16::from_be_bytes(*length)).max(2))?;
+        match marker {
+            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+                let &[_, h1, h0, w1, w0, ..] = segment else { return None };
+                let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
+                return Some(JpegHeader { progressive: *marker == 0xc2, width, height });
+            }
+            0xda | 0xd9 => return None,
+            _ => rest = after.get(segment.len() + 2..)?,
+        }
     }
 }
 

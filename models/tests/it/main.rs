@@ -4,10 +4,12 @@
 mod canary;
 mod codes;
 mod fuzzing;
+mod gate;
 mod golden;
 mod hostile;
 mod orl;
 mod paint;
+mod photograph_fuzzing;
 mod photos;
 mod scenario;
 mod socket;

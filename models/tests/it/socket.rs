@@ -59,6 +59,13 @@ impl Server {
         self.child.id()
     }
 
+    /// The most memory the process has held so far, in kB.
+    pub fn peak_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub fn connect(&self) -> Client {
         let path = self.dir.path().join("vision.sock");
         let start = Instant::now();
@@ -88,7 +95,7 @@ impl Client {
         self.stream.write_all(&encode(request).unwrap()).unwrap();
     }
 
-    fn reply(&mut self) -> Reply {
+    pub fn reply(&mut self) -> Reply {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         // 256 numbers do not fit: whatever is asked, no template leaves the process (B6).
