@@ -115,13 +115,23 @@ pub struct Status {
     pub missing_hint: Option<String>,
     /// Enrolled members.
     pub gallery: u32,
+    /// Members whose template another recogniser made: they have to enrol again.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub enrol_again: u32,
     /// There are more of them than the recogniser is calibrated for: an attempt has to say among whom to search.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub narrow: bool,
     pub source: String,
+    /// Faces are seen in infrared as well; without it a camera sees colours only, and a face alone never pays.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub infrared: bool,
     /// What kept the last session from looking, for a while after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub camera: Option<CameraTrouble>,
+}
+
+const fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// State of the face models.
@@ -177,7 +187,13 @@ pub enum Hint {
     CentreFace,
     OnePerson,
     MoreLight,
+    LessLight,
     HoldStill,
+    /// Something covers eyes, nose or mouth.
+    UncoverFace,
+    /// Turn the head to one's own left: a print cannot.
+    TurnLeft,
+    TurnRight,
 }
 
 /// How an attempt ended.

@@ -1,12 +1,13 @@
 //! Face detection: YuNet over a letterboxed frame.
 
-use std::path::Path;
-
 use crate::image::{Frame, Planes, Window};
+use crate::manifest::Models;
 use crate::model::{ModelError, Network};
 
 /// Faces below this score are not faces: a cat reaches 0.75.
 pub const SCORE_MIN: f32 = 0.8;
+/// Down to this score it may be a face that something covers.
+pub const FAINT_MIN: f32 = 0.5;
 /// Overlap (intersection over union) above which the weaker of two boxes is dropped.
 const NMS_IOU: f32 = 0.3;
 const STRIDES: [usize; 3] = [8, 16, 32];
@@ -46,11 +47,9 @@ pub struct Detector {
 }
 
 impl Detector {
-    pub fn load(models: &Path) -> Result<Self, ModelError> {
-        Ok(Self {
-            small: Network::load(models, "yunet_n_320_320.onnx")?,
-            large: Network::load(models, "yunet_n_640_640.onnx")?,
-        })
+    pub fn load(models: &Models) -> Result<Self, ModelError> {
+        let [small, large] = Network::load_all(models, &models.manifest().detector)?;
+        Ok(Self { small, large })
     }
 
     /// Shares the larger layers among threads.

@@ -1,18 +1,15 @@
 //! Embedding: an aligned face as 256 numbers, whose dot product with another's says how alike they are.
 
-use std::path::Path;
-
 use zeroize::Zeroizing;
 
 use crate::align::aligned;
 use crate::detect::Face;
 use crate::image::{Frame, Planes};
+use crate::manifest::Models;
 use crate::model::{ModelError, Network};
 
 /// Numbers in an embedding.
 pub const LENGTH: usize = 256;
-/// Names the model of a template, so that another model's is never compared.
-pub const MODEL: &str = "face-reidentification-retail-0095";
 
 /// A direction in face space, of length 1; biometric data, so it is overwritten when dropped and never printed.
 #[derive(Clone, PartialEq)]
@@ -77,8 +74,8 @@ pub struct Recogniser {
 }
 
 impl Recogniser {
-    pub fn load(models: &Path) -> Result<Self, ModelError> {
-        let network = Network::load(models, "face-reidentification-retail-0095_noprelu.onnx")?;
+    pub fn load(models: &Models) -> Result<Self, ModelError> {
+        let [network] = Network::load_all(models, &models.manifest().recogniser)?;
         Ok(Self { network })
     }
 

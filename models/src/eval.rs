@@ -18,6 +18,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::Pipeline;
+use crate::manifest::CalibrationPoint;
 
 /// What to measure, and where to say it.
 #[derive(Debug, clap::Args)]
@@ -109,9 +110,8 @@ fn bounded(share: rates::Share) -> String {
 }
 
 /// Error rates at the thresholds of the recogniser's calibration: what was promised beside what was found.
-fn calibration(scores: &rates::Scores) -> (Value, String) {
+fn calibration(scores: &rates::Scores, table: &[CalibrationPoint]) -> (Value, String) {
     use std::fmt::Write;
-    let table = &crate::model::Manifests::compiled().recogniser.calibration;
     let mut text =
         String::from("| cosine | FMR promised | FMR found (95 %) | FNMR found (95 %) |\n| --- | --- | --- | --- |\n");
     let mut rows = Vec::new();

@@ -18,8 +18,8 @@ use ring::rand::SystemRandom;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use zeroize::Zeroizing;
 
-use crate::embed::{Embedding, LENGTH, MODEL};
-use crate::model::Manifests;
+use crate::embed::{Embedding, LENGTH};
+use crate::manifest::{Family, Manifest};
 use crate::search::{Found, Index, Slot};
 use crate::threshold::{FPIR_TARGET, Uncalibrated, threshold};
 use rotation::Rotation;
@@ -58,6 +58,7 @@ pub enum GalleryError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     idle_days: u16,
+    stale_days: u16,
 }
 
 impl Retention {
@@ -66,13 +67,19 @@ impl Retention {
 
     /// `None` for no days at all, or for more than three years.
     pub fn of(idle_days: u16) -> Option<Self> {
-        (1..=Self::IDLE_DAYS_MAX).contains(&idle_days).then_some(Self { idle_days })
+        (1..=Self::IDLE_DAYS_MAX).contains(&idle_days).then_some(Self { idle_days, stale_days: idle_days })
+    }
+
+    /// The same, with templates of a recogniser that was swapped out going sooner: nobody is recognised by them any more.
+    #[must_use]
+    pub fn stale_after(self, days: u16) -> Self {
+        Self { stale_days: days.min(self.idle_days), ..self }
     }
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { idle_days: 365 }
+        Self { idle_days: 365, stale_days: 365 }
     }
 }
 
@@ -93,6 +100,10 @@ pub struct Gallery {
     epoch: u64,
     rotation: Rotation,
     random: SystemRandom,
+    /// What makes the templates that can be compared.
+    recogniser: Family,
+    /// Members whose template another recogniser made.
+    stale: BTreeSet<String>,
     index: Index,
     slots: BTreeMap<String, Slot>,
     members: BTreeMap<Slot, String>,
@@ -107,20 +118,31 @@ impl std::fmt::Debug for Gallery {
 }
 
 impl Gallery {
-    /// Opens or creates a gallery with the store's key; new files are their owner's only.
+    /// Opens or creates a gallery of the built-in recogniser, with the store's key.
     pub fn open(path: &Path, store_key: Zeroizing<[u8; KEY_LENGTH]>) -> Result<Self, GalleryError> {
+        Self::open_for(path, store_key, Manifest::built_in().recogniser)
+    }
+
+    /// Opens or creates a gallery with the store's key; new files are their owner's only. What another recogniser made stays
+    /// until its retention ends, and is never compared.
+    pub fn open_for(
+        path: &Path,
+        store_key: Zeroizing<[u8; KEY_LENGTH]>,
+        recogniser: Family,
+    ) -> Result<Self, GalleryError> {
         let keys = path.with_extension("keys");
         for file in [path, &keys] {
             // SQLite says better than this what is wrong with a path, and gives its side files the same mode.
             let _ = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file);
         }
-        Self::with(Connection::open(path)?, Connection::open(keys)?, Some(path.to_owned()), &store_key)
+        Self::with(Connection::open(path)?, Connection::open(keys)?, Some(path.to_owned()), &store_key, recogniser)
     }
 
     /// A gallery that vanishes with the process, under a key of its own.
     pub fn in_memory() -> Result<Self, GalleryError> {
         let key = random_key(&SystemRandom::new())?;
-        Self::with(Connection::open_in_memory()?, Connection::open_in_memory()?, None, &key)
+        let recogniser = Manifest::built_in().recogniser;
+        Self::with(Connection::open_in_memory()?, Connection::open_in_memory()?, None, &key, recogniser)
     }
 
     fn with(
@@ -128,6 +150,7 @@ impl Gallery {
         member_keys: Connection,
         path: Option<PathBuf>,
         store_key: &Key,
+        recogniser: Family,
     ) -> Result<Self, GalleryError> {
         tables::prepare(&database, &member_keys)?;
         let keys = Keys::of(store_key);
@@ -142,6 +165,8 @@ impl Gallery {
             epoch,
             rotation,
             random,
+            recogniser,
+            stale: BTreeSet::new(),
             index: Index::default(),
             slots: BTreeMap::new(),
             members: BTreeMap::new(),
@@ -214,27 +239,35 @@ impl Gallery {
         self.index = Index::default();
         self.slots.clear();
         self.members.clear();
-        let (mut rows, mut total) = (Vec::new(), 0_usize);
+        let (mut rows, mut stale) = (Vec::new(), BTreeSet::new());
+        let made_by = self.recogniser.id();
         {
             let mut query = self.database.prepare("SELECT member, sealed, model FROM face")?;
             let mut found = query.query([])?;
             while let Some(row) = found.next()? {
-                total += 1;
-                if row.get::<_, String>(2)? == model() {
+                if row.get::<_, String>(2)? == made_by {
                     rows.push((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?));
+                } else {
+                    stale.insert(row.get(0)?);
                 }
             }
         }
+        let total = rows.len();
         for (member, sealed) in rows {
             if let Some(template) = self.unseal(&member, sealed)? {
                 self.remember(&member, &template);
             }
         }
+        self.stale = stale;
         let unreadable = total.saturating_sub(self.len());
         if unreadable > 0 {
+            tracing::warn!(unreadable, "templates have no key any more; enrol these members again");
+        }
+        if !self.stale.is_empty() {
+            let stale = self.stale.len();
             tracing::warn!(
-                unreadable,
-                "templates have no key any more or belong to another model; enrol these members again"
+                stale,
+                "templates were made by another recogniser and are not compared; enrol these members again"
             );
         }
         Ok(())
@@ -274,7 +307,7 @@ impl Gallery {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?8)",
             params![
                 member,
-                model(),
+                self.recogniser.id(),
                 frames,
                 sealed,
                 consent.purpose,
@@ -305,7 +338,7 @@ impl Gallery {
         let wrapped = seal(&self.random, wrap, &context("key", epoch, member), key.as_slice())?;
         let plain: Zeroizing<Vec<u8>> =
             Zeroizing::new(turned.as_slice().iter().flat_map(|number| number.to_le_bytes()).collect());
-        let sealed = seal(&self.random, &key, &context(&model(), epoch, member), &plain)?;
+        let sealed = seal(&self.random, &key, &context(&self.recogniser.id(), epoch, member), &plain)?;
         Ok((wrapped, sealed))
     }
 
@@ -364,10 +397,14 @@ impl Gallery {
 
     /// Erases what has reached its end: the consent's, or nobody was recognised by it for too long.
     pub fn expire(&mut self, now_ms: i64, retention: Retention) -> Result<Vec<ErasureReceipt>, GalleryError> {
-        let idle = now_ms.saturating_sub(i64::from(retention.idle_days) * DAY_MS);
+        let before = |days: u16| now_ms.saturating_sub(i64::from(days) * DAY_MS);
+        let (idle, stale) = (before(retention.idle_days), before(retention.stale_days));
         let due: Vec<String> = {
-            let mut query = self.database.prepare("SELECT member FROM face WHERE consent_until <= ?1 OR seen <= ?2")?;
-            query.query_map([now_ms, idle], |row| row.get(0))?.collect::<Result<_, _>>()?
+            let sql = "SELECT member FROM face
+                 WHERE consent_until <= ?1 OR seen <= ?2 OR (model <> ?3 AND seen <= ?4)";
+            let mut query = self.database.prepare(sql)?;
+            let made_by = self.recogniser.id();
+            query.query_map(params![now_ms, idle, made_by, stale], |row| row.get(0))?.collect::<Result<_, _>>()?
         };
         let mut receipts = Vec::new();
         for member in due {
@@ -417,6 +454,11 @@ impl Gallery {
         Ok(())
     }
 
+    /// Members who have to enrol again, because another recogniser made their templates.
+    pub fn stale(&self) -> usize {
+        self.stale.len()
+    }
+
     /// Enrolled members that can be recognised.
     pub fn len(&self) -> usize {
         self.index.len()
@@ -443,6 +485,7 @@ impl Gallery {
     }
 
     fn forget(&mut self, member: &str) {
+        self.stale.remove(member);
         if let Some(slot) = self.slots.remove(member) {
             self.index.remove(slot);
             self.members.remove(&slot);
@@ -460,7 +503,7 @@ impl Gallery {
     fn opened(&self, member: &str, wrapped: Vec<u8>, sealed: Vec<u8>) -> Option<Embedding> {
         let key = open(&self.keys.wrap, &context("key", self.epoch, member), wrapped)?;
         let key = Zeroizing::new(<[u8; KEY_LENGTH]>::try_from(key.as_slice()).ok()?);
-        let plain = open(&key, &context(&model(), self.epoch, member), sealed)?;
+        let plain = open(&key, &context(&self.recogniser.id(), self.epoch, member), sealed)?;
         let (quads, rest) = plain.as_chunks::<4>();
         let whole = quads.len() == LENGTH && rest.is_empty();
         Embedding::normalised(quads.iter().filter(|_| whole).map(|quad| f32::from_le_bytes(*quad)).collect())
@@ -481,7 +524,7 @@ impl<'a> Search<'a> {
 
     /// The cosine a match needs at this size; an error where the calibration cannot vouch for it.
     pub fn threshold(&self) -> Result<f32, Uncalibrated> {
-        threshold(&Manifests::compiled().recogniser.calibration, FPIR_TARGET, self.len())
+        threshold(&self.gallery.recogniser.calibration, FPIR_TARGET, self.len())
     }
 
     /// The two members most like a probe, nearest first, compared with every template that can be meant.
@@ -497,13 +540,6 @@ impl<'a> Search<'a> {
         let nearest = |Found { slot, score }| Some(Nearest { member: self.gallery.members.get(&slot)?, cosine: score });
         best.into_iter().flatten().filter_map(nearest).collect()
     }
-}
-
-/// Names the recogniser of a template: what another one made is never compared, and its member enrols again.
-fn model() -> String {
-    let file = Manifests::compiled().recogniser.file.first();
-    let hash = file.and_then(|file| file.sha256.first()).map_or("", String::as_str);
-    format!("{MODEL} {hash}")
 }
 
 fn refused(error: rusqlite::Error) -> GalleryError {

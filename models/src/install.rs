@@ -7,32 +7,34 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::model::{Conversion, Manifest, Manifests, ModelFile, Upstream, read_capped, sha256};
+use crate::manifest::{Conversion, Family, ModelFile, Models, Upstream};
+use crate::model::{read_capped, sha256};
 use crate::progress::Progress;
 use crate::{onnx, openvino};
 
 /// A download that takes longer is given up.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(300);
 
-/// Makes every model in `to`, from files in `from`, or from their publishers when there is no such folder.
+/// Makes every model of a folder, from files in `from`, or from their publishers when there is no such folder.
 ///
 /// Files that are in place already stay; a file with other contents than its publisher's is refused.
-pub fn install(from: Option<&Path>, to: &Path) -> anyhow::Result<()> {
+pub fn install(models: &Models, from: Option<&Path>) -> anyhow::Result<()> {
+    let to = models.folder();
     std::fs::create_dir_all(to).with_context(|| format!("cannot create folder {}", to.display()))?;
-    for manifest in Manifests::compiled().all() {
-        install_family(manifest, from, to)?;
+    for family in models.manifest().families() {
+        install_family(models, family, from)?;
     }
     Ok(())
 }
 
-fn install_family(manifest: &Manifest, from: Option<&Path>, to: &Path) -> anyhow::Result<()> {
+fn install_family(models: &Models, family: &Family, from: Option<&Path>) -> anyhow::Result<()> {
     let mut fetched = BTreeMap::new();
-    for file in &manifest.file {
-        if is_installed(file, to) {
+    for file in &family.file {
+        if models.read(&file.name).is_ok() {
             tracing::info!(file = file.name, "already installed");
             continue;
         }
-        for upstream in manifest.upstream.iter().filter(|upstream| file.made_from.contains(&upstream.name)) {
+        for upstream in family.upstream.iter().filter(|upstream| file.made_from.contains(&upstream.name)) {
             if !fetched.contains_key(&upstream.name) {
                 fetched.insert(upstream.name.clone(), fetch(upstream, from)?);
             }
@@ -44,14 +46,10 @@ fn install_family(manifest: &Manifest, from: Option<&Path>, to: &Path) -> anyhow
             "made {} with sha256 {found}, which is not the expected one; report this",
             file.name
         );
-        put(&to.join(&file.name), &bytes)?;
-        tracing::info!(file = file.name, licence = manifest.licence, trained_on = manifest.trained_on, "installed");
+        put(&models.folder().join(&file.name), &bytes)?;
+        tracing::info!(file = file.name, licence = family.licence, trained_on = family.trained_on, "installed");
     }
     Ok(())
-}
-
-fn is_installed(file: &ModelFile, to: &Path) -> bool {
-    crate::model::read_pinned(to, &file.name).is_ok()
 }
 
 /// A loadable model from its publisher's files, already checked.
@@ -134,13 +132,10 @@ mod tests {
         };
         let upstream = Path::new(&models).join("../upstream");
         let mut wrong = Vec::new();
-        for manifest in Manifests::compiled().all() {
-            let fetched: BTreeMap<_, _> = manifest
-                .upstream
-                .iter()
-                .map(|file| (file.name.clone(), fetch(file, Some(&upstream)).unwrap()))
-                .collect();
-            for file in &manifest.file {
+        for family in crate::manifest::Manifest::built_in().families() {
+            let fetched: BTreeMap<_, _> =
+                family.upstream.iter().map(|file| (file.name.clone(), fetch(file, Some(&upstream)).unwrap())).collect();
+            for file in &family.file {
                 let found = sha256(&convert(file, &fetched).unwrap());
                 if found != file.sha256[0] {
                     wrong.push(format!("{} {found}", file.name));

@@ -13,6 +13,7 @@ pub mod gallery;
 pub mod image;
 pub mod install;
 pub mod liveness;
+pub mod manifest;
 pub mod model;
 mod net;
 mod onnx;
@@ -26,16 +27,15 @@ pub mod source;
 pub mod threshold;
 pub mod video;
 
-use std::path::Path;
-
 use drivers::vision::Hint;
 
-use detect::{Detector, Face, SCORE_MIN, Size};
+use detect::{Detector, FAINT_MIN, Face, SCORE_MIN, Size};
 use embed::{Embedding, Recogniser};
 use image::{Frame, Planes};
 use liveness::Liveness;
+use manifest::{CalibrationPoint, Models};
 use model::ModelError;
-use quality::{SHARPNESS_MIN, sharpness, shortcoming};
+use quality::{Features, shortcoming, turn};
 
 /// What one frame shows.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub struct Probe {
     pub embedding: Embedding,
     /// 0 to 1.
     pub live: f32,
+    /// How far the head is turned, above 0 to one's own left.
+    pub turn: f32,
 }
 
 /// All models, ready to run; one frame at a time.
@@ -60,16 +62,19 @@ pub struct Pipeline {
     pub detector: Detector,
     pub liveness: Liveness,
     pub recogniser: Recogniser,
+    /// How often strangers reach a cosine of this recogniser.
+    pub calibration: Vec<CalibrationPoint>,
     threads: usize,
 }
 
 impl Pipeline {
-    /// Loads every model from a folder, or says which one is missing or unknown.
-    pub fn load(models: &Path) -> Result<Self, ModelError> {
+    /// Loads every model of a folder, or says which one is missing or unknown.
+    pub fn load(models: &Models) -> Result<Self, ModelError> {
         let mut pipeline = Self {
             detector: Detector::load(models)?,
             liveness: Liveness::load(models)?,
             recogniser: Recogniser::load(models)?,
+            calibration: models.manifest().recogniser.calibration.clone(),
             threads: 1,
         };
         pipeline.set_threads(std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2)));
@@ -91,10 +96,14 @@ impl Pipeline {
 
     /// Detects, judges the quality, aligns, checks liveness and embeds the largest face of a frame.
     pub fn look(&self, frame: &Frame) -> Result<Look, ModelError> {
-        let mut faces = self.detector.detect(frame, Size::Large640, SCORE_MIN)?;
+        let (mut faces, faint): (Vec<Face>, Vec<Face>) = self
+            .detector
+            .detect(frame, Size::Large640, FAINT_MIN)?
+            .into_iter()
+            .partition(|face| face.score >= SCORE_MIN);
         faces.sort_by(|a, b| b.area().total_cmp(&a.area()));
         let Some(face) = faces.first() else {
-            return Ok(Look::NoFace);
+            return Ok(Self::faint(frame, &faint));
         };
         if let Some(hint) = shortcoming(frame, face, faces.get(1)) {
             return Ok(Look::Unusable(hint));
@@ -102,10 +111,21 @@ impl Pipeline {
         let Some(aligned) = align::aligned(frame, face) else {
             return Ok(Look::Unusable(Hint::LookAtCamera));
         };
-        if sharpness(&aligned) < SHARPNESS_MIN {
-            return Ok(Look::Unusable(Hint::HoldStill));
+        if let Some(hint) = Features::of(&aligned).shortcoming() {
+            return Ok(Look::Unusable(hint));
         }
         Ok(self.probe(frame, face, &aligned)?.map_or(Look::Unusable(Hint::LookAtCamera), Look::Usable))
+    }
+
+    /// What may be a face behind something, or a blurred one: it is told so, and never used.
+    fn faint(frame: &Frame, faces: &[Face]) -> Look {
+        let mut hints = faces.iter().filter_map(|face| Features::of(&align::aligned(frame, face)?).shortcoming());
+        hints.next().map_or(Look::NoFace, Look::Unusable)
+    }
+
+    /// Whether a frame of infrared light shows a live face, 0 or 1.
+    pub fn infrared(&self, frame: &Frame) -> Result<f32, ModelError> {
+        Ok(liveness::infrared(frame, &self.detector.detect(frame, Size::Large640, SCORE_MIN)?))
     }
 
     /// Embeds a face and looks whether it is live, at once where there are two cores; `None` of numbers without direction.
@@ -120,6 +140,6 @@ impl Pipeline {
             (self.recogniser.embed_aligned(aligned), self.liveness.score(frame, face))
         };
         let live = live?;
-        Ok(embedding?.map(|embedding| Probe { embedding, live }))
+        Ok(embedding?.map(|embedding| Probe { embedding, live, turn: turn(face) }))
     }
 }

@@ -20,6 +20,8 @@ use models::camera::identity;
 use models::detect::{SCORE_MIN, Size};
 use models::gallery::{Gallery, KEY_LENGTH, Retention};
 use models::image::Frame;
+use models::manifest::{self, Models, Trust};
+use models::model::Network;
 use models::serve::{Equipment, serve};
 use models::session::{Ended, FRAMES_WANTED, Gathered};
 use models::source::{Source, list};
@@ -36,6 +38,10 @@ struct Arguments {
     /// Folder of the installed models; else $AISLE_MODELS, else models/installed.
     #[arg(long, global = true)]
     models: Option<PathBuf>,
+    /// The file with the public key that the models' manifest is signed with; else $CREDENTIALS_DIRECTORY/models.pub, if
+    /// there is one, else the key of this release.
+    #[arg(long, global = true)]
+    trust: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -43,27 +49,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the vision socket.
-    Run {
-        #[arg(long)]
-        socket: PathBuf,
-        /// file:FOLDER, file:LIST, camera:/dev/v4l/by-id/…?usb=…&port=…, or rtsp://…
-        #[arg(long)]
-        source: Source,
-        #[arg(long)]
-        gallery: PathBuf,
-        /// The store's key; else $CREDENTIALS_DIRECTORY/gallery.key.
-        #[arg(long)]
-        key: Option<PathBuf>,
-        /// The file with `user:password` of a network camera; else $CREDENTIALS_DIRECTORY/camera.login, if there is one.
-        #[arg(long)]
-        camera_login: Option<PathBuf>,
-        /// Days after which a template that nobody was recognised by is erased; three years at most.
-        #[arg(long, default_value_t = 365)]
-        idle_days: u16,
-        /// For demonstrations: clients choose the photographs, and a missing key is made.
-        #[arg(long)]
-        demo_source: bool,
-    },
+    Run(RunOptions),
     /// Print the cameras of this box, one JSON line each, with the source that names model and socket.
     Cameras,
     /// Check and convert the publishers' models, downloading them unless --from names a folder.
@@ -73,6 +59,14 @@ enum Command {
         /// Where to put them; the folder they are loaded from unless given.
         #[arg(long)]
         to: Option<PathBuf>,
+    },
+    /// Print what is known about each model, one JSON line each: purpose, licence, training, card, calibration, and whether it
+    /// is there.
+    Models,
+    /// Sign the manifest beside the models, after reading it, with a key as `keygen` makes it, and print the public key.
+    Sign {
+        #[arg(long)]
+        key: PathBuf,
     },
     /// Make the store's key, unless the file exists.
     Keygen {
@@ -134,6 +128,42 @@ enum Command {
     },
 }
 
+#[derive(clap::Args)]
+struct RunOptions {
+    #[arg(long)]
+    socket: PathBuf,
+    /// file:FOLDER, file:LIST, camera:/dev/v4l/by-id/…?usb=…&port=…, or rtsp://…
+    #[arg(long)]
+    source: Source,
+    #[arg(long)]
+    gallery: PathBuf,
+    /// The store's key; else $CREDENTIALS_DIRECTORY/gallery.key.
+    #[arg(long)]
+    key: Option<PathBuf>,
+    /// The file with `user:password` of a network camera; else $CREDENTIALS_DIRECTORY/camera.login, if there is one.
+    #[arg(long)]
+    camera_login: Option<PathBuf>,
+    /// Days after which a template that nobody was recognised by is erased; three years at most.
+    #[arg(long, default_value_t = 365)]
+    idle_days: u16,
+    /// Days after which a template of a recogniser that was swapped out is erased, counted from its last use.
+    #[arg(long, default_value_t = 90)]
+    stale_days: u16,
+    /// Do not start unless the calibration can vouch for so many members in one search. A larger gallery is searched only
+    /// among members who are named, 500 at most.
+    #[arg(long, default_value_t = 500)]
+    members: usize,
+    /// A second camera that sees infrared light, with a lamp of its own: a face it does not see as well is not live.
+    #[arg(long)]
+    infrared: Option<Source>,
+    /// Ask whoever is looked at to turn the head, to a side nobody knows before.
+    #[arg(long)]
+    challenge: bool,
+    /// For demonstrations: clients choose the photographs, and a missing key is made.
+    #[arg(long)]
+    demo_source: bool,
+}
+
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("AISLE_LOG");
     tracing_subscriber::fmt()
@@ -141,11 +171,11 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let Arguments { models, command } = Arguments::parse();
+    let Arguments { models, trust, command } = Arguments::parse();
     let models = models
         .or_else(|| std::env::var_os("AISLE_MODELS").map(PathBuf::from))
         .unwrap_or_else(|| "models/installed".into());
-    match perform(&models, command) {
+    match perform(&Place { folder: models, trust }, command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("aisle-vision: {error:#}");
@@ -154,58 +184,102 @@ fn main() -> ExitCode {
     }
 }
 
-fn perform(models: &Path, command: Command) -> anyhow::Result<()> {
+/// Where the models are, and whom to believe which ones they are.
+struct Place {
+    folder: PathBuf,
+    trust: Option<PathBuf>,
+}
+
+impl Place {
+    fn open(&self) -> anyhow::Result<Models> {
+        let named = self.trust.clone().or_else(|| credential("models.pub").filter(|file| file.exists()));
+        let trust = match named {
+            Some(file) => {
+                let key = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                key.parse().map_err(anyhow::Error::msg).with_context(|| format!("in {}", file.display()))?
+            }
+            None => Trust::default(),
+        };
+        Ok(Models::open(&self.folder, &trust)?)
+    }
+
+    fn pipeline(&self) -> anyhow::Result<Pipeline> {
+        Ok(Pipeline::load(&self.open()?)?)
+    }
+
+    fn gallery(&self, path: &Path, key: &Path) -> anyhow::Result<Gallery> {
+        open_gallery(path, key, &self.open()?)
+    }
+}
+
+fn perform(place: &Place, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run { socket, source, gallery, key, camera_login, idle_days, demo_source } => {
-            let source =
-                source.with_login(camera_login.or_else(|| credential("camera.login").filter(|file| file.exists())));
-            let retention = Retention::of(idle_days).with_context(|| {
-                format!("--idle-days is 1 to {}: a face is not kept longer", Retention::IDLE_DAYS_MAX)
-            })?;
-            let key = key_path(key)?;
-            if demo_source {
-                make_key(&key)?;
-            }
-            let gallery = open_gallery(&gallery, &key)?;
-            let listener = listen(&socket)?;
-            tracing::info!(socket = %socket.display(), %source, members = gallery.len(), "serving");
-            if let Some(advice) = source.advice() {
-                tracing::warn!("{advice}");
-            }
-            serve(listener, Equipment { models: models.to_owned(), gallery, retention, source, demo: demo_source })
-        }
+        Command::Run(options) => run(place, options),
         Command::Cameras => cameras(Path::new("/sys")),
-        Command::Install { from, to } => install::install(from.as_deref(), to.as_deref().unwrap_or(models)),
+        Command::Install { from, to } => {
+            let folder = to.unwrap_or_else(|| place.folder.clone());
+            install::install(&Place { folder, trust: place.trust.clone() }.open()?, from.as_deref())
+        }
+        Command::Models => cards(&place.open()?),
+        Command::Sign { key } => sign(&place.folder, &key),
         Command::Keygen { key } => make_key(&key),
         Command::Rekey { gallery, key, new_key } => {
-            let mut gallery = open_gallery(&gallery, &key_path(key)?)?;
+            let mut gallery = place.gallery(&gallery, &key_path(key)?)?;
             let new_key = new_key.as_deref().map(read_key).transpose()?;
             let epoch = gallery.rekey(new_key.as_ref())?;
             print_line(&json!({"rekeyed": {"epoch": epoch, "members": gallery.len()}}))
         }
         Command::Backup { gallery, key, to } => {
             ensure!(!to.exists(), "{} exists: a backup is never written over another", to.display());
-            Ok(open_gallery(&gallery, &key_path(key)?)?.backup(&to)?)
+            Ok(place.gallery(&gallery, &key_path(key)?)?.backup(&to)?)
         }
         Command::Enrol { gallery, key, member, consent_version, consent_text, guardian, consent_purpose, images } => {
             let consent = consent(consent_purpose, consent_version, &consent_text, guardian)?;
-            let gallery = open_gallery(&gallery, &key_path(key)?)?;
-            enrol(&Pipeline::load(models)?, gallery, &member, &consent, &images)
+            let gallery = place.gallery(&gallery, &key_path(key)?)?;
+            enrol(&place.pipeline()?, gallery, &member, &consent, &images)
         }
         Command::Eval(options) => {
-            let mut pipeline = Pipeline::load(models)?;
+            let mut pipeline = place.pipeline()?;
             // Each core has a photograph of its own.
             pipeline.set_threads(1);
             eval::run(&pipeline, &options)
         }
         Command::Identify { gallery, key, images } => {
             let gallery = match gallery {
-                Some(path) => Some(open_gallery(&path, &key_path(key)?)?),
+                Some(path) => Some(place.gallery(&path, &key_path(key)?)?),
                 None => None,
             };
-            identify(&Pipeline::load(models)?, gallery.as_ref(), &images)
+            identify(&place.pipeline()?, gallery.as_ref(), &images)
         }
     }
+}
+
+fn run(place: &Place, options: RunOptions) -> anyhow::Result<()> {
+    let login = options.camera_login.or_else(|| credential("camera.login").filter(|file| file.exists()));
+    let source = options.source.with_login(login);
+    let retention = Retention::of(options.idle_days)
+        .with_context(|| format!("--idle-days is 1 to {}: a face is not kept longer", Retention::IDLE_DAYS_MAX))?
+        .stale_after(options.stale_days);
+    let models = place.open()?;
+    models.manifest().recogniser.vouches_for(options.members).context("not started for --members")?;
+    if let Some(infrared) = &options.infrared {
+        infrared.may_see_faces().context("not started with --infrared")?;
+    }
+    let key = key_path(options.key)?;
+    if options.demo_source {
+        make_key(&key)?;
+    }
+    let gallery = open_gallery(&options.gallery, &key, &models)?;
+    let listener = listen(&options.socket)?;
+    tracing::info!(socket = %options.socket.display(), %source, members = gallery.len(), "serving");
+    if let Some(advice) = source.advice() {
+        tracing::warn!("{advice}");
+    }
+    if options.infrared.is_none() {
+        tracing::info!("this camera sees colours only: a face identifies, and paying asks for a PIN");
+    }
+    let (infrared, challenge, demo) = (options.infrared, options.challenge, options.demo_source);
+    serve(listener, Equipment { models, gallery, retention, source, infrared, challenge, demo })
 }
 
 fn credential(name: &str) -> Option<PathBuf> {
@@ -255,9 +329,10 @@ fn hex(text: &[u8]) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn open_gallery(path: &Path, key: &Path) -> anyhow::Result<Gallery> {
+fn open_gallery(path: &Path, key: &Path, models: &Models) -> anyhow::Result<Gallery> {
     let store_key = read_key(key)?;
-    Gallery::open(path, store_key).with_context(|| format!("cannot open gallery {}", path.display()))
+    let recogniser = models.manifest().recogniser.clone();
+    Gallery::open_for(path, store_key, recogniser).with_context(|| format!("cannot open gallery {}", path.display()))
 }
 
 fn read_key(key: &Path) -> anyhow::Result<Zeroizing<[u8; KEY_LENGTH]>> {
@@ -294,6 +369,34 @@ fn cameras(sys: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn cards(models: &Models) -> anyhow::Result<()> {
+    for family in models.manifest().families() {
+        let files = family.file.iter().map(|file| {
+            let state =
+                Network::load(models, &file.name).map_or_else(|error| error.to_string(), |_| "ready".to_owned());
+            json!({"name": file.name, "sha256": file.sha256, "state": state})
+        });
+        let calibration = family
+            .calibration
+            .iter()
+            .map(|point| json!({"fmr": point.fmr, "cosine": point.threshold, "fnmr": point.fnmr}));
+        print_line(&json!({
+            "id": family.id(), "purpose": family.purpose, "licence": family.licence, "trained_on": family.trained_on,
+            "card": family.card, "files": files.collect::<Vec<_>>(), "calibration": calibration.collect::<Vec<_>>(),
+        }))?;
+    }
+    Ok(())
+}
+
+fn sign(folder: &Path, key: &Path) -> anyhow::Result<()> {
+    let (path, signature) = (folder.join(manifest::MANIFEST), folder.join(manifest::SIGNATURE));
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let signed = manifest::sign(&text, &*read_key(key)?).map_err(anyhow::Error::msg);
+    let (hex, public) = signed.with_context(|| format!("{} is not signed", path.display()))?;
+    std::fs::write(&signature, hex + "\n").with_context(|| format!("cannot write {}", signature.display()))?;
+    print_line(&json!({"signed": path.display().to_string(), "public_key": public.to_string()}))
 }
 
 fn photographs(images: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {

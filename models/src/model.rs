@@ -1,112 +1,17 @@
-//! Models: which files are trusted, what is known about them, and how one is loaded and run.
+//! Models: how one that the manifest trusts is loaded and run.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tract_onnx::prelude::{
     Framework, InferenceModelExt, IntoRunnable, TValue, Tensor, TractResult, TypedRunnableModel, tvec,
 };
 
+use crate::manifest::{Family, Models};
 use crate::net::Plan;
 use crate::onnx;
-
-/// No model is larger; a bigger file is not read at all.
-const FILE_CAP: u64 = 64 << 20;
-
-/// Everything known about one family of models, read from a manifest that is compiled in.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Manifest {
-    pub purpose: String,
-    pub licence: String,
-    pub trained_on: String,
-    /// Files the pipeline loads.
-    pub file: Vec<ModelFile>,
-    /// Files their publishers ship.
-    pub upstream: Vec<Upstream>,
-    /// False match rates at cosines, best threshold last; the recogniser's only.
-    #[serde(default)]
-    pub calibration: Vec<CalibrationPoint>,
-}
-
-/// A file the pipeline loads.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelFile {
-    pub name: String,
-    /// Trusted contents; the first is what the installer makes.
-    pub sha256: Vec<String>,
-    /// Batch, channels (blue, green, red), height, width.
-    pub input: [usize; 4],
-    pub made_from: Vec<String>,
-    pub conversion: Conversion,
-}
-
-/// How a loadable file is made from its publisher's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Conversion {
-    Copy,
-    /// ONNX with slow operations replaced.
-    Rewrite,
-    /// OpenVINO intermediate representation to ONNX, then as `Rewrite`.
-    OpenVino,
-}
-
-/// A file as its publisher ships it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Upstream {
-    pub name: String,
-    pub bytes: u64,
-    pub sha256: String,
-    pub url: String,
-}
-
-/// How often strangers reach a cosine.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CalibrationPoint {
-    pub fmr: f64,
-    pub threshold: f64,
-    /// Share of genuine attempts lost at this threshold, for the operator.
-    pub fnmr: f64,
-}
-
-/// The three families, compiled in.
-#[derive(Debug)]
-pub struct Manifests {
-    pub detector: Manifest,
-    pub liveness: Manifest,
-    pub recogniser: Manifest,
-}
-
-static MANIFESTS: LazyLock<Manifests> = LazyLock::new(|| Manifests {
-    detector: compiled_in(include_str!("../detector.toml")),
-    liveness: compiled_in(include_str!("../liveness.toml")),
-    recogniser: compiled_in(include_str!("../recogniser.toml")),
-});
-
-impl Manifests {
-    pub fn compiled() -> &'static Self {
-        &MANIFESTS
-    }
-
-    pub fn all(&self) -> [&Manifest; 3] {
-        [&self.detector, &self.liveness, &self.recogniser]
-    }
-
-    pub fn file(&self, name: &str) -> Option<&ModelFile> {
-        self.all().into_iter().flat_map(|manifest| &manifest.file).find(|file| file.name == name)
-    }
-}
-
-fn compiled_in(text: &str) -> Manifest {
-    toml::from_str(text).expect("manifests are compiled in and every test reads them")
-}
 
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +23,12 @@ pub enum ModelError {
         path.display(), folder(path)
     )]
     UnknownHash { path: PathBuf, found: String },
+    #[error(
+        "the manifest {} is not signed with the trusted key {trusted}, so no model is loaded; put back the one that is, or \
+         sign what you have read with `aisle-vision sign` and name your key with --trust",
+        path.display()
+    )]
+    Unsigned { path: PathBuf, trusted: String },
     #[error("model {} cannot be read: {reason}", path.display())]
     Unreadable { path: PathBuf, reason: String },
     #[error("model {name} cannot be run: {reason}")]
@@ -142,31 +53,14 @@ pub(crate) fn read_capped(path: &Path, cap: u64) -> std::io::Result<Vec<u8>> {
 
 /// SHA-256 in lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+    hex(&Sha256::digest(bytes))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text
     })
-}
-
-/// Reads a known model file, refusing anything the manifests do not name.
-pub(crate) fn read_pinned(dir: &Path, name: &str) -> Result<Vec<u8>, ModelError> {
-    let path = dir.join(name);
-    let bytes = match read_capped(&path, FILE_CAP) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(ModelError::Missing { path });
-        }
-        Err(error) => {
-            let reason = error.to_string();
-            return Err(ModelError::Unreadable { path, reason });
-        }
-    };
-    let found = sha256(&bytes);
-    let known = Manifests::compiled().file(name).is_some_and(|file| file.sha256.contains(&found));
-    if !known {
-        return Err(ModelError::UnknownHash { path, found });
-    }
-    Ok(bytes)
 }
 
 /// A network ready to run on one image.
@@ -189,11 +83,17 @@ impl std::fmt::Debug for Network {
 }
 
 impl Network {
-    /// Loads a file named in the manifests from a folder of models.
-    pub fn load(dir: &Path, name: &str) -> Result<Self, ModelError> {
-        let bytes = read_pinned(dir, name)?;
-        let shape = Manifests::compiled().file(name).map_or([0; 4], |file| file.input);
+    /// Loads a file named in the manifest from a folder of models.
+    pub fn load(models: &Models, name: &str) -> Result<Self, ModelError> {
+        let bytes = models.read(name)?;
+        let shape = models.manifest().file(name).map_or([0; 4], |file| file.input);
         Self::from_onnx(name, shape, &bytes)
+    }
+
+    /// All files of one family, in the manifest's order.
+    pub(crate) fn load_all<const COUNT: usize>(models: &Models, family: &Family) -> Result<[Self; COUNT], ModelError> {
+        let networks = family.file.iter().map(|file| Self::load(models, &file.name)).collect::<Result<Vec<_>, _>>()?;
+        networks.try_into().map_err(|_| broken(&family.name, &format!("the pipeline wants {COUNT} files")))
     }
 
     /// Prepares ONNX bytes that the caller trusts; `shape` is batch, channels, height, width.
@@ -256,49 +156,4 @@ fn optimised(mut bytes: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {
 
 fn broken(name: &str, error: &dyn std::fmt::Debug) -> ModelError {
     ModelError::Broken { name: name.to_owned(), reason: format!("{error:?}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What may ship finds a face, tells it from a forgery, or compares it. A model that guesses who somebody is like (age,
-    /// gender, mood) has no place here, so every file is listed by hand.
-    #[test]
-    fn b23_no_model_of_age_gender_or_emotion_ships() {
-        let files: Vec<&str> = Manifests::compiled()
-            .all()
-            .into_iter()
-            .flat_map(|manifest| &manifest.file)
-            .map(|file| file.name.as_str())
-            .collect();
-        assert_eq!(
-            files,
-            [
-                "yunet_n_320_320.onnx",
-                "yunet_n_640_640.onnx",
-                "2.7_80x80_MiniFASNetV2_noprelu.onnx",
-                "4_0_0_80x80_MiniFASNetV1SE_noprelu.onnx",
-                "face-reidentification-retail-0095_noprelu.onnx",
-            ]
-        );
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("age_gender.onnx"), b"anything").unwrap();
-        let refused = Network::load(dir.path(), "age_gender.onnx").unwrap_err().to_string();
-        assert!(refused.contains("unknown contents"), "{refused}");
-    }
-
-    #[test]
-    fn every_model_names_its_licence_its_training_and_where_it_comes_from() {
-        for manifest in Manifests::compiled().all() {
-            assert!([&manifest.purpose, &manifest.licence, &manifest.trained_on].iter().all(|text| !text.is_empty()));
-            for file in &manifest.file {
-                assert!(file.sha256.iter().all(|hash| hash.len() == 64) && !file.sha256.is_empty(), "{}", file.name);
-                for source in &file.made_from {
-                    let upstream = manifest.upstream.iter().find(|upstream| upstream.name == *source).unwrap();
-                    assert!(upstream.url.starts_with("https://") && upstream.sha256.len() == 64, "{source}");
-                }
-            }
-        }
-    }
 }

@@ -11,16 +11,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TryS
 use std::time::{Duration, Instant, SystemTime};
 
 use drivers::vision::{
-    CameraTrouble, CodesEnd, Consent, ErasureCause, LineError, Lines, Models, Outcome, Reply, Request, Status, decode,
-    encode, is_member_id,
+    CameraTrouble, CodesEnd, Consent, ErasureCause, LineError, Lines, Models as Installed, Outcome, Reply, Request,
+    Status, decode, encode, is_member_id,
 };
+use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::Pipeline;
 use crate::camera::Fault;
 use crate::codes::{Reader, Readings};
 use crate::gallery::{Gallery, Retention};
-use crate::session::{Ended, FRAMES_WANTED, Gathered};
+use crate::manifest::Models;
+use crate::session::{Ended, FRAMES_WANTED, Gathered, Side};
 use crate::source::{FrameSource, Photographs, Pulled, Source, within};
+use crate::{Look, Pipeline};
 
 const CLIENTS_MAX: usize = 8;
 const WAITING_MAX: usize = 16;
@@ -29,6 +31,8 @@ const OUTBOX: usize = 256;
 const DEADLINE_MAX: Duration = Duration::from_secs(60);
 /// How long the desk waits for one frame before it reads its inbox again.
 const FRAME_WAIT: Duration = Duration::from_millis(100);
+/// How long a frame of the second camera is waited for; without it the face counts as not live.
+const INFRARED_WAIT: Duration = Duration::from_millis(200);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 const ENROL_FRAMES_MAX: u8 = 10;
 /// For so long after a session that a camera spoilt, `Status` says why.
@@ -40,10 +44,14 @@ const EXPIRE_FIRST: Duration = Duration::from_secs(60);
 /// What the desk works with.
 #[derive(Debug)]
 pub struct Equipment {
-    pub models: PathBuf,
+    pub models: Models,
     pub gallery: Gallery,
     pub retention: Retention,
     pub source: Source,
+    /// A second camera that sees infrared, where there is one.
+    pub infrared: Option<Source>,
+    /// Whether whoever is looked at has to turn the head as well.
+    pub challenge: bool,
     /// Whether clients may choose the photographs of a file source.
     pub demo: bool,
 }
@@ -151,6 +159,7 @@ impl Task {
 struct Attempt {
     job: Job,
     source: Box<dyn FrameSource>,
+    infrared: Option<Box<dyn FrameSource>>,
     gathered: Gathered,
     readings: Readings,
 }
@@ -331,7 +340,7 @@ impl Desk {
 
     fn status(&mut self) -> Status {
         let missing_hint = self.missing();
-        let models = if missing_hint.is_none() { Models::Ready } else { Models::Missing };
+        let models = if missing_hint.is_none() { Installed::Ready } else { Installed::Missing };
         if let Err(error) = self.equipment.gallery.refresh() {
             tracing::warn!(%error, "the gallery cannot be read");
         }
@@ -339,7 +348,10 @@ impl Desk {
         let told = |(trouble, since): (CameraTrouble, Instant)| (since.elapsed() < TROUBLE_TOLD).then_some(trouble);
         let camera = self.trouble.and_then(told);
         let narrow = self.equipment.gallery.search(None).threshold().is_err();
-        Status { models, missing_hint, gallery, narrow, source: self.equipment.source.to_string(), camera }
+        let enrol_again = u32::try_from(self.equipment.gallery.stale()).unwrap_or(u32::MAX);
+        let infrared = self.equipment.infrared.is_some();
+        let source = self.equipment.source.to_string();
+        Status { models, missing_hint, gallery, enrol_again, narrow, source, infrared, camera }
     }
 
     /// Loads the models unless they are; says what to do when they cannot be.
@@ -400,8 +412,12 @@ impl Desk {
             None => self.equipment.source.open(),
         };
         let refreshed = if faces { self.equipment.gallery.refresh().map_err(anyhow::Error::from) } else { Ok(()) };
-        match refreshed.and(source) {
-            Ok(source) => Some(Attempt { job, source, gathered: Gathered::default(), readings: Readings::default() }),
+        let infrared = self.equipment.infrared.as_ref().filter(|_| faces).map(Source::open).transpose();
+        match refreshed.and(source).and_then(|source| Ok((source, infrared?))) {
+            Ok((source, infrared)) => {
+                let gathered = Gathered::asking(self.equipment.challenge.then(side));
+                Some(Attempt { job, source, infrared, gathered, readings: Readings::default() })
+            }
             Err(error) => {
                 tracing::warn!("attempt not begun: {error:#}");
                 let end = self.note_trouble(&error);
@@ -423,8 +439,13 @@ impl Desk {
         let ended = match attempt.source.next(deadline.min(Instant::now() + FRAME_WAIT))? {
             Pulled::Frame(frame) => {
                 self.looked = true;
-                let look = pipeline.look(&frame)?;
+                let mut look = pipeline.look(&frame)?;
                 drop(frame);
+                if let (Some(infrared), Look::Usable(probe)) = (&mut attempt.infrared, &mut look) {
+                    let second = infrared.next(deadline.min(Instant::now() + INFRARED_WAIT))?;
+                    let warm = if let Pulled::Frame(frame) = second { pipeline.infrared(&frame)? } else { 0.0 };
+                    probe.live = probe.live.min(warm);
+                }
                 let hint = attempt.gathered.take(look);
                 if let (Some(hint), Some(number)) = (hint, attempt.job.task.attempt()) {
                     self.send(attempt.job.client, &Reply::Guidance { attempt: number, hint });
@@ -507,7 +528,7 @@ impl Desk {
         gathered: &Gathered,
         ended: Option<Ended>,
     ) -> Option<Result<u8, String>> {
-        if gathered.usable() < frames.into() && ended.is_none() {
+        if !gathered.suffices(frames) && ended.is_none() {
             return None;
         }
         let usable = u8::try_from(gathered.usable()).unwrap_or(u8::MAX);
@@ -541,6 +562,14 @@ impl Desk {
             self.clients.remove(&client);
         }
     }
+}
+
+/// Which way somebody is asked to turn: nobody can know it before.
+fn side() -> Side {
+    let mut coin = [0];
+    // Without chance one is as good as the other.
+    let _ = SystemRandom::new().fill(&mut coin);
+    if coin[0] % 2 == 0 { Side::Left } else { Side::Right }
 }
 
 /// What is wrong with a request to enrol, before a camera opens for it.

@@ -17,6 +17,26 @@ const SAME_PERSON_MIN: f32 = 0.34;
 /// How much nearer than anyone else a match must be.
 pub const MARGIN_MIN: f32 = 0.05;
 
+/// How much further than before a head has to turn when it is asked to, as [`crate::quality::turn`] tells it. Of a print or a screen
+/// that is turned the nose stays where it is between the eyes.
+const TURN_ASKED: f32 = 0.2;
+
+/// Which way a head is asked to turn, as its owner says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Left,
+    Right,
+}
+
+impl Side {
+    const fn hint(self) -> Hint {
+        match self {
+            Self::Left => Hint::TurnLeft,
+            Self::Right => Hint::TurnRight,
+        }
+    }
+}
+
 /// Why frames stopped coming.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -32,9 +52,17 @@ pub struct Gathered {
     faces_seen: usize,
     mixed: bool,
     hint: Option<Hint>,
+    /// Which way the head still has to turn before anything is decided.
+    asked: Option<Side>,
 }
 
 impl Gathered {
+    /// The same for somebody who, once the frames suffice, has to turn the head as well.
+    #[must_use]
+    pub fn asking(side: Option<Side>) -> Self {
+        Self { asked: side, ..Self::default() }
+    }
+
     /// Takes one look and returns a hint when it differs from the last one given. A new face starts over.
     pub fn take(&mut self, look: Look) -> Option<Hint> {
         self.frames_seen += 1;
@@ -55,6 +83,18 @@ impl Gathered {
     }
 
     fn add(&mut self, probe: Probe) -> Option<Hint> {
+        if let Some(side) = self.asked.filter(|_| self.usable() >= FRAMES_WANTED)
+            && self.fused().is_some_and(|mean| mean.cosine(&probe.embedding) >= SAME_PERSON_MIN)
+        {
+            let before = self.probes.iter().map(|probe| probe.turn).sum::<f32>() / self.usable() as f32;
+            let turned = match side {
+                Side::Left => probe.turn - before,
+                Side::Right => before - probe.turn,
+            };
+            // A turned face is no part of the template; it only shows that there is a head.
+            self.asked = (turned < TURN_ASKED).then_some(side);
+            return self.asked.map(Side::hint);
+        }
         let other = self.fused().is_some_and(|mean| mean.cosine(&probe.embedding) < SAME_PERSON_MIN);
         if other {
             self.probes.clear();
@@ -84,6 +124,11 @@ impl Gathered {
         Embedding::mean(self.probes.iter().map(|probe| &probe.embedding))
     }
 
+    /// Whether there are so many usable frames and nothing more is asked for.
+    pub fn suffices(&self, frames: u8) -> bool {
+        self.usable() >= frames.into() && self.asked.is_none()
+    }
+
     /// A template of one live person, or why there is none.
     pub fn template(&self, frames: u8) -> Result<Embedding, String> {
         if self.mixed {
@@ -92,7 +137,7 @@ impl Gathered {
         if self.usable() < frames.into() {
             return Err(format!("only {} of {frames} frames show a usable face", self.usable()));
         }
-        if self.live() < LIVE_MIN {
+        if self.live() < LIVE_MIN || self.asked.is_some() {
             return Err("the frames do not show a live face".to_owned());
         }
         self.fused().ok_or_else(|| "the frames cancel each other out".to_owned())
@@ -100,7 +145,7 @@ impl Gathered {
 
     /// Who it is, if the frames so far suffice.
     pub fn decide(&self, search: &Search<'_>) -> Result<Option<Outcome>, Uncalibrated> {
-        if self.usable() < FRAMES_WANTED {
+        if self.usable() < FRAMES_WANTED || self.asked.is_some() {
             return Ok(None);
         }
         let outcome = self.verdict(search)?;
@@ -124,7 +169,7 @@ impl Gathered {
     }
 
     fn verdict(&self, search: &Search<'_>) -> Result<Outcome, Uncalibrated> {
-        if self.live() < LIVE_MIN {
+        if self.live() < LIVE_MIN || self.asked.is_some() {
             return Ok(Outcome::NotLive);
         }
         let Some(probe) = self.fused() else {
@@ -155,7 +200,12 @@ mod tests {
     fn probe(axis: usize, live: f32) -> Look {
         let mut numbers = vec![0.0; LENGTH];
         numbers[axis] = 1.0;
-        Look::Usable(Probe { embedding: Embedding::normalised(numbers).unwrap(), live })
+        Look::Usable(Probe { embedding: Embedding::normalised(numbers).unwrap(), live, turn: 0.0 })
+    }
+
+    fn turned(axis: usize, turn: f32) -> Look {
+        let Look::Usable(straight) = probe(axis, 1.0) else { panic!("not usable") };
+        Look::Usable(Probe { turn, ..straight })
     }
 
     fn nearest(cosines: &[f32]) -> Vec<Nearest<'static>> {
@@ -180,6 +230,32 @@ mod tests {
         assert!(gathered.mixed());
         assert_eq!(gathered.usable(), 1);
         assert!(gathered.live() < LIVE_MIN);
+    }
+
+    #[test]
+    fn who_does_not_turn_the_head_when_asked_is_not_live() {
+        let gallery = Gallery::in_memory().unwrap();
+        let everybody = gallery.search(None);
+        let straight = || {
+            let mut gathered = Gathered::asking(Some(Side::Left));
+            (0..3).for_each(|_| assert_eq!(gathered.take(turned(0, 0.05)), None));
+            assert_eq!(gathered.decide(&everybody).unwrap(), None, "nothing is decided before");
+            assert_eq!(gathered.take(turned(0, 0.1)), Some(Hint::TurnLeft));
+            assert!(!gathered.suffices(3) && gathered.template(3).is_err());
+            gathered
+        };
+        let mut print = straight();
+        print.take(turned(0, -0.4));
+        assert_eq!(print.conclude(Ended::Deadline, &everybody).unwrap(), Outcome::NotLive, "the other way");
+
+        let mut other = straight();
+        assert_eq!(other.take(turned(9, 0.4)), Some(Hint::OnePerson), "somebody else turns in their place");
+        assert_eq!(other.usable(), 1);
+
+        let mut live = straight();
+        assert_eq!(live.take(turned(0, 0.3)), None);
+        assert!(live.suffices(3) && live.template(3).is_ok() && live.usable() == 3);
+        assert_eq!(live.conclude(Ended::Deadline, &everybody).unwrap(), Outcome::NoMatch);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Thresholds: from how many strangers may be taken for a member to the cosine that keeps it so.
 
-use crate::model::CalibrationPoint;
+use crate::manifest::CalibrationPoint;
 
 /// Of a thousand strangers who ask to be recognised, one may be.
 pub const FPIR_TARGET: f64 = 1e-3;
@@ -40,10 +40,10 @@ pub fn threshold(table: &[CalibrationPoint], fpir: f64, members: usize) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Manifests;
+    use crate::manifest::Manifest;
 
     fn at(members: usize) -> Result<f32, Uncalibrated> {
-        threshold(&Manifests::compiled().recogniser.calibration, FPIR_TARGET, members)
+        threshold(&Manifest::built_in().recogniser.calibration, FPIR_TARGET, members)
     }
 
     #[test]

@@ -325,6 +325,10 @@ pub enum FaceHint {
     OnePerson,
     HoldStill,
     MoreLight,
+    LessLight,
+    UncoverFace,
+    TurnLeft,
+    TurnRight,
 }
 
 /// The end of one attempt. A face identifies; it never pays.

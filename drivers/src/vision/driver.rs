@@ -135,6 +135,10 @@ fn health(status: &Status) -> DeviceEvent {
     let ready = status.models == Models::Ready;
     let hint = status.missing_hint.clone().unwrap_or_else(|| "aisle-vision install".into());
     let detail = match ready {
+        true if status.enrol_again > 0 => Name {
+            zh: format!("人脸识别模型已更换，{} 位会员需要重新录入", status.enrol_again),
+            en: format!("the recogniser was changed: {} members have to enrol again", status.enrol_again),
+        },
         true => Name::default(),
         false => Name {
             zh: format!("人脸模型未安装，运行一条命令即可安装：{hint}"),
@@ -155,7 +159,11 @@ const fn hint_of(hint: Hint) -> FaceHint {
         Hint::StepBack => FaceHint::StepBack,
         Hint::OnePerson => FaceHint::OnePerson,
         Hint::MoreLight => FaceHint::MoreLight,
+        Hint::LessLight => FaceHint::LessLight,
         Hint::HoldStill => FaceHint::HoldStill,
+        Hint::UncoverFace => FaceHint::UncoverFace,
+        Hint::TurnLeft => FaceHint::TurnLeft,
+        Hint::TurnRight => FaceHint::TurnRight,
     }
 }
 

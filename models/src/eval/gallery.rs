@@ -10,7 +10,7 @@ use super::rates::{Scores, Share};
 use super::{Report, bounded, calibration, chart, faces, percent, small};
 use crate::Pipeline;
 use crate::embed::Embedding;
-use crate::model::Manifests;
+use crate::manifest::CalibrationPoint;
 use crate::search::{Index, Slot};
 use crate::session::MARGIN_MIN;
 use crate::threshold::{FPIR_TARGET, threshold};
@@ -55,7 +55,7 @@ pub fn measure(pipeline: &Pipeline, folder: &Path) -> anyhow::Result<Report> {
     names.dedup();
     let each: Vec<(String, Scores)> =
         names.into_iter().map(|name| (name.clone(), verification(&people, Some(name)))).collect();
-    Ok(report(&people, (files.len(), failed), &everyone, &each, &identified))
+    Ok(report(&people, (files.len(), failed), &everyone, &each, &identified, &pipeline.calibration))
 }
 
 fn report(
@@ -64,10 +64,11 @@ fn report(
     everyone: &Scores,
     groups: &[(String, Scores)],
     identified: &Identification,
+    promised: &[CalibrationPoint],
 ) -> Report {
     let (eer, at_far) = (everyone.eer(), everyone.at_fmr(1e-3));
-    let (table, table_text) = calibration(everyone);
-    let (one_of_n, one_of_n_text) = identified.told();
+    let (table, table_text) = calibration(everyone, promised);
+    let (one_of_n, one_of_n_text) = identified.told(promised);
     let mut text = format!(
         "{photographs} photographs of {} people; in {failed} no face was found.\n\nOne to one, all {} pairs: equal error rate {}. At one \
          stranger in a thousand (cosine {:.3}) {} of genuine pairs are missed.\n\n{table_text}\n{one_of_n_text}",
@@ -80,7 +81,7 @@ fn report(
     let mut by_group = serde_json::Map::new();
     for (name, scores) in groups {
         let point = scores.at(at_far.cosine);
-        let (among, _) = identified.only(name).told();
+        let (among, _) = identified.only(name).told(promised);
         text += &format!(
             "\nGroup {name}, at the cosine of everyone's one in a thousand: FMR {}, FNMR {}.\n",
             small(point.fmr),
@@ -194,7 +195,7 @@ impl Identification {
         strangers.get(allowed).map_or(-1.0, |cosine| cosine.next_up())
     }
 
-    fn told(&self) -> (Value, String) {
+    fn told(&self, promised: &[CalibrationPoint]) -> (Value, String) {
         use std::fmt::Write;
         let mut text = format!(
             "One of {} members, each enrolled from up to {ENROLLED} photographs; every fifth person is a stranger.\n\n\
@@ -207,8 +208,7 @@ impl Identification {
             let _ = writeln!(text, "| {name} | {cosine:.3} | {} | {} |", bounded(fpir), bounded(fnir));
             rows.push(json!({"at": name, "cosine": cosine, "fpir": fpir, "fnir": fnir}));
         };
-        let promised = threshold(&Manifests::compiled().recogniser.calibration, FPIR_TARGET, self.members);
-        if let Ok(cosine) = promised {
+        if let Ok(cosine) = threshold(promised, FPIR_TARGET, self.members) {
             row("the till's threshold".to_owned(), cosine);
         }
         for fpir in FPIRS {
@@ -296,7 +296,8 @@ mod tests {
         assert!(fnir.high > 0.3, "eight attempts without a miss promise little: {fnir:?}");
         let [_, missed] = identified.only("far").at(0.5);
         assert_eq!((missed.count, missed.of), (8, 8));
-        let report = report(&people, (80, 0), &scores, &[("near".into(), scores.clone())], &identified);
+        let calibration = crate::manifest::Manifest::built_in().recogniser.calibration;
+        let report = report(&people, (80, 0), &scores, &[("near".into(), scores.clone())], &identified, &calibration);
         assert!(report.json["groups"]["near"]["one_of_n"]["points"].as_array().is_some_and(|points| points.len() == 3));
         assert!(report.text.contains("FPIR (95 %)") && report.text.contains("Group near"));
     }

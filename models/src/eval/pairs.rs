@@ -9,6 +9,7 @@ use serde_json::json;
 use super::rates::{Pair, Scores, cross_validated};
 use super::{Report, bounded, calibration, chart, faces, percent};
 use crate::Pipeline;
+use crate::manifest::CalibrationPoint;
 use crate::model::read_capped;
 
 /// No list is larger.
@@ -46,15 +47,15 @@ pub fn measure(pipeline: &Pipeline, list: &Path, images: &Path) -> anyhow::Resul
         .collect();
     let unreadable = seen.iter().filter(|seen| matches!(seen, Err(faces::Missing::Unreadable(_)))).count();
     let failed = seen.iter().filter(|seen| seen.is_err()).count();
-    Ok(report(&pairs, files.len(), failed, unreadable))
+    Ok(report(&pairs, [files.len(), failed, unreadable], &pipeline.calibration))
 }
 
-fn report(pairs: &[Pair], photographs: usize, failed: usize, unreadable: usize) -> Report {
+fn report(pairs: &[Pair], [photographs, failed, unreadable]: [usize; 3], promised: &[CalibrationPoint]) -> Report {
     let mut scores = Scores::default();
     pairs.iter().for_each(|pair| scores.add(pair.same, pair.cosine));
     let (accuracy, deviation) = cross_validated(pairs);
     let (eer, at_far) = (scores.eer(), scores.at_fmr(1e-3));
-    let (table, table_text) = calibration(&scores);
+    let (table, table_text) = calibration(&scores, promised);
     let json = json!({
         "pairs": pairs.len(), "photographs": photographs,
         "accuracy": accuracy, "accuracy_deviation": deviation, "eer": eer,
@@ -136,7 +137,7 @@ mod tests {
                 },
             })
             .collect();
-        let report = report(&pairs, 120, 1, 0);
+        let report = report(&pairs, [120, 1, 0], &[]);
         assert_eq!(report.json["accuracy"], json!(0.99));
         assert_eq!(report.json["tar_at_far_1e-3"], json!(0.98));
         assert_eq!(report.json["failed_to_detect"], json!(1));

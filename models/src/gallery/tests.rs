@@ -342,6 +342,28 @@ fn a_template_of_another_recogniser_is_not_compared() {
 }
 
 #[test]
+fn after_a_swap_of_the_recogniser_members_enrol_again_and_old_templates_go_by_policy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gallery.db");
+    drop(gallery_of(&path, 3));
+    let mut other = crate::manifest::Manifest::built_in().recogniser;
+    other.name = "another".into();
+    let mut gallery = Gallery::open_for(&path, key(1), other).unwrap();
+    assert_eq!((gallery.len(), gallery.stale()), (0, 3), "nobody is recognised by what another network made");
+    assert!(gallery.search(None).nearest(&person(1)).is_empty());
+    gallery.enrol("m-1", &consent(), &person(1), 3).unwrap();
+    assert_eq!((gallery.len(), gallery.stale(), best(&gallery, &person(1)).0), (1, 2, "m-1".into()));
+
+    let policy = Retention::of(365).unwrap().stale_after(30);
+    assert!(gallery.expire(NOW + 29 * DAY_MS, policy).unwrap().is_empty());
+    let gone: Vec<String> =
+        gallery.expire(NOW + 31 * DAY_MS, policy).unwrap().into_iter().map(|receipt| receipt.member.0).collect();
+    assert_eq!(gone, ["m-0", "m-2"], "and whoever enrolled again stays");
+    drop(gallery);
+    assert_eq!(Gallery::open(&path, key(1)).unwrap().stale(), 1, "a swap back asks again, too");
+}
+
+#[test]
 fn the_two_nearest_are_exact() {
     let mut gallery = Gallery::in_memory().unwrap();
     for member in 0..50 {

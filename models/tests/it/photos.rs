@@ -8,6 +8,7 @@ use models::detect::{Face, SCORE_MIN, Size};
 use models::embed::Embedding;
 use models::image::Frame;
 use models::liveness::crop;
+use models::manifest::Models;
 use serde_json::Value;
 
 use crate::{faces_folder, models_folder};
@@ -102,7 +103,7 @@ fn photographs_agree_with_the_reference() {
     let (Some(models), Some(faces)) = (models_folder(), faces_folder()) else {
         return;
     };
-    let pipeline = Pipeline::load(&models).unwrap();
+    let pipeline = Pipeline::load(&Models::built_in(&models)).unwrap();
     let text = std::fs::read(faces.join("photo_refs.json")).unwrap();
     let references: Value = serde_json::from_slice(&text).unwrap();
     let mut worst = Worst::default();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use drivers::vision::{Hint, Outcome};
 use models::gallery::Gallery;
 use models::image::Frame;
+use models::manifest::Models;
 use models::session::{Ended, Gathered};
 use models::{Look, Pipeline};
 
@@ -43,7 +44,8 @@ impl Shop {
 /// A shop that knows one person from three photographs; `None` where models or photographs are missing.
 fn shop() -> Option<(Shop, PathBuf)> {
     let (models, faces) = (models_folder()?, faces_folder()?);
-    let mut shop = Shop { pipeline: Pipeline::load(&models).unwrap(), gallery: Gallery::in_memory().unwrap() };
+    let mut shop =
+        Shop { pipeline: Pipeline::load(&Models::built_in(&models)).unwrap(), gallery: Gallery::in_memory().unwrap() };
     let enrolment = ["photos/person_a.jpg", "photos/person_a_2.jpg", "photos/person_a_3.jpg"];
     let template = shop.gather(&faces, &enrolment).template(3).unwrap();
     shop.gallery.enrol("m-a", &crate::consent(), &template, 3).unwrap();
