@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a bare Debian 12 lacks; says nothing and changes nothing when nothing is missing.
 #
-#   scripts/setup.sh [group...]      base test check arm deb bench      (default: base test check)
+#   scripts/setup.sh [group...]      base test check arm deb bench instructions      (default: base test check)
 #
 # Packages come from apt (through sudo when not root), cargo from rustup when there is none at all, and the two cargo
 # tools by compiling them once. On another system it names what to install and goes on with what is there.
@@ -19,6 +19,7 @@ arm="gcc-aarch64-linux-gnu=aarch64-linux-gnu-gcc g++-aarch64-linux-gnu=aarch64-l
      libedit2=/usr/lib/x86_64-linux-gnu/libedit.so.2
      libxml2=/usr/lib/x86_64-linux-gnu/libxml2.so.2 libz3-4=/usr/lib/x86_64-linux-gnu/libz3.so.4"
 deb="dpkg=dpkg-deb"
+instructions="valgrind=valgrind"
 
 say() { echo "setup: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -156,9 +157,9 @@ yardsticks() {
 for group in "$@"; do
     case $group in
         # shellcheck disable=SC2086
-        base | test | check | arm | deb) packages ${!group} ;;
+        base | test | check | arm | deb | instructions) packages ${!group} ;;
         bench) yardsticks ;;
-        *) die "no such group: $group (base test check arm deb bench)" ;;
+        *) die "no such group: $group (base test check arm deb bench instructions)" ;;
     esac
     case $group in
         base) rust ;;
