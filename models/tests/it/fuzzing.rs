@@ -4,7 +4,7 @@
 #[path = "../../../fuzz/pictures.rs"]
 mod pictures;
 #[path = "../../../fuzz/runner.rs"]
-mod runner;
+pub(crate) mod runner;
 
 /// What frames are made of.
 const PIECES: &[&[u8]] = &[

@@ -2,8 +2,7 @@
 
 #[path = "../../../fuzz/photographs.rs"]
 mod photographs;
-#[path = "../../../fuzz/runner.rs"]
-mod runner;
+use crate::fuzzing::runner;
 
 /// What photographs are made of.
 const PIECES: &[&[u8]] = &[
