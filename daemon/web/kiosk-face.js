@@ -52,7 +52,7 @@ export function confirmPanel(m, sheet) {
     m,
     "confirming",
     t("face_pay_confirm"),
-    h("p", { class: "lead" }, icon("face"), h("strong", { class: "amount" }, masked)),
+    h("p", { class: "lead who" }, icon("face"), h("strong", { class: "amount" }, masked)),
     h("p", { class: "total amount" }, m.amount(amount)),
     how,
     h("div", { class: "pair" }, otherWay(m), h("button", { type: "button", class: "big", onclick: not }, t("face_not_me"))),
