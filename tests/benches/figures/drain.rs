@@ -80,6 +80,10 @@ fn drain(place: &Place, folder: &Path, full: &Path, rows: u64) -> Result<Drained
     std::fs::create_dir_all(&data)?;
     for file in std::fs::read_dir(full)? {
         let file = file?.path();
+        // Folders hold what datasets arrived in; the backlog is in files.
+        if !file.is_file() {
+            continue;
+        }
         std::fs::copy(&file, data.join(file.file_name().context("a folder without names")?))?;
     }
     let (broker, pages) = (store::free()?, store::free()?);
