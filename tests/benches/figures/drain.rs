@@ -150,15 +150,17 @@ impl Meter {
         let bytes = meter.bytes.clone();
         // One connection is all a round makes; the thread ends with it.
         std::thread::spawn(move || -> Result<()> {
-            let (near, _) = listener.accept()?;
-            let far = TcpStream::connect(broker)?;
-            for end in [&near, &far] {
-                end.set_nodelay(true)?;
+            // A box that comes before headquarters listens comes again.
+            loop {
+                let (near, _) = listener.accept()?;
+                let Ok(far) = TcpStream::connect(broker) else { continue };
+                for end in [&near, &far] {
+                    end.set_nodelay(true)?;
+                }
+                let up = (near.try_clone()?, far.try_clone()?, bytes.clone());
+                std::thread::spawn(move || count(up.0, up.1, &up.2));
+                count(far, near, &bytes);
             }
-            let up = (near.try_clone()?, far.try_clone()?, bytes.clone());
-            std::thread::spawn(move || count(up.0, up.1, &up.2));
-            count(far, near, &bytes);
-            Ok(())
         });
         Ok(meter)
     }
