@@ -168,7 +168,9 @@ impl Facts {
     pub(crate) fn take(&mut self, record: Record) {
         match record {
             Record { utc, lane: Some(lane), event: Event::Basket(BasketEvent::Completed(sale)) } => {
-                self.latest = self.latest.max(utc);
+                if self.upkeep.clock_doubt.is_none() {
+                    self.latest = self.latest.max(utc);
+                }
                 self.complete(utc, lane, Cow::Owned(*sale));
             }
             record => self.apply(&record),

@@ -1,13 +1,13 @@
 //! The box's own troubles: a full disk, a wrong clock, a journal that lost rows.
 
-use crate::common::{COLA, NOODLES, Till, scan, sold};
+use crate::common::{COLA, NOODLES, Till, config, in_chunks, scan, sold};
 use checkout::event::{Event, Record};
 use checkout::facts::Facts;
 use checkout::page::{PageRequest, Refused, StaffRequest};
 use checkout::returns::Sold;
 use checkout::store::{HqInput, PortStatus, StoreEvent};
 use checkout::upkeep::{BoxEvent, BoxInput, NUMBERS_SPARED, Restored, Room, Source};
-use checkout::words::{LaneId, Money, Mono, Now, ReceiptNo, Utc};
+use checkout::words::{LaneId, Money, Mono, Now, ReceiptNo, RequestId, Role, Utc};
 use checkout::{Input, Step};
 
 const YEAR_MS: i64 = 365 * 24 * 3_600_000;
@@ -190,4 +190,28 @@ fn a_clock_ten_years_off_is_written_down_as_doubted_and_leaves_no_trace_when_it_
         event: Event::Box(BoxEvent::ClockDoubted { reason: "x".into() }),
     });
     assert_eq!(facts.latest, Utc(0));
+}
+
+#[test]
+fn a_basket_sold_by_a_doubted_clock_leaves_no_time_behind_however_the_journal_is_read_back() {
+    let mut till = Till::open();
+    let mut journal = till.journal.clone();
+    let mut at = |till: &mut Till, utc: i64, input: Input| {
+        till.clock += 10;
+        till.last = Step::default();
+        let now = Now { mono: Mono(till.clock), utc: Utc(utc), offset_min: 480 };
+        till.store.step(now, input, &till.shelf, &mut till.last);
+        journal.extend(till.last.events.iter().cloned());
+    };
+    let before = till.store.facts().latest;
+    let wrong = before.0 + 10 * YEAR_MS;
+    at(&mut till, wrong, Input::Box(BoxInput::Clock { doubt: Some("ten years ahead".into()) }));
+    at(&mut till, wrong, scan(2, COLA));
+    let due = till.lane(2).due;
+    let pay = StaffRequest::TakeCash { given: due, amount: None };
+    let what = PageRequest::Staff { staff: "s-1".into(), role: Role::Cashier, request: pay };
+    at(&mut till, wrong, Input::Page { lane: LaneId(2), request: RequestId(1), what });
+    let (facts, passed) = in_chunks(config(), &journal, usize::MAX);
+    assert!(passed > 0, "the line is passed over");
+    assert_eq!((facts.latest, &facts), (before, till.store.facts()));
 }
