@@ -16,10 +16,11 @@ const SILENT_MS: u64 = 20_000;
 /// A printer that could print and does not confirm is asked again after this long, and so much more for each byte of the
 /// job: the slowest line carries about one in a millisecond. The question stands behind the receipt, however slowly that
 /// is printed.
-const CONFIRM_MS: u64 = 3_000;
+const CONFIRM_MS: u64 = 1_500;
 const BYTE_MS: u64 = 1;
-const AGAIN_MS: u64 = 10_000;
-const AGAIN_MAX: u32 = 6;
+/// Short, since the receipts behind it wait: a printer that is well again is at work within five seconds.
+const AGAIN_MS: u64 = 3_500;
+const AGAIN_MAX: u32 = 16;
 /// Answers to questions that were asked twice come one right behind the other.
 const SURPLUS_MS: u64 = 1_000;
 
