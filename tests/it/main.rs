@@ -19,7 +19,6 @@ mod peers;
 mod power;
 mod privacy;
 mod promises;
-mod requirements;
 mod restart;
 mod stand_ins;
 mod sync;

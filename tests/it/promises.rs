@@ -1,4 +1,4 @@
-//! The table of docs/RELIABILITY.md names a test for every requirement; each must be there.
+//! The tables of docs/RELIABILITY.md and docs/FACES.md name a test for every requirement; each must be there.
 
 use anyhow::{Context as _, Result, ensure};
 use std::collections::BTreeSet;
@@ -6,48 +6,91 @@ use std::path::{Path, PathBuf};
 
 /// Nothing shows these: they are not in the first release.
 const LATER: [&str; 2] = ["P14", "R20"];
+/// Requirements on faces that must hold.
+const FACES: [u8; 21] = [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Names of functions in all sources of the workspace.
-fn functions(folder: &Path, names: &mut BTreeSet<String>) -> Result<()> {
+/// What is shown by a figure of `make bench`: a disk's bytes belong to no test.
+const FIGURES: [&str; 1] = ["scan_bytes_device"];
+
+/// Names of all tests of the workspace: functions that a runner calls.
+fn tests() -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for part in ["daemon", "drivers", "hq", "models", "tests"] {
+        each_source(&root().join(part), &mut |_, text| {
+            let mut called = false;
+            for line in text.lines().map(str::trim) {
+                called |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+                let function = line.split_once("fn ").and_then(|(_, rest)| rest.split_once('('));
+                if let Some((name, _)) = function
+                    && std::mem::take(&mut called)
+                {
+                    names.insert(name.to_owned());
+                }
+            }
+            Ok(())
+        })?;
+    }
+    ensure!(names.len() > 600, "the sources were not found");
+    Ok(names)
+}
+
+fn each_source(folder: &Path, look: &mut impl FnMut(&Path, &str) -> Result<()>) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
-            functions(&path, names)?;
-        } else if name.ends_with(".rs") {
-            let text = std::fs::read_to_string(&path)?;
-            let named = text.lines().filter_map(|line| line.trim().split_once("fn ")?.1.split_once('('));
-            names.extend(named.map(|(name, _)| name.to_owned()));
+        if path.is_dir() {
+            each_source(&path, look)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            look(&path, &std::fs::read_to_string(&path)?)?;
         }
     }
     Ok(())
 }
 
-/// What stands between backticks.
-fn quoted(row: &str) -> Vec<&str> {
-    row.split('`').skip(1).step_by(2).collect()
+/// By requirement, what stands between backticks in the last cell of its row.
+fn named(text: &str, id: &str) -> Result<Vec<String>> {
+    let mut rows = text.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let is = |row: &Vec<&str>| row.get(1).is_some_and(|cell| cell.split(' ').next() == Some(id));
+    let row = rows.find(is).with_context(|| format!("no row {id}"))?;
+    let cell = row.iter().rev().find(|cell| !cell.is_empty()).copied().unwrap_or_default();
+    Ok(cell.split('`').skip(1).step_by(2).map(str::to_owned).collect())
 }
 
 #[test]
-fn every_requirement_names_a_test_that_is_there() -> Result<()> {
-    let mut names = BTreeSet::new();
-    for part in ["daemon", "drivers", "hq", "models", "tests", "fuzz"] {
-        functions(&root().join(part), &mut names)?;
-    }
-    ensure!(names.len() > 1_000, "the sources were not found");
+fn every_requirement_of_money_and_reliability_names_a_test_that_is_there() -> Result<()> {
+    let mut tests = tests()?;
+    let mut bench = String::new();
+    each_source(&root().join("tests/benches"), &mut |_, text| {
+        bench.push_str(text);
+        Ok(())
+    })?;
+    let measured = FIGURES.iter().filter(|name| bench.contains(&format!("\"{name}\"")));
+    tests.extend(measured.map(|name| (*name).to_owned()));
     let text = std::fs::read_to_string(root().join("docs/RELIABILITY.md"))?;
-    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('|').map(str::trim).collect()).collect();
     let wanted = (1..=19).map(|number| format!("P{number}")).chain((1..=21).map(|number| format!("R{number}")));
+    let mut wrong = Vec::new();
     for id in wanted {
-        let row = rows.iter().find(|row| row.get(1) == Some(&id.as_str())).with_context(|| format!("no row {id}"))?;
-        let tests = quoted(row.get(3).with_context(|| format!("{id} has no tests"))?);
-        ensure!(tests.is_empty() == LATER.contains(&id.as_str()), "{id}: {tests:?}");
-        for test in tests {
-            ensure!(names.contains(test), "{id} names {test}, which is nowhere");
+        let named = named(&text, &id)?;
+        ensure!(named.is_empty() == LATER.contains(&id.as_str()), "{id}: {named:?}");
+        wrong.extend(named.into_iter().filter(|name| !tests.contains(name)).map(|name| format!("{id}: {name}")));
+    }
+    ensure!(wrong.is_empty(), "no tests: {wrong:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_requirement_on_faces_has_a_test_named_after_it() -> Result<()> {
+    let tests = tests()?;
+    let text = std::fs::read_to_string(root().join("docs/FACES.md"))?;
+    for number in FACES {
+        let named = named(&text, &format!("B{number}"))?;
+        ensure!(!named.is_empty(), "B{number} has no test in the table");
+        for name in named {
+            ensure!(tests.contains(&name), "B{number}: no test is called {name}");
+            ensure!(name.contains(&format!("b{number:02}_")), "{name} is not named after B{number}");
         }
     }
     Ok(())
@@ -56,20 +99,11 @@ fn every_requirement_names_a_test_that_is_there() -> Result<()> {
 /// P15: money is whole minor units; a fraction anywhere in the core does not compile, not even where nobody computes with it.
 #[test]
 fn no_number_of_the_core_is_a_float() -> Result<()> {
-    fn look(folder: &Path) -> Result<()> {
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                look(&path)?;
-                continue;
-            }
-            let text = std::fs::read_to_string(&path)?;
-            let float = text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| ["f32", "f64"].contains(word));
-            ensure!(float.is_none(), "{} names a {}", path.display(), float.unwrap_or_default());
-        }
+    each_source(&root().join("daemon/core/src"), &mut |path, text| {
+        let float = text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| ["f32", "f64"].contains(word));
+        ensure!(float.is_none(), "{} names a {}", path.display(), float.unwrap_or_default());
         Ok(())
-    }
-    look(&root().join("daemon/core/src"))?;
+    })?;
     let denied = std::fs::read_to_string(root().join("daemon/core/src/lib.rs"))?.contains("clippy::float_arithmetic");
     ensure!(denied, "the lint that refuses floats is gone");
     Ok(())
