@@ -201,6 +201,20 @@ fn an_answer_waits_for_the_core_and_a_dead_terminal_is_given_up() {
 }
 
 #[test]
+fn a_terminal_that_tells_its_steps_and_falls_silent_is_asked_before_the_lane_gives_up() {
+    let mut table = Table::of(&stx::SPEC, &Value::Null);
+    table.control(json!({"behaviour": "lose_answer"}));
+    table.authorise(700);
+    table.run(60_000);
+    assert_eq!(table.failed, None, "a shopper may take a minute");
+    table.run(20_000);
+    assert_eq!(table.failed.as_deref(), Some("the terminal is silent"));
+    assert_eq!(table.charges(), [(700, "captured".into())]);
+    table.driver = driver(&stx::SPEC);
+    assert!(matches!(table.ask(), Some(LastPayment::Approved(slip)) if slip.amount == Money(700)));
+}
+
+#[test]
 fn wherever_the_line_dies_captured_money_is_known_and_only_captured_money() {
     for (spec, bytes) in [(&stx::SPEC, 160), (&codepay::SPEC, 700)] {
         let mut fates = [0, 0];

@@ -9,8 +9,10 @@ use crate::{Driver, In, Out};
 use checkout::device::{CardOutcome, CardSlip, DeviceCommand, LastPayment, TerminalCommand, TerminalService};
 use checkout::words::{Money, Mono, TenderId};
 
-/// Silence allowed while a card is handled or the host is asked; every intermediate message starts it anew.
+/// Silence allowed while a card is handled or the host is asked, of a terminal that does not tell what it does.
 const CARD_MS: u64 = 150_000;
+/// Of one that does: every intermediate message starts it anew, and none of its steps takes longer. A lost answer is asked for after this.
+const STEP_MS: u64 = 75_000;
 /// The last sale comes from the terminal's own memory, but it may print it first.
 const QUERY_MS: u64 = 30_000;
 /// How long an approval waits to be made durable.
@@ -101,8 +103,12 @@ impl Job {
         matches!(self.task, Task::Sale(_) | Task::Cancel(..))
     }
 
-    const fn patience(&self) -> u64 {
-        if matches!(self.task, Task::LastSale | Task::Totals) { QUERY_MS } else { CARD_MS }
+    const fn patience(&self, profile: &Profile) -> u64 {
+        match self.task {
+            Task::LastSale | Task::Totals => QUERY_MS,
+            Task::Sale(_) | Task::Cancel(..) if profile.progress.is_some() => STEP_MS,
+            Task::Sale(_) | Task::Cancel(..) | Task::Service(_) => CARD_MS,
+        }
     }
 
     /// Whether what the terminal tells is about this sale. It may leave the ticket out.
@@ -172,7 +178,7 @@ impl Terminal {
     fn ask(&mut self, now: Mono, job: Job, out: &mut Out) {
         let Some(request) = job.request(&self.profile, self.slip) else { return self.not_possible(now, job, out) };
         self.line.send(now, &request, !job.moves_money(), out);
-        self.due = Some(now.plus_ms(job.patience()));
+        self.due = Some(now.plus_ms(job.patience(&self.profile)));
         self.state = State::Working(job);
     }
 
@@ -255,7 +261,7 @@ impl Terminal {
         if self.profile.progress.as_deref() == Some(message.kind()) {
             line::acknowledge(out);
             if let State::Working(job) = &self.state {
-                self.due = Some(now.plus_ms(job.patience()));
+                self.due = Some(now.plus_ms(job.patience(&self.profile)));
                 progress(&job.tender, message::progress(code), out);
             }
             return;
