@@ -215,6 +215,23 @@ fn a_terminal_that_tells_its_steps_and_falls_silent_is_asked_before_the_lane_giv
 }
 
 #[test]
+fn an_answer_that_stays_damaged_is_asked_about_soon() {
+    let mut table = Table::of(&stx::SPEC, &Value::Null);
+    table.control(json!({"behaviour": "lose_answer"}));
+    table.authorise(700);
+    table.run(10_000);
+    let mut damaged = Out::default();
+    damaged.send(b"\x020210|00|\x7f\x03\x01");
+    table.heed_sim(damaged);
+    table.run(10_000);
+    assert_eq!(table.failed, None, "it may be sent again yet");
+    table.run(10_000);
+    assert_eq!(table.failed.as_deref(), Some("the terminal is silent"));
+    table.driver = driver(&stx::SPEC);
+    assert!(matches!(table.ask(), Some(LastPayment::Approved(slip)) if slip.amount == Money(700)));
+}
+
+#[test]
 fn wherever_the_line_dies_captured_money_is_known_and_only_captured_money() {
     for (spec, bytes) in [(&stx::SPEC, 160), (&codepay::SPEC, 700)] {
         let mut fates = [0, 0];

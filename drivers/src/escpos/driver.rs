@@ -19,8 +19,8 @@ const SILENT_MS: u64 = 20_000;
 const CONFIRM_MS: u64 = 1_500;
 const BYTE_MS: u64 = 1;
 /// Short, since the receipts behind it wait: a printer that is well again is at work within five seconds.
-const AGAIN_MS: u64 = 3_500;
-const AGAIN_MAX: u32 = 16;
+const AGAIN_MS: u64 = 2_000;
+const AGAIN_MAX: u32 = 28;
 /// Answers to questions that were asked twice come one right behind the other.
 const SURPLUS_MS: u64 = 1_000;
 

@@ -13,6 +13,8 @@ use checkout::words::{Money, Mono, TenderId};
 const CARD_MS: u64 = 150_000;
 /// Of one that does: every intermediate message starts it anew, and none of its steps takes longer. A lost answer is asked for after this.
 const STEP_MS: u64 = 75_000;
+/// A terminal that was told that its frame was damaged sends it again at once, a few times; then it has given up.
+const REPEAT_MS: u64 = 15_000;
 /// The last sale comes from the terminal's own memory, but it may print it first.
 const QUERY_MS: u64 = 30_000;
 /// How long an approval waits to be made durable.
@@ -231,6 +233,12 @@ impl Terminal {
             Heard::Taken => self.taken(now, out),
             Heard::NotTaken => self.not_taken(out),
             Heard::Text(text) => self.told(now, text, out),
+            Heard::Damaged => {
+                if let State::Working(_) = self.state {
+                    let repeated = now.plus_ms(REPEAT_MS);
+                    self.due = self.due.map(|due| due.min(repeated));
+                }
+            }
         }
     }
 

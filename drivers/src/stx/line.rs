@@ -37,6 +37,8 @@ pub(super) enum Heard {
     /// Our frame was refused or met with silence as often as is allowed.
     NotTaken,
     Text(Vec<u8>),
+    /// Something came that was no frame, and was asked for again.
+    Damaged,
 }
 
 pub(super) fn acknowledge(out: &mut Out) {
@@ -70,7 +72,10 @@ impl Line {
                     let (unwrapped, used) = frame::unwrap(rest, self.check);
                     match unwrapped {
                         Unwrapped::Incomplete => break,
-                        Unwrapped::Damaged => out.send(&[frame::NAK]),
+                        Unwrapped::Damaged => {
+                            out.send(&[frame::NAK]);
+                            heard.push(Heard::Damaged);
+                        }
                         Unwrapped::Text(text) => {
                             // Who answers has heard the question, though its ACK was lost.
                             heard.extend(self.sent.take().map(|_| Heard::Taken));
@@ -112,6 +117,7 @@ impl Line {
             self.frame_due = None;
             self.inbox.clear();
             out.send(&[frame::NAK]);
+            return Some(Heard::Damaged);
         }
         let sent = self.sent.as_ref().filter(|sent| now >= sent.due)?;
         if sent.harmless {

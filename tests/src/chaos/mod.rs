@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// After the last fault: everything is back, and the last baskets are sold without disturbance.
 const SETTLE: Duration = Duration::from_secs(8);
+/// Time for every device to be seen back when the selling ends.
+const BACK: Duration = Duration::from_secs(5);
 const MEMORY_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,11 @@ pub fn run(plan: Plan) -> Result<()> {
         std::thread::sleep(SETTLE);
         selling.store(true, Ordering::Relaxed);
         let shifts: Result<Vec<_>> = shifts.into_iter().map(|shift| shift.join().ok().context("a cashier")?).collect();
+        // The last payment may have ended by asking a terminal that is only just back.
+        let until = Instant::now() + BACK;
+        while Instant::now() < until && !floor.up()?.iter().all(|(_, up)| *up) {
+            std::thread::sleep(Duration::from_millis(200));
+        }
         looking.store(true, Ordering::Relaxed);
         let looks = looks.join().ok().context("the eye on the devices")?;
         Ok((faults, looks, shifts?, memory?))
