@@ -21,8 +21,10 @@ const BYTE_MS: u64 = 1;
 /// Short, since the receipts behind it wait: a printer that is well again is at work within five seconds.
 const AGAIN_MS: u64 = 2_000;
 const AGAIN_MAX: u32 = 28;
-/// Answers to questions that were asked twice come one right behind the other.
-const SURPLUS_MS: u64 = 1_000;
+/// Answers to questions that were asked twice come one right behind the other: the later ones mean the job before.
+const SURPLUS_MS: u64 = 250;
+/// Taken for one of those, an answer may yet have been the job's own: it is asked for again after so long.
+const DOUBT_MS: u64 = 400;
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -70,8 +72,6 @@ pub(super) struct Printer {
     again: u32,
     /// Confirmations that may still come for the job before, and until when.
     surplus: (u32, Mono),
-    /// Answers taken for such while the job under way waits. Where the one before was lost and not late, they were its own.
-    passed_over: u32,
     automatic: Vec<u8>,
     asked: Option<u8>,
     heard: Mono,
@@ -80,8 +80,9 @@ pub(super) struct Printer {
     blocked: Blocked,
     /// A question came to nothing.
     unanswered: bool,
-    /// Asked about last.
+    /// Asked about last, and when next.
     polled: u8,
+    poll_at: Mono,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +115,7 @@ impl Printer {
             due: Mono(0),
             again: 0,
             surplus: (0, Mono(0)),
-            passed_over: 0,
+            poll_at: Mono(0),
             automatic: Vec::new(),
             asked: None,
             heard: Mono(0),
@@ -161,7 +162,7 @@ impl Printer {
             self.printing = Some(transaction);
             self.due = confirm_by(now, bytes.len());
             self.heard = now;
-            out.wake_at(now.plus_ms(POLL_MS));
+            self.poll_at = now.plus_ms(POLL_MS);
         }
     }
 
@@ -209,15 +210,13 @@ impl Printer {
         let (surplus, until) = &mut self.surplus;
         if *surplus > 0 && self.heard < *until {
             *surplus -= 1;
-            self.passed_over += 1;
+            self.due = self.due.min(self.heard.plus_ms(DOUBT_MS));
             return;
         }
         let Some(transaction) = self.printing.take() else {
             return;
         };
-        // Without this one lost answer would hold up every later receipt: each would be told by the one before.
-        let surplus = core::mem::take(&mut self.again).saturating_sub(core::mem::take(&mut self.passed_over));
-        self.surplus = (surplus, self.heard.plus_ms(SURPLUS_MS));
+        self.surplus = (core::mem::take(&mut self.again), self.heard.plus_ms(SURPLUS_MS));
         (self.asked, self.unanswered) = (None, false);
         out.event(DeviceEvent::Printer(PrinterEvent::Printed { transaction }));
         self.paper(byte & 0x0C != 0, byte & 0x03 != 0);
@@ -262,12 +261,23 @@ impl Printer {
             self.due = now.plus_ms(AGAIN_MS);
             out.send(&[0x1D, b'r', 1]);
         }
+        if now < self.poll_at {
+            return;
+        }
         self.unanswered |= self.asked.is_some();
         let which = if self.polled == 4 { 2 } else { 4 };
         self.polled = which;
         self.asked = Some(which);
         out.send(&[0x10, 0x04, which]);
-        out.wake_at(now.plus_ms(POLL_MS));
+        self.poll_at = now.plus_ms(POLL_MS);
+    }
+
+    /// When to look again, while there is something to wait for.
+    fn next(&self, now: Mono) -> Option<Mono> {
+        let waits = self.printing.is_some() || self.blocked != Blocked::default();
+        // One that is due and cannot be asked for yet is looked at with the next poll.
+        let due = Some(self.due).filter(|due| self.printing.is_some() && *due > now);
+        waits.then(|| due.map_or(self.poll_at, |due| due.min(self.poll_at)))
     }
 }
 
@@ -293,8 +303,8 @@ impl Driver for Printer {
                 for byte in bytes {
                     self.byte(*byte, out);
                 }
-                if self.blocked != Blocked::default() {
-                    out.wake_at(now.plus_ms(POLL_MS));
+                if self.printing.is_none() && self.poll_at < now {
+                    self.poll_at = now.plus_ms(POLL_MS);
                 }
             }
             In::Command(DeviceCommand::Print(job)) => {
@@ -318,5 +328,8 @@ impl Driver for Printer {
             In::Timeout => self.poll(now, out),
         }
         self.send_next(now, out);
+        if let Some(at) = self.next(now) {
+            out.wake_at(at);
+        }
     }
 }
