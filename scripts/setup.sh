@@ -12,6 +12,7 @@ export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH:/usr/local/sbin:/usr/sbin:/sb
 # package=what shows that it is there: a command, or a path.
 base="build-essential=c++ curl=curl ca-certificates=/etc/ssl/certs/ca-certificates.crt pkg-config=pkg-config git=git"
 test="mosquitto=mosquitto mosquitto-clients=mosquitto_sub chromium=chromium socat=socat sqlite3=sqlite3 strace=strace gdb=gcore faketime=faketime openssl=openssl procps=ps
+      postgresql=/usr/lib/postgresql/15/bin/initdb nats-server=nats-server rabbitmq-server=/usr/lib/rabbitmq/bin/rabbitmq-server
       fonts-noto-cjk=/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"
 check="systemd=systemd-analyze"
 # LLVM's libraries are for the compiler that scripts/arm.sh unpacks.
@@ -62,16 +63,21 @@ install() {
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
         -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null || { tail -n 20 "$log" >&2; die "apt could not install: $*"; }
     rm -f "$log"
-    case " $* " in *" mosquitto "*) quiet_mosquitto "${root[@]}" ;; esac
+    local server
+    for server in mosquitto postgresql nats-server rabbitmq-server; do
+        case " $* " in *" $server "*) quiet "$server" "${root[@]}" ;; esac
+    done
 }
 
-# The package starts a broker on port 1883; ours start their own, on their own ports.
-quiet_mosquitto() {
+# These packages start a server on its usual port; our tests start their own, on their own ports.
+quiet() {
+    local server=$1
+    shift
     if [ -d /run/systemd/system ]; then
-        "$@" systemctl disable --now mosquitto >/dev/null 2>&1 || true
+        "$@" systemctl disable --now "$server" >/dev/null 2>&1 || true
     elif command -v invoke-rc.d >/dev/null; then
-        "$@" invoke-rc.d mosquitto stop >/dev/null 2>&1 || true
-        "$@" update-rc.d mosquitto disable >/dev/null 2>&1 || true
+        "$@" invoke-rc.d "$server" stop >/dev/null 2>&1 || true
+        "$@" update-rc.d "$server" disable >/dev/null 2>&1 || true
     fi
 }
 

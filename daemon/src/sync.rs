@@ -3,6 +3,7 @@
 //! The connection is a disposable pipe: one event loop per connection, never reused, nothing trusted that it holds.
 //! What was not acknowledged by headquarters' commit is sent again.
 
+use crate::catalog::DATASETS;
 use crate::config::Hq;
 use crate::core_loop::{AskHq, Picture, ToCore};
 use crate::dataset::Fetch;
@@ -239,8 +240,17 @@ impl Link<'_> {
         for leaf in ["welcome", "ack", "reply"] {
             self.client.try_subscribe(self.topics.of(leaf), QoS::AtLeastOnce)?;
         }
-        self.client.try_subscribe(self.topics.dataset("+"), QoS::AtLeastOnce)?;
+        self.hear_manifests()?;
         self.hello(self.sync.uplink.acked)
+    }
+
+    /// Retained manifests come with a subscription, each time. By name: not every broker (RabbitMQ) brings them to a filter with
+    /// a wildcard.
+    fn hear_manifests(&self) -> Result<()> {
+        for dataset in DATASETS {
+            self.client.try_subscribe(self.topics.dataset(dataset), QoS::AtLeastOnce)?;
+        }
+        Ok(())
     }
 
     /// `acked`: the row whose hash shows which past is ours.
@@ -466,7 +476,7 @@ impl Link<'_> {
     fn manifests_again(&mut self) -> Result<()> {
         if self.passed_over && !self.sync.picture.borrow().view.upkeep.spares() {
             self.passed_over = false;
-            self.client.try_subscribe(self.topics.dataset("+"), QoS::AtLeastOnce)?;
+            self.hear_manifests()?;
         }
         Ok(())
     }
@@ -497,9 +507,8 @@ impl Link<'_> {
                 tracing::warn!(dataset = %manifest.dataset, error = format!("{error:#}"), "a dataset is refused; the last good one stays")
             }
         }
-        // Retained manifests come again with a subscription: the next dataset gets its turn.
-        self.client.try_subscribe(self.topics.dataset("+"), QoS::AtLeastOnce)?;
-        Ok(())
+        // The next dataset gets its turn.
+        self.hear_manifests()
     }
 
     fn chunk(&mut self, hash: &str, payload: &[u8]) -> Result<()> {

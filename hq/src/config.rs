@@ -1,5 +1,6 @@
 //! What `serve` is told: options, or the same words in `hq.toml`. Options win.
 
+use crate::store::Store;
 use crate::tls::{ClientTls, ServerTls};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -14,6 +15,12 @@ pub struct Options {
     /// Directory of the database and the signing key; made where it is missing
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// PostgreSQL instead of `hq.db`: postgres://USER:PASSWORD@HOST/DATABASE. Kept in --data, where every command finds it
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+    /// PEM file of the CA that signs the certificate of --database; needed where that is on another machine
+    #[arg(long, value_name = "FILE", requires = "database")]
+    pub database_ca: Option<PathBuf>,
     /// Where the console listens; port 0 takes a free one [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<SocketAddr>,
@@ -48,6 +55,8 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct Config {
     pub data: PathBuf,
+    /// Address of PostgreSQL and the file of its CA, instead of what is in `data`.
+    pub database: Option<(String, Option<PathBuf>)>,
     pub http: SocketAddr,
     pub broker: BrokerChoice,
     pub tenant: String,
@@ -68,6 +77,17 @@ pub enum BrokerChoice {
     },
 }
 
+impl Config {
+    /// # Errors
+    /// When the database cannot be opened.
+    pub fn store(&self) -> anyhow::Result<Store> {
+        match &self.database {
+            Some((url, ca)) => Store::open_at(&self.data, url, ca.as_deref()),
+            None => Store::open(&self.data),
+        }
+    }
+}
+
 impl Options {
     /// Fills what `self` leaves open from the file.
     ///
@@ -78,6 +98,8 @@ impl Options {
         let file: Self = toml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?;
         Ok(Self {
             data: self.data.or(file.data),
+            database: self.database.or(file.database),
+            database_ca: self.database_ca.or(file.database_ca),
             http: self.http.or(file.http),
             broker: self.broker.or(file.broker),
             broker_listen: self.broker_listen.or(file.broker_listen),
@@ -102,7 +124,8 @@ impl Options {
             Some(url) => self.remote(url)?,
         };
         let http = self.http.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081)));
-        Ok(Config { data, http, broker, tenant, notices: self.notices })
+        let database = self.database.map(|url| (url, self.database_ca));
+        Ok(Config { data, database, http, broker, tenant, notices: self.notices })
     }
 
     fn embedded(&self) -> anyhow::Result<BrokerChoice> {

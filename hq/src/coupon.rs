@@ -1,6 +1,7 @@
 //! Coupons across the fleet: who claims a single-use one, who redeemed it, which were redeemed twice; and the key they are
 //! signed with, on the command line of whoever sends campaigns out.
 
+use crate::db::{self, Connection, OptionalExtension as _, Transaction, params};
 use crate::fold::Origin;
 use crate::store::{alarm, now_ms};
 use anyhow::{Context as _, bail};
@@ -10,7 +11,6 @@ use checkout::sale::Sale;
 use checkout::scan::{Code, CouponCode, CouponScheme, Printed, ScanRules, classify};
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde::Serialize;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -37,12 +37,12 @@ pub struct Conflict {
 ///
 /// # Errors
 /// When the database cannot be written.
-pub(crate) fn redeemed(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, sale: &Sale) -> rusqlite::Result<()> {
+pub(crate) fn redeemed(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, sale: &Sale) -> db::Result<()> {
     for coupon in &sale.coupons {
         let Sale { transaction, .. } = sale;
         txn.prepare_cached(
-            "INSERT OR IGNORE INTO coupon_use (campaign, serial, transaction_id, box, at, lease)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO coupon_use (campaign, serial, transaction_id, box, at, lease)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             coupon.campaign,
@@ -64,9 +64,9 @@ pub(crate) fn redeemed(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, sale:
             .optional()?;
         let Some((other, place)) = first else { continue };
         txn.prepare_cached(
-            "INSERT OR IGNORE INTO coupon_conflict
+            "INSERT INTO coupon_conflict
                 (campaign, serial, transaction_id, box, at, other_transaction, other_box)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
         )?
         .execute(params![coupon.campaign, coupon.serial, transaction.0, origin.box_id, at, other, place])?;
         let detail = format!(
@@ -79,7 +79,7 @@ pub(crate) fn redeemed(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, sale:
 }
 
 /// What was handed out with goods that have all come back counts as used, unless it was.
-fn revoked(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, sale: &Sale) -> rusqlite::Result<()> {
+fn revoked(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, sale: &Sale) -> db::Result<()> {
     for coupon in &sale.revoked {
         txn.prepare_cached(
             "INSERT INTO coupon_use (campaign, serial, transaction_id, box, at, lease)
@@ -95,12 +95,7 @@ fn revoked(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, sale: &Sale) -> r
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn claim(
-    txn: &Transaction<'_>,
-    box_id: &str,
-    campaign: &str,
-    serial: &str,
-) -> rusqlite::Result<Option<String>> {
+pub(crate) fn claim(txn: &Transaction<'_>, box_id: &str, campaign: &str, serial: &str) -> db::Result<Option<String>> {
     let now = now_ms();
     txn.prepare_cached("DELETE FROM coupon_claim WHERE at < ?1")?.execute([now - CLAIM_MS])?;
     let taken = txn
@@ -257,7 +252,7 @@ impl Verified {
     /// When the database cannot be read.
     pub fn with_uses(mut self, db: &Connection) -> anyhow::Result<Self> {
         let sql = "SELECT transaction_id FROM coupon_use WHERE campaign = ?1 AND serial = ?2 ORDER BY at";
-        let mut statement = db.prepare(sql)?;
+        let mut statement = db.prepare_cached(sql)?;
         let rows = statement.query_map([&self.campaign, &self.serial], |row| row.get(0))?;
         self.redeemed = rows.collect::<Result<_, _>>()?;
         Ok(self)

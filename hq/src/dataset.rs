@@ -1,10 +1,10 @@
 //! Reference data on its way to the boxes: rows in, versions with a manifest and content-addressed chunks out.
 
 use crate::batch::hex;
+use crate::db::{self, Connection, OptionalExtension as _, Transaction, params};
 use crate::store::{Store, int, now_ms};
 use anyhow::{Context as _, bail};
 use checkout::wire::{CHUNK_MAX, MESSAGE_MAX, Manifest};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -45,7 +45,7 @@ pub fn import(
         bail!("no usable row: nothing imported");
     }
     let mut db = store.writer()?;
-    let txn = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let txn = db.transaction()?;
     let version: i64 = next(&txn, kind.name())?;
     let name = name.map_or_else(|| format!("{}-{version}", kind.short()), str::to_owned);
     let manifest = put(&txn, kind.name(), &name, &rows)?;
@@ -53,7 +53,7 @@ pub fn import(
     Ok(Ok(Imported { manifest, bad }))
 }
 
-fn next(txn: &Transaction<'_>, dataset: &str) -> rusqlite::Result<i64> {
+fn next(txn: &Transaction<'_>, dataset: &str) -> db::Result<i64> {
     let sql = "SELECT coalesce(max(version), 0) + 1 FROM dataset WHERE dataset = ?1";
     txn.query_row(sql, [dataset], |row| row.get(0))
 }
@@ -73,7 +73,7 @@ pub(crate) fn put(
     let mut chunks = Vec::new();
     for chunk in packed.stream.chunks(CHUNK_MAX) {
         let hash = hex(&Sha256::digest(chunk));
-        txn.execute("INSERT OR IGNORE INTO chunk (hash, body) VALUES (?1, ?2)", params![hash, chunk])?;
+        txn.execute("INSERT INTO chunk (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![hash, chunk])?;
         chunks.push(hash);
     }
     // Lines carry the name of their price book for ever: it must mean one version.
@@ -117,7 +117,7 @@ pub fn newest(db: &Connection) -> anyhow::Result<Vec<Manifest>> {
 
 /// # Errors
 /// When the database cannot be read.
-pub fn chunk(db: &Connection, hash: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+pub fn chunk(db: &Connection, hash: &str) -> db::Result<Option<Vec<u8>>> {
     db.prepare_cached("SELECT body FROM chunk WHERE hash = ?1")?.query_row([hash], |row| row.get(0)).optional()
 }
 

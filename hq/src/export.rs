@@ -2,9 +2,9 @@
 //!
 //! Amounts are minor units of the currency, as everywhere; times are ISO 8601 in UTC. No member is named, only whether one was known.
 
+use crate::db::{self, Connection, Row, params};
 use anyhow::Result;
 use clap::ValueEnum;
-use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -19,7 +19,9 @@ pub enum Format {
 const SALES: &str = "SELECT s.transaction_id, b.store, s.box, s.lane, s.receipt_no,
         strftime('%Y-%m-%dT%H:%M:%SZ', s.at / 1000, 'unixepoch'), s.total, s.tax, s.discount, s.change, s.currency,
         s.member IS NOT NULL
-    FROM sale AS s JOIN box AS b ON b.id = s.box WHERE s.at >= ?1 AND s.at < ?2 ORDER BY s.at, s.transaction_id";
+        , s.at
+    FROM sale AS s JOIN box AS b ON b.id = s.box
+    WHERE (s.at, s.transaction_id) > (?1, ?2) AND s.at < ?3 ORDER BY s.at, s.transaction_id LIMIT 1000";
 const LINES: &str = "SELECT no, item, name_zh, name_en, quantity, weight_g, unit_price, discount, total, price_book
     FROM sale_line WHERE transaction_id = ?1 ORDER BY no";
 const TENDERS: &str = "SELECT tender, kind, amount FROM sale_tender WHERE transaction_id = ?1 ORDER BY tender";
@@ -30,28 +32,36 @@ const TAXES: &str = "SELECT rate_bp, net, tax FROM sale_tax WHERE transaction_id
 /// # Errors
 /// The database cannot be read, or `to` takes no more.
 pub fn sales(db: &Connection, from: i64, until: i64, format: Format, to: &mut impl Write) -> Result<u64> {
-    let mut statement = db.prepare(SALES)?;
-    let mut rows = statement.query([from, until])?;
     let mut count = 0;
     let mut csv = matches!(format, Format::Csv).then(|| csv::Writer::from_writer(Vec::new()));
     if let Some(csv) = &mut csv {
         csv.write_record(COLUMNS)?;
     }
-    while let Some(row) = rows.next()? {
-        let sale = Sale::of(row)?;
-        match &mut csv {
-            Some(csv) => {
-                sale.rows(db, csv)?;
-                csv.flush()?;
-                let written = std::mem::replace(csv, csv::Writer::from_writer(Vec::new())).into_inner()?;
-                to.write_all(&written)?;
+    // By pages: years of a fleet's sales are not held in memory, on either side.
+    let mut last = (from, String::new());
+    loop {
+        let page = db.prepare_cached(SALES)?.query_map(params![last.0, last.1, until], Sale::of)?;
+        let before = count;
+        for sale in page {
+            let sale = sale?;
+            match &mut csv {
+                Some(csv) => {
+                    sale.rows(db, csv)?;
+                    csv.flush()?;
+                    let written = std::mem::replace(csv, csv::Writer::from_writer(Vec::new())).into_inner()?;
+                    to.write_all(&written)?;
+                }
+                None => {
+                    serde_json::to_writer(&mut *to, &sale.poslog(db)?)?;
+                    to.write_all(b"\n")?;
+                }
             }
-            None => {
-                serde_json::to_writer(&mut *to, &sale.poslog(db)?)?;
-                to.write_all(b"\n")?;
-            }
+            count += 1;
+            last = (sale.at, sale.transaction);
         }
-        count += 1;
+        if count == before {
+            break;
+        }
     }
     if let Some(csv) = csv {
         to.write_all(&csv.into_inner()?)?;
@@ -92,10 +102,11 @@ struct Sale {
     change: i64,
     currency: String,
     member: bool,
+    at: i64,
 }
 
 impl Sale {
-    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn of(row: &Row<'_>) -> db::Result<Self> {
         Ok(Self {
             transaction: row.get(0)?,
             store: row.get(1)?,
@@ -109,13 +120,14 @@ impl Sale {
             change: row.get(9)?,
             currency: row.get(10)?,
             member: row.get(11)?,
+            at: row.get(12)?,
         })
     }
 
     /// ARTS POSLog 6: the element names of `RetailTransaction`, with `Total` by its `TotalType`.
     fn poslog(&self, db: &Connection) -> Result<Value> {
         let of = params![self.transaction];
-        let all = |sql: &str, read: fn(&Row<'_>) -> rusqlite::Result<Value>| -> rusqlite::Result<Vec<Value>> {
+        let all = |sql: &str, read: fn(&Row<'_>) -> db::Result<Value>| -> db::Result<Vec<Value>> {
             db.prepare_cached(sql)?.query_map(of, read)?.collect()
         };
         let lines = all(LINES, |row| {
@@ -171,19 +183,18 @@ impl Sale {
 
     fn rows(&self, db: &Connection, csv: &mut csv::Writer<Vec<u8>>) -> Result<()> {
         let mut statement = db.prepare_cached(LINES)?;
-        let mut lines = statement.query([&self.transaction])?;
         let lane = self.lane.map(|lane| lane.to_string()).unwrap_or_default();
         let receipt = self.receipt.to_string();
         let own = [&self.transaction, &self.store, &self.box_id, &lane, &receipt, &self.time, &self.currency];
-        while let Some(line) = lines.next()? {
+        statement.each([&self.transaction], |line| -> Result<bool> {
             let number =
                 |at: usize| line.get::<_, Option<i64>>(at).map(|n| n.map(|n| n.to_string()).unwrap_or_default());
             let text = |at: usize| line.get::<_, String>(at).map(harmless);
             let line =
                 [number(0)?, text(1)?, text(2)?, text(3)?, number(4)?, number(5)?, number(6)?, number(7)?, number(8)?];
             csv.write_record(own.into_iter().chain(&line))?;
-        }
-        Ok(())
+            Ok(true)
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The ledger of faces: who agreed to what, whose templates lie where, who withdrew, and the proof that all of it is gone.
 //! No picture, no template and no score ever reaches it.
 
+use crate::db::{self, Connection, OptionalExtension as _, Transaction, params};
 use crate::fold::Origin;
 use crate::store::{alarm, int, now_ms};
 use checkout::event::Event;
@@ -9,7 +10,6 @@ use checkout::member::{Identified, IdentifiedBy, MemberEvent};
 use checkout::store::StoreEvent;
 use checkout::words::{MemberId, Utc};
 use ring::signature::{ED25519, UnparsedPublicKey};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde::Serialize;
 
 /// Faces from which an operator in China has thirty working days to file (办法, June 2025), and a mark well before it.
@@ -35,7 +35,7 @@ pub(crate) fn concerns(kind: &str) -> bool {
 
 /// # Errors
 /// When the database cannot be written.
-pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, event: &Event) -> rusqlite::Result<()> {
+pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, event: &Event) -> db::Result<()> {
     match event {
         Event::Member(event) => member(txn, origin, at, event),
         Event::Store(StoreEvent::FaceErased { member, listed, receipts }) => {
@@ -52,7 +52,7 @@ pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, event: 
     }
 }
 
-fn member(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, event: &MemberEvent) -> rusqlite::Result<()> {
+fn member(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, event: &MemberEvent) -> db::Result<()> {
     let nothing = serde_json::Value::Null;
     match event {
         MemberEvent::FaceEnrolConsented { member, consent, .. } => {
@@ -104,20 +104,20 @@ fn keep(
     member: &str,
     what: &str,
     detail: &serde_json::Value,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let detail = if detail.is_null() { String::new() } else { detail.to_string() };
     txn.prepare_cached(
-        "INSERT OR IGNORE INTO face_ledger (box, epoch, seq, member, what, at, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO face_ledger (box, epoch, seq, member, what, at, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
     )?
     .execute(params![origin.box_id, int(origin.epoch), int(origin.seq), member, what, at, detail])?;
     Ok(())
 }
 
 /// Where templates lie: since when, or no longer.
-fn stored(txn: &Transaction<'_>, box_id: &str, member: &str, since: Option<i64>) -> rusqlite::Result<()> {
+fn stored(txn: &Transaction<'_>, box_id: &str, member: &str, since: Option<i64>) -> db::Result<()> {
     match since {
         Some(at) => txn.execute(
-            "INSERT INTO face_stored (member, box, at) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET at = ?3",
+            "INSERT INTO face_stored (member, box, at) VALUES (?1, ?2, ?3) ON CONFLICT (member, box) DO UPDATE SET at = ?3",
             params![member, box_id, at],
         ),
         None => txn.execute("DELETE FROM face_stored WHERE member = ?1 AND box = ?2", [member, box_id]),
@@ -129,12 +129,12 @@ fn stored(txn: &Transaction<'_>, box_id: &str, member: &str, since: Option<i64>)
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn count(db: &Connection) -> rusqlite::Result<u64> {
+pub fn count(db: &Connection) -> db::Result<u64> {
     let count: i64 = db.query_row("SELECT count(DISTINCT member) FROM face_stored", [], |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }
 
-fn warn(txn: &Transaction<'_>, marks: [u64; 2]) -> rusqlite::Result<()> {
+fn warn(txn: &Transaction<'_>, marks: [u64; 2]) -> db::Result<()> {
     let count = count(txn)?;
     for mark in marks.into_iter().filter(|mark| count >= *mark) {
         let detail = format!("{mark} people's faces are stored: filing is due within 30 working days from 100000 on");
@@ -144,8 +144,8 @@ fn warn(txn: &Transaction<'_>, marks: [u64; 2]) -> rusqlite::Result<()> {
 }
 
 /// A receipt counts if the gallery of that box signed it, under the key it has always signed with.
-fn check(txn: &Transaction<'_>, origin: Origin<'_>, receipt: &ErasureReceipt) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO face_key (box, public_key) VALUES (?1, ?2) ON CONFLICT (box) DO UPDATE SET box = box RETURNING public_key";
+fn check(txn: &Transaction<'_>, origin: Origin<'_>, receipt: &ErasureReceipt) -> db::Result<()> {
+    let sql = "INSERT INTO face_key (box, public_key) VALUES (?1, ?2) ON CONFLICT (box) DO UPDATE SET box = face_key.box RETURNING public_key";
     let known: String = txn.query_row(sql, params![origin.box_id, receipt.public_key], |row| row.get(0))?;
     if known != receipt.public_key {
         let detail =
@@ -251,7 +251,7 @@ pub struct Assessment {
 /// # Errors
 /// When the database cannot be read.
 pub fn assessment(db: &Connection) -> anyhow::Result<Assessment> {
-    let mut query = db.prepare("SELECT what, count(*) FROM face_ledger GROUP BY what")?;
+    let mut query = db.prepare_cached("SELECT what, count(*) FROM face_ledger GROUP BY what")?;
     let facts = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     let open = "SELECT count(DISTINCT s.member) FROM face_stored AS s JOIN face_erasure AS e
         ON e.member = s.member AND e.at >= s.at";
@@ -297,7 +297,7 @@ mod tests {
         }
 
         fn alarms(&self) -> Vec<String> {
-            let mut rows = self.db.prepare("SELECT kind FROM alarm ORDER BY id").unwrap();
+            let mut rows = self.db.prepare_cached("SELECT kind FROM alarm ORDER BY id").unwrap();
             rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         }
     }
@@ -338,8 +338,9 @@ mod tests {
         hq.take("b1", &withdrawn("m-1"));
         hq.take("b2", &withdrawn("m-2"));
         let versions = |db: &Connection| -> Vec<(String, i64)> {
-            let mut rows =
-                db.prepare("SELECT name, rows FROM dataset WHERE dataset = 'erasures' ORDER BY version").unwrap();
+            let mut rows = db
+                .prepare_cached("SELECT name, rows FROM dataset WHERE dataset = 'erasures' ORDER BY version")
+                .unwrap();
             rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
         };
         for _ in 0..2 {

@@ -1,10 +1,10 @@
 //! The fleet from a shell: the same rows the console shows, for people as a table, for programs as a line of JSON each.
 
 use crate::console::read::{self, BoxRow};
+use crate::db::Connection;
 use crate::store::now_ms;
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use rusqlite::Connection;
 use serde_json::Value;
 use std::fmt::Write as _;
 

@@ -4,9 +4,9 @@ pub(crate) mod again;
 mod tender;
 
 use crate::coupon;
+use crate::db::{self, OptionalExtension as _, ToCell as _, Transaction, params};
 use crate::store::{alarm, int, now_ms};
 use checkout::sale::Sale;
-use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -14,6 +14,19 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 
 const SALE: &str = "basket.completed";
+const LINE: [&str; 11] = [
+    "transaction_id",
+    "no",
+    "item",
+    "name_zh",
+    "name_en",
+    "quantity",
+    "weight_g",
+    "unit_price",
+    "discount",
+    "total",
+    "price_book",
+];
 /// What a box says of itself that somebody should look at.
 const TROUBLES: [(&str, &str); 6] = [
     ("box.disk_full", "its disk was full: it finished what had been begun and began nothing"),
@@ -35,34 +48,49 @@ pub(crate) struct Origin<'a> {
     pub(crate) seq: u64,
 }
 
-/// Stores one body. What cannot be read is set aside and never stops the rest.
+/// A body as far as every event is read.
+struct Read<'a> {
+    text: &'a str,
+    envelope: Envelope<'a>,
+    kind: Kind,
+}
+
+impl<'a> Read<'a> {
+    fn of(body: &'a [u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(body).map_err(|_| "not UTF-8")?;
+        let envelope: Envelope<'a> = serde_json::from_str(text).map_err(|error| shape(&error))?;
+        let kind = serde_json::from_str(envelope.event.get()).map_err(|error| shape(&error))?;
+        Ok(Self { text, envelope, kind })
+    }
+}
+
+/// Stores bodies of one journal and what follows from them. What cannot be read is set aside and never stops the rest.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8]) -> rusqlite::Result<()> {
-    let Ok(text) = std::str::from_utf8(body) else {
-        return set_aside(txn, origin, body, "not UTF-8");
-    };
-    let envelope: Envelope<'_> = match serde_json::from_str(text) {
-        Ok(envelope) => envelope,
-        Err(error) => return set_aside(txn, origin, body, &shape(&error)),
-    };
-    let kind: Kind = match serde_json::from_str(envelope.event.get()) {
-        Ok(kind) => kind,
-        Err(error) => return set_aside(txn, origin, body, &shape(&error)),
-    };
-    txn.prepare_cached(
-        "INSERT OR IGNORE INTO journal_event (box, epoch, seq, utc, lane, kind, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute(params![
-        origin.box_id,
-        int(origin.epoch),
-        int(origin.seq),
-        envelope.utc,
-        envelope.lane,
-        kind.0,
-        text
-    ])?;
+pub(crate) fn record<'a>(
+    txn: &Transaction<'_>,
+    (box_id, epoch): (&str, u64),
+    bodies: impl Iterator<Item = (u64, &'a [u8])>,
+) -> db::Result<()> {
+    let origin = |seq| Origin { box_id, epoch, seq };
+    let mut read = Vec::new();
+    for (seq, body) in bodies {
+        match Read::of(body) {
+            Ok(event) => read.push((seq, event)),
+            Err(reason) => set_aside(txn, origin(seq), body, &reason)?,
+        }
+    }
+    let rows = read.iter().map(|(seq, Read { text, envelope, kind })| {
+        [box_id.cell(), epoch.cell(), seq.cell(), envelope.utc.cell(), envelope.lane.cell(), kind.0.cell(), text.cell()]
+    });
+    txn.insert_new("journal_event", &["box", "epoch", "seq", "utc", "lane", "kind", "body"], rows)?;
+    read.iter().try_for_each(|(seq, event)| follow(txn, origin(*seq), event))
+}
+
+/// What follows from one event.
+fn follow(txn: &Transaction<'_>, origin: Origin<'_>, Read { text, envelope, kind }: &Read<'_>) -> db::Result<()> {
+    let body = text.as_bytes();
     if let Some((_, detail)) = TROUBLES.iter().find(|(trouble, _)| *trouble == kind.0) {
         alarm(txn, origin.box_id, kind.0.trim_start_matches("box."), detail)?;
     }
@@ -79,7 +107,7 @@ pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8]) -> 
         return Ok(());
     }
     match serde_json::from_str::<Nested>(envelope.event.get()) {
-        Ok(nested) => sale(txn, origin, &envelope, &nested.basket.completed),
+        Ok(nested) => sale(txn, origin, envelope, &nested.basket.completed),
         Err(error) => set_aside(txn, origin, body, &shape(&error)),
     }
 }
@@ -104,14 +132,14 @@ struct Basket {
 }
 
 /// A transaction completes once in its life, whatever is sent again and by whom.
-fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale: &Sale) -> rusqlite::Result<()> {
+fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale: &Sale) -> db::Result<()> {
     let said = serde_json::to_vec(&(envelope.lane, sale)).unwrap_or_default();
     let content: [u8; 32] = Sha256::digest(said).into();
     let tax: i64 = sale.taxes.iter().fold(0, |sum, tax| sum.saturating_add(tax.tax.0));
     let inserted = txn
         .prepare_cached(
-            "INSERT OR IGNORE INTO sale (transaction_id, box, lane, receipt_no, at, total, tax, discount, change,
-                currency, member, epoch, seq, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            "INSERT INTO sale (transaction_id, box, lane, receipt_no, at, total, tax, discount, change,
+                currency, member, epoch, seq, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             sale.transaction.0,
@@ -138,10 +166,10 @@ fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale
 }
 
 /// A disk that was put back by hand may give a number out again before headquarters is heard.
-fn numbered_once(txn: &Transaction<'_>, origin: Origin<'_>, lane: Option<i64>, sale: &Sale) -> rusqlite::Result<()> {
+fn numbered_once(txn: &Transaction<'_>, origin: Origin<'_>, lane: Option<i64>, sale: &Sale) -> db::Result<()> {
     let other: Option<String> = txn
         .prepare_cached(
-            "SELECT transaction_id FROM sale WHERE box = ?1 AND lane IS ?2 AND receipt_no = ?3 AND transaction_id <> ?4",
+            "SELECT transaction_id FROM sale WHERE box = ?1 AND lane IS NOT DISTINCT FROM ?2 AND receipt_no = ?3 AND transaction_id <> ?4",
         )?
         .query_row(params![origin.box_id, lane, int(sale.receipt.0), sale.transaction.0], |row| row.get(0))
         .optional()?;
@@ -150,45 +178,37 @@ fn numbered_once(txn: &Transaction<'_>, origin: Origin<'_>, lane: Option<i64>, s
     alarm(txn, origin.box_id, "receipt_repeated", &detail)
 }
 
-fn parts(txn: &Transaction<'_>, sale: &Sale) -> rusqlite::Result<()> {
-    let mut lines = txn.prepare_cached(
-        "INSERT OR IGNORE INTO sale_line (transaction_id, no, item, name_zh, name_en, quantity, weight_g, unit_price,
-            discount, total, price_book) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )?;
-    for line in &sale.lines {
-        lines.execute(params![
-            sale.transaction.0,
-            line.no.0,
-            line.key.0,
-            line.name.zh,
-            line.name.en,
-            line.quantity,
-            line.weight_g,
-            line.unit_price.0,
-            line.discount.0,
-            line.total.0,
-            line.price_book.0
-        ])?;
-    }
-    let mut tenders = txn.prepare_cached(
-        "INSERT OR IGNORE INTO sale_tender (transaction_id, tender, kind, amount) VALUES (?1, ?2, ?3, ?4)",
-    )?;
-    for tender in &sale.tenders {
-        tenders.execute(params![sale.transaction.0, tender.tender.0, tender.kind.code(), tender.amount.0])?;
-    }
-    let mut taxes = txn
-        .prepare_cached("INSERT OR IGNORE INTO sale_tax (transaction_id, rate_bp, net, tax) VALUES (?1, ?2, ?3, ?4)")?;
-    for tax in &sale.taxes {
-        taxes.execute(params![sale.transaction.0, tax.rate_bp, tax.net.0, tax.tax.0])?;
-    }
+fn parts(txn: &Transaction<'_>, sale: &Sale) -> db::Result<()> {
+    let lines = sale.lines.iter().map(|line| {
+        [
+            sale.transaction.0.cell(),
+            line.no.0.cell(),
+            line.key.0.cell(),
+            line.name.zh.cell(),
+            line.name.en.cell(),
+            line.quantity.cell(),
+            line.weight_g.cell(),
+            line.unit_price.0.cell(),
+            line.discount.0.cell(),
+            line.total.0.cell(),
+            line.price_book.0.cell(),
+        ]
+    });
+    txn.insert_new("sale_line", &LINE, lines)?;
+    let id = sale.transaction.0.cell();
+    let tenders =
+        sale.tenders.iter().map(|paid| [id, paid.tender.0.cell(), paid.kind.code().cell(), paid.amount.0.cell()]);
+    txn.insert_new("sale_tender", &["transaction_id", "tender", "kind", "amount"], tenders)?;
+    let taxes = sale.taxes.iter().map(|tax| [id, tax.rate_bp.cell(), tax.net.0.cell(), tax.tax.0.cell()]);
+    txn.insert_new("sale_tax", &["transaction_id", "rate_bp", "net", "tax"], taxes)?;
     points(txn, sale)
 }
 
 /// What a sale does to the accounts of members: of who bought, and of those whose goods came back.
-fn points(txn: &Transaction<'_>, sale: &Sale) -> rusqlite::Result<()> {
+fn points(txn: &Transaction<'_>, sale: &Sale) -> db::Result<()> {
     let mut rows = txn.prepare_cached(
-        "INSERT OR IGNORE INTO sale_points (transaction_id, of, member, earned, burnt, taken, given)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO sale_points (transaction_id, of, member, earned, burnt, taken, given)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
     )?;
     if let (Some(member), Some(points)) = (&sale.member, sale.points) {
         let id = &sale.transaction.0;
@@ -201,9 +221,9 @@ fn points(txn: &Transaction<'_>, sale: &Sale) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn set_aside(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8], reason: &str) -> rusqlite::Result<()> {
+fn set_aside(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8], reason: &str) -> db::Result<()> {
     txn.prepare_cached(
-        "INSERT OR IGNORE INTO dead_letter (box, epoch, seq, at, reason, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO dead_letter (box, epoch, seq, at, reason, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
     )?
     .execute(params![origin.box_id, int(origin.epoch), int(origin.seq), now_ms(), reason, body])?;
     tracing::warn!(box_id = origin.box_id, seq = origin.seq, reason, "event set aside");

@@ -1,9 +1,9 @@
 //! What boxes have signed their journals to be: kept, and held against what headquarters was sent.
 
+use crate::db::{self, Connection, OptionalExtension as _, Transaction, params};
 use crate::sign::{Expected, verify};
 use crate::store::{Known, alarm, int, now_ms};
 use checkout::wire::{Head, Hello, Signed, chain_preimage};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use sha2::{Digest as _, Sha256};
 
 /// A head is a few hundred bytes.
@@ -13,22 +13,19 @@ const DOCUMENT_MAX: usize = 4096;
 ///
 /// # Errors
 /// When the database cannot be written.
-pub(crate) fn key(txn: &Transaction<'_>, box_id: &str, named: &str) -> rusqlite::Result<()> {
+pub(crate) fn key(txn: &Transaction<'_>, box_id: &str, named: &str) -> db::Result<()> {
     if named.is_empty() {
         return Ok(());
     }
-    txn.prepare_cached("INSERT OR IGNORE INTO box_key (box, key, at) VALUES (?1, ?2, ?3)")?.execute(params![
-        box_id,
-        clip(named),
-        now_ms()
-    ])?;
+    txn.prepare_cached("INSERT INTO box_key (box, key, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![box_id, clip(named), now_ms()])?;
     if key_of(txn, box_id)?.as_deref() != Some(clip(named)) {
         alarm(txn, box_id, "box_key_changed", "the box signs with another key than the one headquarters knows")?;
     }
     Ok(())
 }
 
-fn key_of(db: &Connection, box_id: &str) -> rusqlite::Result<Option<String>> {
+fn key_of(db: &Connection, box_id: &str) -> db::Result<Option<String>> {
     db.prepare_cached("SELECT key FROM box_key WHERE box = ?1")?.query_row([box_id], |row| row.get(0)).optional()
 }
 
@@ -36,7 +33,7 @@ fn key_of(db: &Connection, box_id: &str) -> rusqlite::Result<Option<String>> {
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn hello(txn: &Transaction<'_>, box_id: &str, hello: &Hello) -> rusqlite::Result<()> {
+pub(crate) fn hello(txn: &Transaction<'_>, box_id: &str, hello: &Hello) -> db::Result<()> {
     let signed: Option<i64> = txn
         .prepare_cached("SELECT max(seq) FROM signed_head WHERE box = ?1 AND journal = ?2 AND epoch = ?3")?
         .query_row(params![box_id, hello.journal, int(hello.epoch)], |row| row.get(0))?;
@@ -65,7 +62,7 @@ pub(crate) fn take(txn: &Transaction<'_>, tenant: &str, box_id: &str, document: 
     };
     let head = signed.doc;
     txn.prepare_cached(
-        "INSERT OR IGNORE INTO signed_head (box, journal, epoch, seq, hash, document, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO signed_head (box, journal, epoch, seq, hash, document, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
     )?
     .execute(params![box_id, head.journal, int(head.epoch), int(head.seq), head.hash, document, now_ms()])?;
     if let Some(known) = crate::store::known(txn, box_id)? {
@@ -78,7 +75,7 @@ pub(crate) fn take(txn: &Transaction<'_>, tenant: &str, box_id: &str, document: 
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn compare(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite::Result<()> {
+pub(crate) fn compare(txn: &Transaction<'_>, box_id: &str, known: &Known) -> db::Result<()> {
     let mut due = txn.prepare_cached(
         "SELECT seq, hash FROM signed_head WHERE box = ?1 AND journal = ?2 AND epoch = ?3 AND seq <= ?4 AND checked = 0",
     )?;
@@ -100,7 +97,7 @@ pub(crate) fn compare(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rus
 }
 
 /// The chain hash after `seq`, from the last mark before it on.
-fn chain_at(db: &Connection, box_id: &str, epoch: u64, seq: i64) -> rusqlite::Result<Option<[u8; 32]>> {
+fn chain_at(db: &Connection, box_id: &str, epoch: u64, seq: i64) -> db::Result<Option<[u8; 32]>> {
     let mark =
         "SELECT seq, hash FROM journal_mark WHERE box = ?1 AND epoch = ?2 AND seq <= ?3 ORDER BY seq DESC LIMIT 1";
     let mark: Option<(i64, [u8; 32])> = db
@@ -109,18 +106,25 @@ fn chain_at(db: &Connection, box_id: &str, epoch: u64, seq: i64) -> rusqlite::Re
         .optional()?;
     let (mut at, mut hash) = mark.unwrap_or((0, crate::judge::NO_HASH));
     let mut bodies = db.prepare_cached(
-        "SELECT seq, CAST(body AS BLOB) FROM journal_event WHERE box = ?1 AND epoch = ?2 AND seq > ?3 AND seq <= ?4
-         UNION SELECT seq, body FROM dead_letter WHERE box = ?1 AND epoch = ?2 AND seq > ?3 AND seq <= ?4 ORDER BY 1",
+        "SELECT seq, body, NULL FROM journal_event WHERE box = ?1 AND epoch = ?2 AND seq > ?3 AND seq <= ?4
+         UNION ALL SELECT seq, NULL, body FROM dead_letter WHERE box = ?1 AND epoch = ?2 AND seq > ?3 AND seq <= ?4
+         ORDER BY 1",
     )?;
-    let mut bodies = bodies.query(params![box_id, int(epoch), at, seq])?;
-    while let Some(row) = bodies.next()? {
-        let (next, body): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        if next != at + 1 {
-            return Ok(None);
+    let after = at;
+    bodies.each(params![box_id, int(epoch), after, seq], |row| -> db::Result<bool> {
+        let (next, text, set_aside): (i64, Option<String>, Option<Vec<u8>>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // What was understood in part stands in both tables.
+        if next == at {
+            return Ok(true);
         }
+        if next != at + 1 {
+            return Ok(false);
+        }
+        let body = set_aside.or_else(|| text.map(String::into_bytes)).unwrap_or_default();
         hash = Sha256::digest(chain_preimage(&hash, next.unsigned_abs(), &body)).into();
         at = next;
-    }
+        Ok(true)
+    })?;
     Ok((at == seq).then_some(hash))
 }
 
@@ -128,8 +132,8 @@ fn chain_at(db: &Connection, box_id: &str, epoch: u64, seq: i64) -> rusqlite::Re
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn list(db: &Connection, box_id: &str) -> rusqlite::Result<Vec<String>> {
-    let mut heads = db.prepare("SELECT document FROM signed_head WHERE box = ?1 ORDER BY at, seq")?;
+pub fn list(db: &Connection, box_id: &str) -> db::Result<Vec<String>> {
+    let mut heads = db.prepare_cached("SELECT document FROM signed_head WHERE box = ?1 ORDER BY at, seq")?;
     heads.query_map([box_id], |row| row.get(0))?.collect()
 }
 

@@ -14,12 +14,14 @@ pub mod config;
 mod console;
 pub mod coupon;
 pub mod dataset;
+pub mod db;
 pub mod export;
 pub mod faces;
 pub mod fleet;
 mod fold;
 pub mod heads;
 mod judge;
+pub mod lease;
 mod link;
 pub mod member_wallet;
 pub mod notices;
@@ -42,6 +44,7 @@ pub use writer::Writer;
 
 use anyhow::Context as _;
 use config::{BrokerChoice, Config};
+use lease::{Leases, Shards};
 use link::Target;
 use notices::{Delivery, Program};
 use parity::Parity;
@@ -80,7 +83,7 @@ impl Hq {
     /// # Errors
     /// When an address is taken, the data directory is unusable or a certificate is wrong.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let store = Store::open(&config.data)?;
+        let store = config.store()?;
         let wallets = Arc::new(Sandbox::open(&config.data)?);
         let gifts = Arc::new(Gifts::open(&config.data)?);
         Self::start_with(config, store, Providers { wallets, gifts }).await
@@ -94,7 +97,13 @@ impl Hq {
         tls::install_provider();
         let signer = Arc::new(Signer::open(&store.key_path())?);
         let public_key = signer.public_key();
-        let (broker, target) = broker_of(config, &public_key).await?;
+        let (first, shards) = watch::channel(lease::all());
+        let leases = if store.is_shared() { Some(Leases::open(&store, &public_key)?) } else { None };
+        if leases.is_some() {
+            first.send_replace(Arc::default());
+        }
+        let worker = leases.as_ref().map_or(String::new(), |leases| format!("-{}", leases.name()));
+        let (broker, target) = broker_of(config, &public_key, shards.clone(), &worker).await?;
         let (jobs, to_call) = mpsc::channel(desk::JOBS);
         let writer = Writer::new(&store, signer, &config.tenant, jobs)?;
 
@@ -121,7 +130,10 @@ impl Hq {
         tasks.spawn(async move { Ok(axum::serve(listener, console).await?) });
         let named = (target.host.clone(), target.port);
         tasks.spawn(tick(work.clone()));
-        tasks.spawn(notices::run(store.clone(), delivery(config)));
+        tasks.spawn(notices::run(store.clone(), delivery(config), shards));
+        if let Some(leases) = leases {
+            tasks.spawn_blocking(move || leases.run(&first));
+        }
         tasks.spawn(desk::run(providers, to_call, work.clone()));
         tasks.spawn(link::run(target, work, outgoing, up_now));
         Ok(Self {
@@ -171,10 +183,15 @@ async fn tick(work: mpsc::Sender<Work>) -> anyhow::Result<()> {
     }
 }
 
-async fn broker_of(config: &Config, public_key: &str) -> anyhow::Result<(Option<Broker>, Target)> {
-    // One HQ, one name: a second one started by mistake shows at once.
-    let client_id = format!("hq-{}-{}", config.tenant, public_key.get(..8).unwrap_or_default());
-    let target = |host: String, port, tls| Target { host, port, tls, tenant: config.tenant.clone(), client_id };
+async fn broker_of(
+    config: &Config,
+    public_key: &str,
+    shards: watch::Receiver<Shards>,
+    worker: &str,
+) -> anyhow::Result<(Option<Broker>, Target)> {
+    // One HQ, one name: a second one over the same file, started by mistake, shows at once.
+    let client_id = format!("hq-{}-{}{worker}", config.tenant, public_key.get(..8).unwrap_or_default());
+    let target = |host: String, port, tls| Target { host, port, tls, tenant: config.tenant.clone(), client_id, shards };
     match &config.broker {
         BrokerChoice::Remote { host, port, tls } => Ok((None, target(host.clone(), *port, tls.clone()))),
         BrokerChoice::Embedded { listen, tls } => {

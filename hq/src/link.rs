@@ -1,11 +1,14 @@
 //! HQ as an ordinary MQTT client: publishes in, [`Work`] out; one event loop per connection, never reused.
 
+use crate::lease::{self, Shards};
 use crate::tls::ClientTls;
 use crate::work::{Outgoing, Work, parse};
 use anyhow::{Context as _, bail};
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, SubscribeReasonCode, Transport,
+    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, SubscribeFilter, SubscribeReasonCode,
+    Transport,
 };
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -29,6 +32,8 @@ pub(crate) struct Target {
     pub(crate) tenant: String,
     /// Unique per HQ, or two of them would push each other off the broker.
     pub(crate) client_id: String,
+    /// Whose boxes are taken in here; when it changes there is a new connection.
+    pub(crate) shards: watch::Receiver<Shards>,
 }
 
 /// Connects again and again until the writer or the program ends.
@@ -41,7 +46,22 @@ pub(crate) async fn run(
     let mut retry = RETRY_MIN;
     loop {
         let since = Instant::now();
-        let ended = connection(&target, &work, &mut outgoing, &up).await;
+        let mut moved = target.shards.clone();
+        moved.mark_unchanged();
+        if target.shards.borrow().is_empty() {
+            // Others hold them all; nobody to tell means that this one never holds any.
+            if moved.changed().await.is_err() {
+                return Ok(());
+            }
+            continue;
+        }
+        let ended = tokio::select! {
+            ended = connection(&target, &work, &mut outgoing, &up) => ended,
+            Ok(()) = moved.changed() => {
+                up.send_replace(false);
+                continue;
+            }
+        };
         up.send_replace(false);
         match ended {
             Ok(()) => return Ok(()),
@@ -70,18 +90,28 @@ async fn connection(
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     events.set_network_options(network);
+    let shards = Arc::clone(&target.shards.borrow());
     for leaf in LEAVES {
-        let filter = format!("aisle/v1/{}/+/+/{leaf}", target.tenant);
-        client.subscribe(filter, QoS::AtLeastOnce).await?;
+        client.subscribe_many(filters(&target.tenant, &shards, leaf)).await?;
     }
     tokio::select! {
-        ended = receive(target, events, work, up) => ended,
+        ended = receive(target, &shards, events, work, up) => ended,
         ended = send(&client, outgoing) => ended,
     }
 }
 
+/// Plain subscriptions: every broker has those.
+fn filters(tenant: &str, shards: &Shards, leaf: &str) -> Vec<SubscribeFilter> {
+    let filter = |shard: &str| SubscribeFilter::new(format!("aisle/v1/{tenant}/{shard}/+/{leaf}"), QoS::AtLeastOnce);
+    if **shards == *lease::all() {
+        return vec![filter("+")];
+    }
+    shards.iter().map(|shard| filter(&format!("{shard:02}"))).collect()
+}
+
 async fn receive(
     target: &Target,
+    shards: &Shards,
     mut events: EventLoop,
     work: &mpsc::Sender<Work>,
     up: &watch::Sender<bool>,
@@ -105,7 +135,7 @@ async fn receive(
                 }
                 tracing::info!(host = target.host, port = target.port, "connected to the broker");
                 up.send_replace(true);
-                Work::LinkUp
+                Work::LinkUp { shards: Arc::clone(shards) }
             }
             Packet::Publish(publish) => match parse(&target.tenant, &publish.topic, &publish.payload) {
                 Ok(item) => item,

@@ -298,7 +298,7 @@ fn import(kind: Kind, file: &Path, data: &Path, name: Option<&str>, on_bad: OnBa
 fn parity(data: &Path, since: Option<&str>) -> anyhow::Result<()> {
     let store = Store::open(data)?;
     let db = store.reader()?;
-    let since = since.map_or(Ok(0), |since| moment(&db, "--since", since))?;
+    let since = since.map_or(Ok(0), |since| moment("--since", since))?;
     let mut parity = Parity::new(&store)?;
     while parity.step()? {}
     let rows = parity::list(&db, since, u32::MAX)?;
@@ -379,8 +379,8 @@ fn pay(what: PayCommand) -> anyhow::Result<()> {
 
 fn export(format: Format, data: &Path, since: Option<&str>, until: Option<&str>) -> anyhow::Result<()> {
     let db = Store::open(data)?.reader()?;
-    let since = since.map_or(Ok(i64::MIN), |since| moment(&db, "--since", since))?;
-    let until = until.map_or(Ok(i64::MAX), |until| moment(&db, "--until", until))?;
+    let since = since.map_or(Ok(i64::MIN), |since| moment("--since", since))?;
+    let until = until.map_or(Ok(i64::MAX), |until| moment("--until", until))?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let count = export::sales(&db, since, until, format, &mut out)?;
     tracing::info!(sales = count, "written");
@@ -388,8 +388,10 @@ fn export(format: Format, data: &Path, since: Option<&str>, until: Option<&str>)
 }
 
 /// Milliseconds since 1970 of a time as SQLite reads it.
-fn moment(db: &rusqlite::Connection, option: &str, text: &str) -> anyhow::Result<i64> {
-    let seconds: Option<i64> = db.query_row("SELECT CAST(strftime('%s', ?1) AS INTEGER)", [text], |row| row.get(0))?;
+fn moment(option: &str, text: &str) -> anyhow::Result<i64> {
+    let reader = rusqlite::Connection::open_in_memory()?;
+    let sql = "SELECT CAST(strftime('%s', ?1) AS INTEGER)";
+    let seconds: Option<i64> = reader.query_row(sql, [text], |row| row.get(0))?;
     Ok(seconds.with_context(|| format!("{option} {text:?}: write 2026-11-21 or \"2026-11-21 17:30\""))? * 1000)
 }
 

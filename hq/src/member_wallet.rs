@@ -4,13 +4,13 @@
 //! charged never, and no charge is given back for more than it took. A store's word that a factor was given is not enough: the
 //! mandate says up to where a tap counts, the PIN is compared here, and a phone's yes is heard here.
 
+use crate::db::{self, Connection, OptionalExtension as _, Transaction, params};
 use crate::sign::Signer;
 use anyhow::bail;
 use checkout::wire::{Question, Said, WalletOutcome, pin_context};
 use checkout::words::{MemberId, Money, TenderId};
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 /// Wrong PINs in a row after which a wallet rests.
 const PIN_TRIES: i64 = 5;
@@ -51,7 +51,7 @@ fn charge(
     box_id: &str,
     charge: &Charge<'_>,
     now: i64,
-) -> rusqlite::Result<WalletOutcome> {
+) -> db::Result<WalletOutcome> {
     if let Some(known) = find(txn, box_id, charge.tender)? {
         let same = (known.member.as_str(), known.amount, known.currency.as_str())
             == (charge.member.0.as_str(), charge.amount.0, charge.currency);
@@ -114,7 +114,7 @@ fn decide(
     box_id: &str,
     charge: &Charge<'_>,
     now: i64,
-) -> rusqlite::Result<Result<State, &'static str>> {
+) -> db::Result<Result<State, &'static str>> {
     let Some(mandate) = mandate(txn, &charge.member.0)? else {
         return Ok(Err("this member has signed no mandate"));
     };
@@ -156,7 +156,7 @@ impl Mandate {
 }
 
 /// What went out of the wallet within a day, less what came back of it; what a phone may still agree to counts.
-fn spent(txn: &Transaction<'_>, member: &str, now: i64) -> rusqlite::Result<i64> {
+fn spent(txn: &Transaction<'_>, member: &str, now: i64) -> db::Result<i64> {
     let since = now.saturating_sub(DAY_MS);
     let charged = "SELECT coalesce(sum(amount), 0) FROM member_charge
         WHERE member = ?1 AND at > ?2 AND (state = 'approved' OR (state = 'pending' AND at > ?3))";
@@ -176,7 +176,7 @@ fn pin_is_right(
     member: &str,
     pin: &str,
     now: i64,
-) -> rusqlite::Result<Result<(), &'static str>> {
+) -> db::Result<Result<(), &'static str>> {
     let sql = "SELECT pin_salt, pin_mac, pin_failures, pin_failed_at FROM member_mandate WHERE member = ?1";
     type Row = (Option<Vec<u8>>, Option<Vec<u8>>, i64, i64);
     let (salt, mac, failures, failed_at): Row =
@@ -206,7 +206,7 @@ pub(crate) fn answer<'a>(
     box_id: &str,
     what: &'a Question,
     now: i64,
-) -> rusqlite::Result<Option<(&'a TenderId, WalletOutcome)>> {
+) -> db::Result<Option<(&'a TenderId, WalletOutcome)>> {
     Ok(match what {
         Question::ChargeMember { tender, member, amount, currency, said } => {
             let one = Charge { tender, member, amount: *amount, currency, said };
@@ -233,7 +233,7 @@ pub(crate) fn answer<'a>(
 }
 
 /// The box gives a charge up that waits for a phone; what is approved already stays so.
-fn reverse(txn: &Transaction<'_>, box_id: &str, tender: &TenderId, now: i64) -> rusqlite::Result<WalletOutcome> {
+fn reverse(txn: &Transaction<'_>, box_id: &str, tender: &TenderId, now: i64) -> db::Result<WalletOutcome> {
     let sql = "UPDATE member_charge SET state = 'declined', reason = 'given up at the lane'
         WHERE box = ?1 AND tender = ?2 AND state = 'pending'";
     let given_up = txn.execute(sql, params![box_id, tender.0])?;
@@ -241,7 +241,7 @@ fn reverse(txn: &Transaction<'_>, box_id: &str, tender: &TenderId, now: i64) -> 
 }
 
 /// Whether `tender` is one of ours.
-fn owns(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite::Result<bool> {
+fn owns(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> db::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM member_charge WHERE box = ?1 AND tender = ?2)
         OR EXISTS (SELECT 1 FROM member_refund WHERE box = ?1 AND tender = ?2)";
     txn.prepare_cached(sql)?.query_row(params![box_id, tender.0], |row| row.get(0))
@@ -251,7 +251,7 @@ fn owns(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite::Res
 ///
 /// # Errors
 /// When the database cannot be read.
-fn query(txn: &Transaction<'_>, box_id: &str, tender: &TenderId, now: i64) -> rusqlite::Result<WalletOutcome> {
+fn query(txn: &Transaction<'_>, box_id: &str, tender: &TenderId, now: i64) -> db::Result<WalletOutcome> {
     if let Some(known) = find(txn, box_id, tender)? {
         return Ok(known.outcome(now));
     }
@@ -269,7 +269,7 @@ fn refund(
     (tender, of): (&TenderId, &TenderId),
     (amount, currency): (Money, &str),
     now: i64,
-) -> rusqlite::Result<WalletOutcome> {
+) -> db::Result<WalletOutcome> {
     if let Some((charge, known, approved)) = find_refund(txn, box_id, tender)? {
         let same = (charge.as_str(), known) == (of.0.as_str(), amount.0);
         return Ok(if same { back(tender, known, approved) } else { declined("this tender was asked for otherwise") });
@@ -325,7 +325,7 @@ pub fn confirm(db: &mut Connection, box_id: &str, tender: &str, yes: bool, now: 
 }
 
 /// Wallet and notice move as one.
-fn move_money(txn: &Transaction<'_>, box_id: &str, known: &Known, kind: &str, now: i64) -> rusqlite::Result<()> {
+fn move_money(txn: &Transaction<'_>, box_id: &str, known: &Known, kind: &str, now: i64) -> db::Result<()> {
     let sql = "UPDATE member_mandate SET balance = balance - ?2 WHERE member = ?1";
     txn.execute(sql, params![known.member, known.amount])?;
     notice(txn, &known.member, kind, (box_id, &known.tender), known.amount.abs(), now)
@@ -342,9 +342,9 @@ pub(crate) fn notice(
     (box_id, tender): (&str, &str),
     amount: i64,
     now: i64,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     txn.execute(
-        "INSERT OR IGNORE INTO member_notice (member, kind, box, tender, amount, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO member_notice (member, kind, box, tender, amount, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
         params![member, kind, box_id, tender, amount, now],
     )?;
     Ok(())
@@ -354,7 +354,7 @@ pub(crate) fn notice(
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn disputed(txn: &Transaction<'_>, box_id: &str, tender: &TenderId, now: i64) -> rusqlite::Result<()> {
+pub(crate) fn disputed(txn: &Transaction<'_>, box_id: &str, tender: &TenderId, now: i64) -> db::Result<()> {
     let Some(known) = find(txn, box_id, tender)? else { return Ok(()) };
     let before =
         "SELECT coalesce(sum(amount), 0) FROM member_refund WHERE box = ?1 AND charge = ?2 AND state = 'approved'";
@@ -407,7 +407,7 @@ pub fn sign_mandate(
 
 /// # Errors
 /// When the database cannot be read.
-pub fn mandate(db: &Connection, member: &str) -> rusqlite::Result<Option<Mandate>> {
+pub fn mandate(db: &Connection, member: &str) -> db::Result<Option<Mandate>> {
     let sql = "SELECT currency, balance, tap_limit, sale_limit, day_limit, until FROM member_mandate WHERE member = ?1";
     db.prepare_cached(sql)?
         .query_row([member], |row| {
@@ -481,7 +481,7 @@ fn declined(reason: &str) -> WalletOutcome {
     WalletOutcome::Declined { reason: reason.into() }
 }
 
-fn find(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite::Result<Option<Known>> {
+fn find(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> db::Result<Option<Known>> {
     let sql = "SELECT member, amount, currency, state, reason, at FROM member_charge WHERE box = ?1 AND tender = ?2";
     txn.prepare_cached(sql)?
         .query_row(params![box_id, tender.0], |row| {
@@ -498,11 +498,7 @@ fn find(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> rusqlite::Res
         .optional()
 }
 
-fn find_refund(
-    txn: &Transaction<'_>,
-    box_id: &str,
-    tender: &TenderId,
-) -> rusqlite::Result<Option<(String, i64, bool)>> {
+fn find_refund(txn: &Transaction<'_>, box_id: &str, tender: &TenderId) -> db::Result<Option<(String, i64, bool)>> {
     let sql = "SELECT charge, amount, state FROM member_refund WHERE box = ?1 AND tender = ?2";
     txn.prepare_cached(sql)?
         .query_row(params![box_id, tender.0], |row| {

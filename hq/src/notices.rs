@@ -2,9 +2,10 @@
 //! whatever reaches members, again until that has taken it: at least once, each told from the others by its number.
 
 use crate::console::words::money;
+use crate::db::params;
+use crate::lease::Shards;
 use crate::store::{Store, now_ms};
 use anyhow::{Context as _, ensure};
-use rusqlite::params;
 use serde::Serialize;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -12,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 const EVERY: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(300);
@@ -83,10 +85,18 @@ impl Delivery for Program {
     }
 }
 
-pub(crate) async fn run(store: Store, mut delivery: Box<dyn Delivery>) -> anyhow::Result<()> {
+/// Of several headquarters over one database the one that holds the first shard tells.
+pub(crate) async fn run(
+    store: Store,
+    mut delivery: Box<dyn Delivery>,
+    shards: watch::Receiver<Shards>,
+) -> anyhow::Result<()> {
     let mut wait = EVERY;
     loop {
         tokio::time::sleep(wait).await;
+        if !shards.borrow().contains(&0) {
+            continue;
+        }
         let store = store.clone();
         let one = move || {
             let done = deliver(&store, delivery.as_mut());
@@ -121,10 +131,10 @@ fn deliver(store: &Store, delivery: &mut dyn Delivery) -> anyhow::Result<usize> 
 
 fn waiting(store: &Store) -> anyhow::Result<Vec<Notice>> {
     let db = store.reader()?;
-    let sql = "SELECT n.id, n.member, n.kind, n.tender, n.amount, n.at, ifnull(m.currency, ''), ifnull(nullif(b.store, ''), n.box)
+    let sql = "SELECT n.id, n.member, n.kind, n.tender, n.amount, n.at, coalesce(m.currency, ''), coalesce(nullif(b.store, ''), n.box)
         FROM member_notice AS n LEFT JOIN member_mandate AS m ON m.member = n.member LEFT JOIN box AS b ON b.id = n.box
         WHERE n.told = 0 ORDER BY n.id LIMIT ?1";
-    let mut query = db.prepare(sql)?;
+    let mut query = db.prepare_cached(sql)?;
     let rows = query.query_map([AT_ONCE], |row| {
         let (kind, amount): (String, i64) = (row.get(2)?, row.get(4)?);
         let (currency, place): (String, String) = (row.get(6)?, row.get(7)?);

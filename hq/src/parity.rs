@@ -11,6 +11,7 @@ mod replay;
 mod sales;
 pub mod words;
 
+use crate::db::{Connection, OptionalExtension as _, params};
 use crate::store::{Store, int};
 use anyhow::{Context as _, Result};
 use books::{Books, Wanted};
@@ -21,7 +22,6 @@ use checkout::facts::FOLD;
 use checkout::sale::Sale;
 use checkout::words::{LocalMinute, Name, PriceBook};
 use replay::{Priced, Replay};
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -85,7 +85,7 @@ impl Parity {
     pub fn new(store: &Store) -> Result<Self> {
         let db = store.writer()?;
         // All it writes follows from the journals: a power cut costs work, not facts, and the writer never waits for its disk.
-        db.pragma_update(None, "synchronous", "normal")?;
+        db.relaxed()?;
         Ok(Self { db, books: Books::new(store.books_path()), held: BTreeMap::new() })
     }
 
@@ -265,7 +265,7 @@ impl Parity {
                    UNION SELECT l.price_book FROM parity AS p JOIN sale_line AS l ON l.transaction_id = p.transaction_id
                    UNION SELECT json_extract(e.body, '$.event.basket.line_added.price_book') FROM box AS b
                      LEFT JOIN parity_cursor AS c ON c.box = b.id AND c.epoch = b.epoch
-                     JOIN journal_event AS e ON e.box = b.id AND e.epoch = b.epoch AND e.seq > ifnull(c.seq, 0)
+                     JOIN journal_event AS e ON e.box = b.id AND e.epoch = b.epoch AND e.seq > coalesce(c.seq, 0)
                      WHERE e.kind = 'basket.line_added'";
         let mut names = self.db.prepare_cached(sql)?;
         let names = names.query_map([], |row| row.get::<_, Option<String>>(0))?;
@@ -274,9 +274,9 @@ impl Parity {
 
     fn named_members(&self) -> Result<BTreeSet<u64>> {
         let sql = "SELECT max(version) FROM dataset WHERE dataset = 'members'
-                   UNION SELECT json_extract(e.body, '$.event.store.dataset_activated.version') FROM box AS b
+                   UNION SELECT CAST(json_extract(e.body, '$.event.store.dataset_activated.version') AS BIGINT) FROM box AS b
                      LEFT JOIN parity_cursor AS c ON c.box = b.id AND c.epoch = b.epoch
-                     JOIN journal_event AS e ON e.box = b.id AND e.epoch = b.epoch AND e.seq > ifnull(c.seq, 0)
+                     JOIN journal_event AS e ON e.box = b.id AND e.epoch = b.epoch AND e.seq > coalesce(c.seq, 0)
                      WHERE e.kind = 'store.dataset_activated'
                        AND json_extract(e.body, '$.event.store.dataset_activated.dataset') = 'members'";
         let mut versions = self.db.prepare_cached(sql)?;
@@ -290,13 +290,14 @@ impl Parity {
             replay.kept = replay.seq;
         }
         let state = if keep { Some(serde_json::to_string(&replay)?) } else { None };
-        let txn = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let txn = self.db.transaction()?;
         let ours = txn
             .prepare_cached(
-                "INSERT INTO parity_cursor (box, epoch, seq, checked, fold, state) VALUES (?1, ?2, ?3, ?4, ?5, ifnull(?6, '{}'))
+                "INSERT INTO parity_cursor (box, epoch, seq, checked, fold, state) VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, '{}'))
                  ON CONFLICT (box, epoch) DO UPDATE SET seq = ?3, checked = ?4,
-                    fold = iif(?6 IS NULL, fold, ?5), state = ifnull(?6, state)
-                 WHERE seq = ?7",
+                    fold = CASE WHEN ?6 IS NULL THEN parity_cursor.fold ELSE ?5 END,
+                    state = coalesce(?6, parity_cursor.state)
+                 WHERE parity_cursor.seq = ?7",
             )?
             .execute(params![journal.0, journal.1, replay.seq, replay.checked, FOLD, state, before])?;
         if ours == 0 {
@@ -305,8 +306,8 @@ impl Parity {
         for Wrong { seq, at, transaction, differences } in wrong {
             for Difference { what, place, expected, found } in differences {
                 txn.prepare_cached(
-                    "INSERT OR IGNORE INTO parity (box, epoch, seq, transaction_id, at, what, place, expected, found)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                    "INSERT INTO parity (box, epoch, seq, transaction_id, at, what, place, expected, found)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
                 )?
                 .execute(params![
                     journal.0,
@@ -345,7 +346,7 @@ fn unreadable(journal: &(String, i64), seq: i64) -> Wrong {
 /// When the database cannot be read.
 pub fn checked(db: &Connection) -> Result<i64> {
     let sql =
-        "SELECT ifnull(sum(checked), 0) FROM parity_cursor AS c JOIN box AS b ON b.id = c.box AND b.epoch = c.epoch";
+        "SELECT coalesce(sum(checked), 0) FROM parity_cursor AS c JOIN box AS b ON b.id = c.box AND b.epoch = c.epoch";
     Ok(db.query_row(sql, [], |row| row.get(0))?)
 }
 
@@ -354,7 +355,7 @@ pub fn checked(db: &Connection) -> Result<i64> {
 /// # Errors
 /// When the database cannot be read.
 pub fn list(db: &Connection, since: i64, most: u32) -> Result<Vec<Row>> {
-    let sql = "SELECT p.box, p.transaction_id, p.at, p.what, p.place, p.expected, p.found, ifnull(s.currency, '')
+    let sql = "SELECT p.box, p.transaction_id, p.at, p.what, p.place, p.expected, p.found, coalesce(s.currency, '')
                FROM parity AS p LEFT JOIN sale AS s ON s.transaction_id = p.transaction_id WHERE p.at >= ?1
                ORDER BY p.at DESC, p.transaction_id, p.what, p.place LIMIT ?2";
     let mut rows = db.prepare_cached(sql)?;

@@ -431,3 +431,23 @@ CREATE TABLE IF NOT EXISTS face_key (
     box        TEXT PRIMARY KEY,
     public_key TEXT NOT NULL
 ) STRICT;
+
+-- Several headquarters over one database: who lives, and who takes in which shard of boxes (lease.rs).
+CREATE TABLE IF NOT EXISTS worker (
+    id    TEXT PRIMARY KEY,
+    until INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS shard_lease (
+    shard  INTEGER NOT NULL,
+    worker TEXT NOT NULL,
+    until  INTEGER NOT NULL,
+    PRIMARY KEY (shard)
+) STRICT, WITHOUT ROWID;
+
+-- The key all of them sign with.
+CREATE TABLE IF NOT EXISTS hq_key (
+    id         INTEGER NOT NULL CHECK (id = 1),
+    public_key TEXT NOT NULL,
+    PRIMARY KEY (id)
+) STRICT, WITHOUT ROWID;

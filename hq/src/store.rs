@@ -1,24 +1,32 @@
-//! The file `hq.db`: one writer thread, any number of read-only readers.
+//! The database, `hq.db` unless the directory says otherwise: one writer thread, any number of readers.
 
+use crate::db::{self, Address, Connection, OptionalExtension as _, Transaction, params};
+use crate::tls::ClientTls;
 use anyhow::Context as _;
 use checkout::wire::Hello;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
+use rusqlite::OpenFlags;
 use std::cell::Cell;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long one waits for the other writer, an import.
 const BUSY: Duration = Duration::from_secs(30);
+const FILE: &str = "hq.db";
 const ALARM_DETAIL_MAX: usize = 400;
 /// No broker brings a message again after so long.
 const STARTS_MS: i64 = 30 * 24 * 3_600_000;
 
-/// The data directory of one HQ.
+/// In the data directory, where the database is not `hq.db` there: its address, then the file of its CA.
+const ELSEWHERE: &str = "database";
+
+/// The data directory of one HQ, and where its database is.
 #[derive(Clone, Debug)]
 pub struct Store {
     dir: PathBuf,
+    elsewhere: Option<Address>,
 }
 
 impl Store {
@@ -26,18 +34,56 @@ impl Store {
     /// When the directory or the database cannot be made.
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
-        let store = Self { dir: dir.to_owned() };
-        store.only_for_the_owner()?;
+        let elsewhere = elsewhere(&dir.join(ELSEWHERE))?;
+        let store = Self { dir: dir.to_owned(), elsewhere };
+        if store.elsewhere.is_none() {
+            // Every sale of a retailer is in there; SQLite gives its side files the same mode.
+            only_for_the_owner(&store.path())?;
+        }
         create(&store.writer()?)?;
         Ok(store)
     }
 
-    /// Every sale of a retailer is in there; SQLite gives its side files the same mode.
-    fn only_for_the_owner(&self) -> anyhow::Result<()> {
-        let path = self.path();
-        let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-        made.with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(())
+    /// From now on the database of this directory is that one; every command finds it there.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or the directory has a database of its own already.
+    pub fn open_at(dir: &Path, url: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
+        if dir.join(FILE).exists() {
+            anyhow::bail!("{} has its database in {FILE}: name another --data, or leave --database out", dir.display());
+        }
+        Connection::to(&address(url, ca)?)?;
+        let path = dir.join(ELSEWHERE);
+        let mut file = only_for_the_owner(&path)?;
+        file.set_len(0)?;
+        writeln!(file, "{url}\n{}", ca.map_or(String::new(), |ca| ca.display().to_string()))?;
+        Self::open(dir)
+    }
+
+    /// What this directory is called among others at the same database: started again, it goes on with what it held.
+    ///
+    /// # Errors
+    /// When the directory cannot be read or written.
+    pub(crate) fn worker_name(&self) -> anyhow::Result<String> {
+        let path = self.dir.join("worker");
+        if let Ok(name) = std::fs::read_to_string(&path)
+            && !name.is_empty()
+        {
+            return Ok(name);
+        }
+        let mut name = [0_u8; 8];
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut name)
+            .map_err(|_| anyhow::anyhow!("this machine gives no random numbers"))?;
+        let name = crate::batch::hex(&name);
+        std::fs::write(&path, &name).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(name)
+    }
+
+    /// Others may be at the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.elsewhere.is_some()
     }
 
     #[must_use]
@@ -53,31 +99,57 @@ impl Store {
     /// # Errors
     /// When the database cannot be opened.
     pub fn writer(&self) -> anyhow::Result<Connection> {
+        if let Some(address) = &self.elsewhere {
+            return Connection::to(address);
+        }
         let path = self.path();
-        let db = Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let db = rusqlite::Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         prepare(&db)?;
-        Ok(db)
+        Ok(db.into())
     }
 
     /// # Errors
     /// When the database cannot be opened.
     pub fn reader(&self) -> anyhow::Result<Connection> {
+        if let Some(address) = &self.elsewhere {
+            return Connection::to(address);
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(self.path(), flags)?;
+        let db = rusqlite::Connection::open_with_flags(self.path(), flags)?;
         db.busy_timeout(BUSY)?;
-        Ok(db)
+        Ok(db.into())
     }
 
     fn path(&self) -> PathBuf {
-        self.dir.join("hq.db")
+        self.dir.join(FILE)
     }
 }
 
-/// What the one who writes asks of a connection, whatever disk it is to.
+fn only_for_the_owner(path: &Path) -> anyhow::Result<File> {
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.with_context(|| format!("cannot make {}", path.display()))
+}
+
+fn elsewhere(path: &Path) -> anyhow::Result<Option<Address>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let mut lines = text.lines();
+    let (url, ca) = (lines.next().unwrap_or_default(), lines.next().filter(|ca| !ca.is_empty()));
+    address(url, ca.map(Path::new)).map(Some)
+}
+
+fn address(url: &str, ca: Option<&Path>) -> anyhow::Result<Address> {
+    Address::parse(url, ca.map(|ca| ClientTls { ca: ca.to_owned(), identity: None }))
+}
+
+/// What the one who writes to SQLite asks of a connection, whatever disk it is to.
 ///
 /// # Errors
 /// When the database does not take it.
-pub fn prepare(db: &Connection) -> anyhow::Result<()> {
+pub fn prepare(db: &rusqlite::Connection) -> anyhow::Result<()> {
     db.busy_timeout(BUSY)?;
     db.pragma_update(None, "journal_mode", "wal")?;
     db.pragma_update(None, "synchronous", "full")?;
@@ -91,7 +163,7 @@ pub fn prepare(db: &Connection) -> anyhow::Result<()> {
 /// # Errors
 /// When the database cannot be written.
 pub fn create(db: &Connection) -> anyhow::Result<()> {
-    Ok(db.execute_batch(include_str!("schema.sql"))?)
+    Ok(db.create(include_str!("schema.sql"))?)
 }
 
 /// When a turn happens, by both clocks.
@@ -156,7 +228,7 @@ pub struct Known {
 
 /// # Errors
 /// When the database cannot be read.
-pub fn known(txn: &Transaction<'_>, box_id: &str) -> rusqlite::Result<Option<Known>> {
+pub fn known(txn: &Transaction<'_>, box_id: &str) -> db::Result<Option<Known>> {
     txn.prepare_cached("SELECT journal, epoch, acked, hash, connection FROM box WHERE id = ?1")?
         .query_row([box_id], |row| {
             Ok(Known {
@@ -172,7 +244,7 @@ pub fn known(txn: &Transaction<'_>, box_id: &str) -> rusqlite::Result<Option<Kno
 
 /// # Errors
 /// When the database cannot be written.
-pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite::Result<()> {
+pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> db::Result<()> {
     txn.prepare_cached(
         "INSERT INTO box (id, journal, epoch, acked, hash, connection, first_seen, last_seen)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
@@ -187,8 +259,10 @@ pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite
         int(known.connection),
         now_ms()
     ])?;
-    txn.prepare_cached("INSERT OR IGNORE INTO journal_mark (box, epoch, seq, hash) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![box_id, int(known.epoch), int(known.acked), known.hash])?;
+    txn.prepare_cached(
+        "INSERT INTO journal_mark (box, epoch, seq, hash) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![box_id, int(known.epoch), int(known.acked), known.hash])?;
     Ok(())
 }
 
@@ -197,7 +271,7 @@ pub fn set_known(txn: &Transaction<'_>, box_id: &str, known: &Known) -> rusqlite
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub fn heard_first(txn: &Transaction<'_>, box_id: &str, hello: &Hello) -> rusqlite::Result<bool> {
+pub fn heard_first(txn: &Transaction<'_>, box_id: &str, hello: &Hello) -> db::Result<bool> {
     if hello.nonce == 0 {
         return Ok(true);
     }
@@ -206,7 +280,7 @@ pub fn heard_first(txn: &Transaction<'_>, box_id: &str, hello: &Hello) -> rusqli
     let newer = txn
         .prepare_cached(
             "INSERT INTO box_start (box, nonce, said, at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (box, nonce) DO UPDATE SET said = ?3, at = ?4 WHERE said < ?3",
+             ON CONFLICT (box, nonce) DO UPDATE SET said = ?3, at = ?4 WHERE box_start.said < ?3",
         )?
         .execute(params![box_id, int(hello.nonce), int(hello.said), now_ms()])?;
     Ok(newer == 1)
@@ -216,7 +290,7 @@ pub fn heard_first(txn: &Transaction<'_>, box_id: &str, hello: &Hello) -> rusqli
 ///
 /// # Errors
 /// When the database cannot be read.
-pub fn mark(txn: &Transaction<'_>, box_id: &str, epoch: u64, seq: u64) -> rusqlite::Result<Option<[u8; 32]>> {
+pub fn mark(txn: &Transaction<'_>, box_id: &str, epoch: u64, seq: u64) -> db::Result<Option<[u8; 32]>> {
     txn.prepare_cached("SELECT hash FROM journal_mark WHERE box = ?1 AND epoch = ?2 AND seq = ?3")?
         .query_row(params![box_id, int(epoch), int(seq)], |row| row.get(0))
         .optional()
@@ -226,11 +300,11 @@ pub fn mark(txn: &Transaction<'_>, box_id: &str, epoch: u64, seq: u64) -> rusqli
 ///
 /// # Errors
 /// When the database cannot be written.
-pub fn alarm(txn: &Transaction<'_>, box_id: &str, kind: &str, detail: &str) -> rusqlite::Result<()> {
+pub fn alarm(txn: &Transaction<'_>, box_id: &str, kind: &str, detail: &str) -> db::Result<()> {
     let detail: String = detail.chars().take(ALARM_DETAIL_MAX).collect();
     txn.prepare_cached(
         "INSERT INTO alarm (box, kind, detail, at, last_at) VALUES (?1, ?2, ?3, ?4, ?4)
-         ON CONFLICT (box, kind, detail) DO UPDATE SET count = count + 1, last_at = ?4",
+         ON CONFLICT (box, kind, detail) DO UPDATE SET count = alarm.count + 1, last_at = ?4",
     )?
     .execute(params![box_id, kind, detail, now_ms()])?;
     tracing::warn!(box_id, kind, detail, "alarm");

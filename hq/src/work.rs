@@ -1,6 +1,7 @@
 //! What boxes ask of HQ and what HQ tells them, freed from MQTT.
 
 use crate::batch::Batch;
+use crate::lease::Shards;
 use crate::pay::{About, Asked, Told};
 use bytes::Bytes;
 use checkout::wire::{Ask, BoxState, Hello, parse_topic};
@@ -14,8 +15,10 @@ const BOX_ID_MAX: usize = 64;
 pub enum Work {
     /// A second has passed: an import may have brought a new version.
     Tick,
-    /// HQ has subscribed: manifests and acks that may have been lost are due again.
-    LinkUp,
+    /// HQ has subscribed to these shards: manifests and acks that may have been lost are due again.
+    LinkUp {
+        shards: Shards,
+    },
     Hello {
         box_id: String,
         hello: Hello,

@@ -3,9 +3,11 @@
 use crate::batch::Batch;
 use crate::coupon;
 use crate::dataset;
-use crate::fold::{self, Origin};
+use crate::db::{Connection, Transaction, params};
+use crate::fold;
 use crate::heads;
 use crate::judge::{self, Judgement, Place};
+use crate::lease::{self, Shards};
 use crate::member_wallet;
 use crate::pay::desk::Flying;
 use crate::pay::{About, Asked, Call, Charge, Job, Told, book};
@@ -17,10 +19,9 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use checkout::scan::WalletProvider;
 use checkout::wire::{
-    Ack, Answer, Ask, BoxState, Hello, Question, Reply, Signed, Topics, Verdict, WalletOutcome, Welcome,
+    Ack, Answer, Ask, BoxState, Hello, Question, Reply, Signed, Topics, Verdict, WalletOutcome, Welcome, shard,
 };
 use checkout::words::{TenderId, Utc};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct Writer {
     /// Dataset → version whose manifest was published on this connection.
     published: BTreeMap<String, u64>,
     flying: Flying,
+    /// Of boxes that are taken in here.
+    shards: Shards,
     /// To who calls the providers.
     jobs: mpsc::Sender<Job>,
 }
@@ -66,7 +69,8 @@ impl Writer {
     pub fn over(db: Connection, signer: Arc<Signer>, tenant: &str, jobs: mpsc::Sender<Job>) -> Self {
         let (chunk_sent, told, published) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let flying = Flying::default();
-        Self { db, signer, tenant: tenant.into(), chunk_sent, told, published, flying, jobs }
+        let shards = lease::all();
+        Self { db, signer, tenant: tenant.into(), chunk_sent, told, published, flying, shards, jobs }
     }
 
     /// Runs until nobody sends work.
@@ -106,7 +110,7 @@ impl Writer {
     pub fn turn_at(&mut self, moment: store::Moment, turn: &[Work]) -> anyhow::Result<Vec<Outgoing>> {
         let now = moment.mono;
         let _moment = moment.hold();
-        let txn = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let txn = self.db.transaction()?;
         let mut desk = Desk {
             now,
             txn: &txn,
@@ -116,6 +120,7 @@ impl Writer {
             told: &mut self.told,
             published: &mut self.published,
             flying: &mut self.flying,
+            shards: &mut self.shards,
             jobs: Vec::new(),
             acks: BTreeMap::new(),
             out: Vec::new(),
@@ -155,6 +160,7 @@ struct Desk<'a> {
     told: &'a mut BTreeMap<String, Instant>,
     published: &'a mut BTreeMap<String, u64>,
     flying: &'a mut Flying,
+    shards: &'a mut Shards,
     jobs: Vec<Job>,
     /// The last ack of each box says it all.
     acks: BTreeMap<String, Ack>,
@@ -164,13 +170,15 @@ struct Desk<'a> {
 impl Desk<'_> {
     fn handle(&mut self, work: &Work) -> anyhow::Result<()> {
         match work {
-            Work::LinkUp => {
+            Work::LinkUp { shards } => {
+                *self.shards = Arc::clone(shards);
                 self.published.clear();
                 self.manifests()?;
                 self.acks_again()
             }
             Work::Tick => {
-                self.jobs.extend(book::sweep(self.txn)?);
+                let jobs = book::sweep(self.txn)?;
+                self.jobs.extend(jobs.into_iter().filter(|job| self.shards.contains(&shard(&job.about.box_id))));
                 self.manifests()
             }
             Work::Hello { box_id, hello } => self.hello(box_id, hello),
@@ -278,10 +286,7 @@ impl Desk<'_> {
     }
 
     fn store(&mut self, box_id: &str, known: Known, batch: &Batch) -> anyhow::Result<()> {
-        for (seq, body) in batch.bodies_after(known.acked) {
-            let origin = Origin { box_id, epoch: known.epoch, seq };
-            fold::record(self.txn, origin, body)?;
-        }
+        fold::record(self.txn, (box_id, known.epoch), batch.bodies_after(known.acked))?;
         // Unasked: no question has the number 0.
         for conflict in coupon::to_tell(self.txn, box_id)? {
             self.tell_of_coupon(box_id, 0, &conflict.campaign, &conflict.serial, Some(conflict.other_box))?;
@@ -308,7 +313,8 @@ impl Desk<'_> {
     fn acks_again(&mut self) -> anyhow::Result<()> {
         let mut statement = self.txn.prepare_cached("SELECT id FROM box WHERE online = 1")?;
         let ids: Result<Vec<String>, _> = statement.query_map([], |row| row.get(0))?.collect();
-        for box_id in ids? {
+        let shards = Arc::clone(self.shards);
+        for box_id in ids?.into_iter().filter(|box_id| shards.contains(&shard(box_id))) {
             if let Some(known) = known(self.txn, &box_id)? {
                 self.ack(&box_id, &known, Some(known.acked + 1));
             }
@@ -322,9 +328,9 @@ impl Desk<'_> {
         self.txn
             .prepare_cached(
                 "UPDATE box SET online = ?2, boot = ?3, connection = ?4, version = ?5,
-                    head = CASE WHEN ?2 THEN max(acked, ?6) ELSE head END,
-                    price_book = CASE WHEN ?2 OR price_book = '' THEN ?7 ELSE price_book END,
-                    devices = CASE WHEN ?2 THEN ?8 ELSE devices END,
+                    head = CASE WHEN CAST(?2 AS BIGINT) <> 0 THEN max(acked, ?6) ELSE head END,
+                    price_book = CASE WHEN CAST(?2 AS BIGINT) <> 0 OR price_book = '' THEN ?7 ELSE price_book END,
+                    devices = CASE WHEN CAST(?2 AS BIGINT) <> 0 THEN ?8 ELSE devices END,
                     store = ?9, last_seen = ?10, exposure = ?11
                  WHERE id = ?1 AND (boot, connection) <= (?3, ?4)",
             )?

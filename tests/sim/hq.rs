@@ -67,8 +67,7 @@ impl Template {
         let empty = Mount::new(Disk::new(0));
         let db = empty.connect()?;
         prepare(&db)?;
-        create(&db)?;
-        drop(db);
+        create(&db.into())?;
         Ok(Self { empty, signer })
     }
 
@@ -115,7 +114,7 @@ impl Headquarters {
         let (jobs, to_call) = mpsc::channel(64);
         self.jobs = Some(to_call);
         self.generation += 1;
-        self.writer = Some(Writer::over(db, Arc::clone(&self.signer), TENANT, jobs));
+        self.writer = Some(Writer::over(db.into(), Arc::clone(&self.signer), TENANT, jobs));
         self.reader = Some(self.mount.connect_read_only()?);
         self.look()
     }

@@ -469,7 +469,7 @@ impl Outside {
             return Ok(());
         }
         let heard = self.hq.instant(self.clock);
-        let Some(message) = message else { return self.hq_works(Work::LinkUp) };
+        let Some(message) = message else { return self.hq_works(Work::LinkUp { shards: aisle_hq::lease::all() }) };
         match parse(TENANT, &message.topic, &message.payload) {
             Ok(Work::Ask { box_id, ask, .. }) => self.hq_works(Work::Ask { box_id, ask, heard }),
             Ok(work) => self.hq_works(work),

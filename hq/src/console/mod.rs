@@ -10,6 +10,7 @@ pub(crate) mod read;
 pub(crate) mod words;
 
 use crate::coupon;
+use crate::db::Connection;
 use crate::fold::again;
 use crate::pay::reconcile;
 use crate::store::Store;
@@ -22,7 +23,6 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::stream::{Stream, unfold};
-use rusqlite::Connection;
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -2,10 +2,10 @@
 
 use super::pages::{panel, shell, table};
 use super::words::{Language, ago, escape, money};
+use crate::db::Connection;
 use crate::fold::again::{self, Receipt, SoldAgain};
 use crate::pay::reconcile::{self, Difference, Kind};
 use crate::store::now_ms;
-use rusqlite::Connection;
 
 /// As many as fit a page.
 const ROWS_MAX: usize = 500;
@@ -29,7 +29,7 @@ struct Open {
 }
 
 pub(super) fn seen(db: &Connection) -> anyhow::Result<Seen> {
-    let mut rows = db.prepare(
+    let mut rows = db.prepare_cached(
         "SELECT box, tender, provider, amount, currency, state, at, late IS NOT NULL FROM payment p
          WHERE state IN ('asked', 'pending', 'reversing')
             OR (late IS NOT NULL AND NOT EXISTS (SELECT 1 FROM payment_refund r

@@ -1,8 +1,8 @@
 //! What the console asks the database.
 
+use crate::db::{self, Connection, OptionalExtension as _, Row, ToCell, params};
 use crate::parity;
 use crate::store::now_ms;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -143,8 +143,6 @@ pub(crate) struct Parity {
     pub(crate) differences: Vec<parity::Row>,
 }
 
-const TODAY: &str = "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', 'utc') AS INTEGER) * 1000";
-
 pub(crate) fn overview(db: &Connection) -> anyhow::Result<Overview> {
     Ok(Overview {
         now: now_ms(),
@@ -178,16 +176,14 @@ pub(crate) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox
 }
 
 pub(crate) fn boxes(db: &Connection) -> anyhow::Result<Vec<BoxRow>> {
-    let sql = format!(
-        "SELECT b.id, b.store, b.online, b.last_seen, b.version, b.journal, b.epoch, b.boot, b.head, b.acked,
+    let sql = "SELECT b.id, b.store, b.online, b.last_seen, b.version, b.journal, b.epoch, b.boot, b.head, b.acked,
                 b.price_book, b.devices, coalesce(s.sales, 0), coalesce(s.total, 0), coalesce(s.currency, ''),
                 b.exposure
          FROM box AS b LEFT JOIN (SELECT box, count(*) AS sales, sum(total) AS total, min(currency) AS currency
-                                  FROM sale WHERE at >= ({TODAY}) GROUP BY box) AS s ON s.box = b.id
-         ORDER BY b.online, b.id"
-    );
-    let mut statement = db.prepare(&sql)?;
-    let rows = statement.query_map([], |row| {
+                                  FROM sale WHERE at >= ?1 GROUP BY box) AS s ON s.box = b.id
+         ORDER BY b.online, b.id";
+    let mut statement = db.prepare_cached(sql)?;
+    let rows = statement.query_map([db.today_ms()?], |row| {
         let (head, acked): (i64, i64) = (row.get(8)?, row.get(9)?);
         let devices: String = row.get(11)?;
         Ok(BoxRow {
@@ -219,15 +215,12 @@ fn newest_price_book(db: &Connection) -> anyhow::Result<Option<String>> {
 }
 
 fn today(db: &Connection) -> anyhow::Result<Vec<Today>> {
-    let sql = format!(
+    let sql =
         "SELECT currency, CAST(strftime('%H', at / 1000, 'unixepoch', 'localtime') AS INTEGER), count(*), sum(total),
                 count(member)
-         FROM sale WHERE at >= ({TODAY}) GROUP BY 1, 2"
-    );
+         FROM sale WHERE at >= ?1 GROUP BY 1, 2";
     let mut found: BTreeMap<String, Today> = BTreeMap::new();
-    let mut statement = db.prepare(&sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    db.prepare_cached(sql)?.each([db.today_ms()?], |row| -> db::Result<bool> {
         let currency: String = row.get(0)?;
         let hour: u16 = row.get(1)?;
         let total: i64 = row.get(3)?;
@@ -244,7 +237,8 @@ fn today(db: &Connection) -> anyhow::Result<Vec<Today>> {
         if let Some(slot) = today.by_hour.get_mut(usize::from(hour)) {
             *slot = total;
         }
-    }
+        Ok(true)
+    })?;
     Ok(found.into_values().collect())
 }
 
@@ -255,18 +249,22 @@ pub(crate) fn sales(
     most: u32,
 ) -> anyhow::Result<Vec<SaleRow>> {
     // Each question has its own index; one statement with optional filters would use none.
+    let mut by: Vec<&dyn ToCell> = vec![&most];
+    by.extend(box_id.as_ref().map(|id| id as &dyn ToCell));
+    by.extend(transaction.as_ref().map(|id| id as &dyn ToCell));
     let filter = match (box_id, transaction) {
-        (_, Some(_)) => "transaction_id = ?2 AND (?1 IS NULL OR box = ?1)",
-        (Some(_), None) => "box = ?1 AND ?2 IS NULL",
-        (None, None) => "?1 IS NULL AND ?2 IS NULL",
+        (Some(_), Some(_)) => "WHERE box = ?2 AND transaction_id = ?3",
+        (None, Some(_)) => "WHERE transaction_id = ?2",
+        (Some(_), None) => "WHERE box = ?2",
+        (None, None) => "",
     };
     let sql = format!(
         "SELECT transaction_id, box, lane, receipt_no, at, strftime('%m-%d %H:%M:%S', at / 1000, 'unixepoch', 'localtime'),
                 total, tax, discount, currency, member IS NOT NULL, epoch, seq
-         FROM sale WHERE {filter} ORDER BY at DESC LIMIT ?3"
+         FROM sale {filter} ORDER BY at DESC LIMIT ?1"
     );
-    let mut statement = db.prepare(&sql)?;
-    let rows = statement.query_map(params![box_id, transaction, most], sale_row)?;
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map(by.as_slice(), sale_row)?;
     let mut sales: Vec<SaleRow> = rows.collect::<Result<_, _>>()?;
     for sale in &mut sales {
         sale.tenders = tenders(db, &sale.transaction)?;
@@ -277,7 +275,7 @@ pub(crate) fn sales(
     Ok(sales)
 }
 
-fn sale_row(row: &Row<'_>) -> rusqlite::Result<SaleRow> {
+fn sale_row(row: &Row<'_>) -> db::Result<SaleRow> {
     Ok(SaleRow {
         transaction: row.get(0)?,
         box_id: row.get(1)?,
@@ -330,7 +328,7 @@ fn lines(db: &Connection, transaction: &str) -> anyhow::Result<Vec<LineRow>> {
 
 pub(crate) fn alarms(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<AlarmRow>> {
     let mut statement = db.prepare_cached(
-        "SELECT box, kind, detail, at, last_at, count FROM alarm WHERE ?1 IS NULL OR box = ?1
+        "SELECT box, kind, detail, at, last_at, count FROM alarm WHERE CAST(?1 AS TEXT) IS NULL OR box = ?1
          ORDER BY last_at DESC LIMIT ?2",
     )?;
     let rows = statement.query_map(params![box_id, most], |row| {
@@ -348,7 +346,7 @@ pub(crate) fn alarms(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow
 
 pub(crate) fn dead_letters(db: &Connection, box_id: Option<&str>, most: u32) -> anyhow::Result<Vec<DeadLetterRow>> {
     let mut statement = db.prepare_cached(
-        "SELECT box, epoch, seq, at, reason, length(body) FROM dead_letter WHERE ?1 IS NULL OR box = ?1
+        "SELECT box, epoch, seq, at, reason, length(body) FROM dead_letter WHERE CAST(?1 AS TEXT) IS NULL OR box = ?1
          ORDER BY at DESC LIMIT ?2",
     )?;
     let rows = statement.query_map(params![box_id, most], |row| {

@@ -1,9 +1,9 @@
 //! Transactions that were completed twice: both sales stand, both receipts are listed, and somebody looks.
 
 use super::Origin;
+use crate::db::{self, Connection, OptionalExtension as _, Row, Transaction, params};
 use crate::store::{alarm, int};
 use checkout::sale::Sale;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde::Serialize;
 
 /// One of the two sales.
@@ -39,7 +39,7 @@ pub(super) fn record(
     (at, lane): (i64, Option<i64>),
     sale: &Sale,
     content: [u8; 32],
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let id = &sale.transaction.0;
     let first: Option<([u8; 32], i64)> = txn
         .prepare_cached("SELECT content, at FROM sale WHERE transaction_id = ?1")?
@@ -52,9 +52,9 @@ pub(super) fn record(
         sale.tenders.iter().map(|tender| format!("{} {}", tender.kind.code(), tender.amount.0)).collect();
     let new = txn
         .prepare_cached(
-            "INSERT OR IGNORE INTO sale_again
+            "INSERT INTO sale_again
                 (transaction_id, content, at, box, lane, receipt_no, total, currency, tenders, epoch, seq)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             id,
@@ -81,9 +81,9 @@ pub(super) fn record(
 /// # Errors
 /// When the database cannot be read.
 pub(crate) fn list(db: &Connection, most: u32) -> anyhow::Result<Vec<SoldAgain>> {
-    let mut rows = db.prepare(
+    let mut rows = db.prepare_cached(
         "SELECT s.transaction_id, s.box, s.lane, s.receipt_no, s.at, s.total, s.currency,
-                coalesce((SELECT group_concat(kind || ' ' || amount, ', ') FROM sale_tender t
+                coalesce((SELECT string_agg(kind || ' ' || amount, ', ') FROM sale_tender t
                           WHERE t.transaction_id = s.transaction_id), ''),
                 a.box, a.lane, a.receipt_no, a.at, a.total, a.currency, a.tenders
          FROM sale_again a JOIN sale s ON s.transaction_id = a.transaction_id ORDER BY a.at DESC LIMIT ?1",
@@ -94,7 +94,7 @@ pub(crate) fn list(db: &Connection, most: u32) -> anyhow::Result<Vec<SoldAgain>>
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-fn receipt(row: &Row<'_>, from: usize) -> rusqlite::Result<Receipt> {
+fn receipt(row: &Row<'_>, from: usize) -> db::Result<Receipt> {
     Ok(Receipt {
         box_id: row.get(from)?,
         lane: row.get(from + 1)?,

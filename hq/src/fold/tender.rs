@@ -1,17 +1,17 @@
 //! What the journals say of every tender: asked for, and what stands.
 
+use crate::db::{self, OptionalExtension as _, Transaction, params};
 use crate::pay::order_no;
 use crate::store::alarm;
 use checkout::event::Event;
 use checkout::tender::{Difference, TenderEvent, refund_of};
 use checkout::words::{Money, TenderId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
 
 /// An event this code does not know says nothing here; the event itself is kept.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub(super) fn fold(txn: &Transaction<'_>, box_id: &str, utc: i64, event: &str) -> rusqlite::Result<()> {
+pub(super) fn fold(txn: &Transaction<'_>, box_id: &str, utc: i64, event: &str) -> db::Result<()> {
     let Ok(Event::Tender(event)) = serde_json::from_str(event) else { return Ok(()) };
     match event {
         TenderEvent::Started { tender, kind, amount, .. } => begun(txn, box_id, utc, &tender, kind.code(), amount),
@@ -66,22 +66,16 @@ fn begun(
     tender: &TenderId,
     kind: &str,
     amount: Money,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     txn.prepare_cached(
-        "INSERT OR IGNORE INTO tender_money (box, tender, order_no, kind, asked, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO tender_money (box, tender, order_no, kind, asked, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
     )?
     .execute(params![box_id, tender.0, order_no(box_id, tender), kind, amount.0, utc])?;
     Ok(())
 }
 
 /// `None`: all that was asked for.
-fn stands(
-    txn: &Transaction<'_>,
-    box_id: &str,
-    utc: i64,
-    tender: &TenderId,
-    amount: Option<Money>,
-) -> rusqlite::Result<()> {
+fn stands(txn: &Transaction<'_>, box_id: &str, utc: i64, tender: &TenderId, amount: Option<Money>) -> db::Result<()> {
     txn.prepare_cached("UPDATE tender_money SET taken = coalesce(?3, asked), at = ?4 WHERE box = ?1 AND tender = ?2")?
         .execute(params![box_id, tender.0, amount.map(|amount| amount.0), utc])?;
     Ok(())

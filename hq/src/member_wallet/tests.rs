@@ -50,7 +50,7 @@ impl Hq {
     }
 
     fn notices(&self) -> Vec<(String, i64)> {
-        let mut rows = self.db.prepare("SELECT kind, amount FROM member_notice ORDER BY id").unwrap();
+        let mut rows = self.db.prepare_cached("SELECT kind, amount FROM member_notice ORDER BY id").unwrap();
         let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         rows.map(Result::unwrap).collect()
     }

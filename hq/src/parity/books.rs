@@ -5,11 +5,11 @@
 //! level and uses by opaque id, nothing else.
 
 use crate::dataset;
+use crate::db::{Connection, OptionalExtension as _, Params, params};
 use anyhow::{Context as _, Result, ensure};
 use checkout::catalog::{Campaign, Item, Promotion, PromotionBook};
 use checkout::wire::Manifest;
 use checkout::words::{ItemKey, MemberId, PriceBook};
-use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,9 +28,9 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 pub(super) struct Books {
     folder: PathBuf,
     /// By name; `None`: headquarters never published such a one.
-    goods: Vec<(PriceBook, Option<Connection>)>,
+    goods: Vec<(PriceBook, Option<rusqlite::Connection>)>,
     /// By version, as all below.
-    members: Vec<(u64, Option<Connection>)>,
+    members: Vec<(u64, Option<rusqlite::Connection>)>,
     promotions: Vec<(u64, Option<PromotionBook>)>,
     campaigns: Vec<(u64, Option<Vec<Campaign>>)>,
 }
@@ -156,25 +156,25 @@ impl Books {
         hq: &Connection,
         manifest: &Manifest,
         pair: impl Fn(&str) -> Result<(String, String)>,
-    ) -> Result<Connection> {
+    ) -> Result<rusqlite::Connection> {
         std::fs::create_dir_all(&self.folder)?;
         let path = self.folder.join(name(&manifest.dataset, manifest.version));
         if !path.exists() {
             let fresh = path.with_extension(format!("new-{}", std::process::id()));
             let _ = std::fs::remove_file(&fresh);
-            let mut db = Connection::open(&fresh)?;
+            let mut db = rusqlite::Connection::open(&fresh)?;
             db.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")?;
             db.execute_batch(ROWS)?;
             let txn = db.transaction()?;
             for line in rows(hq, manifest)?.lines() {
                 let (key, body) = pair(&line?)?;
-                txn.prepare_cached("INSERT INTO row VALUES (?1, ?2)")?.execute(params![key, body])?;
+                txn.prepare_cached("INSERT INTO row VALUES (?1, ?2)")?.execute([key, body])?;
             }
             txn.commit()?;
             db.close().map_err(|(_, error)| error)?;
             std::fs::rename(&fresh, &path)?;
         }
-        Ok(Connection::open(&path)?)
+        Ok(rusqlite::Connection::open(&path)?)
     }
 }
 
@@ -203,8 +203,10 @@ fn kept<K, V>(list: &mut Vec<(K, V)>, one: (K, V)) {
     list.push(one);
 }
 
-fn row(open: &Connection, key: &str) -> Result<Option<String>> {
-    Ok(open.prepare_cached("SELECT body FROM row WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?)
+fn row(open: &rusqlite::Connection, key: &str) -> Result<Option<String>> {
+    let mut found = open.prepare_cached("SELECT body FROM row WHERE key = ?1")?;
+    let mut found = found.query([key])?;
+    Ok(found.next()?.map(|row| row.get(0)).transpose()?)
 }
 
 fn newest_named(hq: &Connection, book: &PriceBook) -> Result<Option<Manifest>> {
@@ -216,7 +218,7 @@ fn numbered(hq: &Connection, dataset: &str, version: u64) -> Result<Option<Manif
     manifest(hq, "SELECT manifest FROM dataset WHERE dataset = ?1 AND version = ?2", params![dataset, version])
 }
 
-fn manifest(hq: &Connection, sql: &str, by: impl rusqlite::Params) -> Result<Option<Manifest>> {
+fn manifest(hq: &Connection, sql: &str, by: impl Params) -> Result<Option<Manifest>> {
     let document: Option<String> = hq.prepare_cached(sql)?.query_row(by, |row| row.get(0)).optional()?;
     document.map(|text| serde_json::from_str(&text).context("a stored manifest cannot be read")).transpose()
 }

@@ -2,6 +2,7 @@
 //! priced the open baskets, and what goods brought back were worth when they were.
 
 use super::sales;
+use crate::db::Connection;
 use anyhow::Result;
 use checkout::basket::BasketEvent;
 use checkout::coupon::{Coupon, CouponEvent};
@@ -11,7 +12,6 @@ use checkout::line::{Line, LineKind};
 use checkout::member::MemberEvent;
 use checkout::returns::worth;
 use checkout::words::{LineNo, Money};
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

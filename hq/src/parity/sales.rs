@@ -1,12 +1,12 @@
 //! Sales headquarters has already, as goods brought back and coupons refer to them.
 
+use crate::db::{Connection, OptionalExtension as _, params};
 use anyhow::Result;
 use checkout::basket::BasketEvent;
 use checkout::coupon::Coupon;
 use checkout::event::{Event, Record};
 use checkout::returns::Sold;
 use checkout::words::TransactionId;
-use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// `None`: no store told of it.
 pub(super) fn sold(hq: &Connection, transaction: &TransactionId) -> Result<Option<Sold>> {

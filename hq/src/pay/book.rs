@@ -1,11 +1,11 @@
 //! What headquarters knows of every charge and refund: rows that only ever move towards an end.
 
 use super::{About, Asked, Call, Charge, Job, Told, order_no, provider_of, provider_word};
+use crate::db::{self, OptionalExtension as _, Row, Transaction, params};
 use crate::store::{alarm, now_ms};
 use checkout::tender::REVERSE_NOT_BEFORE_MS;
 use checkout::wire::WalletOutcome;
 use checkout::words::{Money, TenderId};
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 /// A charge nobody asks about any more is asked about this often, so that money taken late is known.
 const LOOK_AGAIN_MS: i64 = 30_000;
@@ -81,7 +81,7 @@ struct Payment {
 const PAYMENT: &str = "box, tender, provider, amount, currency, state, taken, reference, at";
 
 impl Payment {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn read(row: &Row<'_>) -> db::Result<Self> {
         Ok(Self {
             box_id: row.get(0)?,
             tender: TenderId(row.get(1)?),
@@ -150,7 +150,7 @@ impl Refund {
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn charge(txn: &Transaction<'_>, about: About, charge: &Charge) -> rusqlite::Result<Said> {
+pub(crate) fn charge(txn: &Transaction<'_>, about: About, charge: &Charge) -> db::Result<Said> {
     if refund_row(txn, &about)?.is_some() {
         return Ok(Said::declined("this tender is a refund"));
     }
@@ -172,7 +172,7 @@ pub(crate) fn charge(txn: &Transaction<'_>, about: About, charge: &Charge) -> ru
     Ok(Said { tell: None, job: Some(job) })
 }
 
-fn keep(txn: &Transaction<'_>, about: &About, charge: &Charge, state: State) -> rusqlite::Result<()> {
+fn keep(txn: &Transaction<'_>, about: &About, charge: &Charge, state: State) -> db::Result<()> {
     txn.prepare_cached(
         "INSERT INTO payment (box, tender, order_no, provider, amount, currency, state, at, asked_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
@@ -200,7 +200,7 @@ pub(crate) fn refund(
     of: &TenderId,
     amount: Money,
     currency: &str,
-) -> rusqlite::Result<Said> {
+) -> db::Result<Said> {
     if let Some(known) = refund_row(txn, &about)? {
         if (known.amount, known.currency.as_str(), &known.charge) != (amount.0, currency, of) {
             return Ok(Said::declined("this tender was asked for otherwise"));
@@ -237,7 +237,7 @@ pub(crate) fn refund(
     Ok(Said { tell: None, job: Some(refund.job(about)) })
 }
 
-fn keep_refund(txn: &Transaction<'_>, about: &About, refund: &Refund) -> rusqlite::Result<()> {
+fn keep_refund(txn: &Transaction<'_>, about: &About, refund: &Refund) -> db::Result<()> {
     txn.prepare_cached(
         "INSERT INTO payment_refund (box, tender, order_no, charge, provider, amount, currency, state, reference, at,
             asked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
@@ -261,7 +261,7 @@ fn keep_refund(txn: &Transaction<'_>, about: &About, refund: &Refund) -> rusqlit
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn query(txn: &Transaction<'_>, about: About) -> rusqlite::Result<Said> {
+pub(crate) fn query(txn: &Transaction<'_>, about: About) -> db::Result<Said> {
     if let Some(known) = refund_row(txn, &about)? {
         let job = (known.state == State::Asked).then(|| known.job(about));
         return Ok(Said { tell: Some(known.outcome()), job });
@@ -273,7 +273,7 @@ pub(crate) fn query(txn: &Transaction<'_>, about: About) -> rusqlite::Result<Sai
     Ok(Said { tell: Some(known.outcome()), job: known.ask_on(about.ask) })
 }
 
-fn close(txn: &Transaction<'_>, about: &About) -> rusqlite::Result<()> {
+fn close(txn: &Transaction<'_>, about: &About) -> db::Result<()> {
     let nothing = Charge {
         amount: Money::ZERO,
         currency: String::new(),
@@ -287,7 +287,7 @@ fn close(txn: &Transaction<'_>, about: &About) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn reverse(txn: &Transaction<'_>, about: About) -> rusqlite::Result<Said> {
+pub(crate) fn reverse(txn: &Transaction<'_>, about: About) -> db::Result<Said> {
     let Some(known) = payment(txn, &about)? else {
         return query(txn, about);
     };
@@ -313,7 +313,7 @@ pub(crate) fn told(
     about: &About,
     asked: Asked,
     told: &Told,
-) -> rusqlite::Result<Option<WalletOutcome>> {
+) -> db::Result<Option<WalletOutcome>> {
     if asked == Asked::Refund {
         return told_refund(txn, about, told);
     }
@@ -349,7 +349,7 @@ const fn is_over_without_money(state: State) -> bool {
 }
 
 /// The box was told that no money moved, and now it has: the box makes it go back.
-fn late(txn: &Transaction<'_>, known: &Payment) -> rusqlite::Result<()> {
+fn late(txn: &Transaction<'_>, known: &Payment) -> db::Result<()> {
     txn.prepare_cached("UPDATE payment SET late = ?3 WHERE box = ?1 AND tender = ?2")?.execute(params![
         known.box_id,
         known.tender.0,
@@ -363,7 +363,7 @@ fn late(txn: &Transaction<'_>, known: &Payment) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub(crate) fn late_of(txn: &Transaction<'_>, box_id: &str) -> rusqlite::Result<Vec<(TenderId, WalletOutcome)>> {
+pub(crate) fn late_of(txn: &Transaction<'_>, box_id: &str) -> db::Result<Vec<(TenderId, WalletOutcome)>> {
     let sql = format!(
         "SELECT {PAYMENT} FROM payment p WHERE box = ?1 AND late IS NOT NULL AND state = 'approved'
             AND NOT EXISTS (SELECT 1 FROM payment_refund r WHERE r.box = p.box AND r.charge = p.tender) LIMIT 64"
@@ -373,7 +373,7 @@ pub(crate) fn late_of(txn: &Transaction<'_>, box_id: &str) -> rusqlite::Result<V
     found.map(|known| known.map(|known| (known.tender.clone(), known.outcome()))).collect()
 }
 
-fn told_refund(txn: &Transaction<'_>, about: &About, told: &Told) -> rusqlite::Result<Option<WalletOutcome>> {
+fn told_refund(txn: &Transaction<'_>, about: &About, told: &Told) -> db::Result<Option<WalletOutcome>> {
     let Some(known) = refund_row(txn, about)?.filter(|known| known.state == State::Asked) else { return Ok(None) };
     let (state, reference) = match told {
         Told::Approved { reference, .. } => (State::Approved, reference.as_str()),
@@ -390,7 +390,7 @@ fn told_refund(txn: &Transaction<'_>, about: &About, told: &Told) -> rusqlite::R
 ///
 /// # Errors
 /// When the database cannot be read.
-pub(crate) fn about_order(txn: &Transaction<'_>, order: &str) -> rusqlite::Result<Option<About>> {
+pub(crate) fn about_order(txn: &Transaction<'_>, order: &str) -> db::Result<Option<About>> {
     txn.prepare_cached("SELECT box, tender FROM payment WHERE order_no = ?1")?
         .query_row([order], |row| Ok(About { box_id: row.get(0)?, tender: TenderId(row.get(1)?), ask: 0 }))
         .optional()
@@ -400,7 +400,7 @@ pub(crate) fn about_order(txn: &Transaction<'_>, order: &str) -> rusqlite::Resul
 ///
 /// # Errors
 /// When the database cannot be read or written.
-pub(crate) fn sweep(txn: &Transaction<'_>) -> rusqlite::Result<Vec<Job>> {
+pub(crate) fn sweep(txn: &Transaction<'_>) -> db::Result<Vec<Job>> {
     let now = now_ms();
     let (due, since) = (now.saturating_sub(LOOK_AGAIN_MS), now.saturating_sub(LOOK_FOR_MS));
     let sql = format!(
@@ -430,7 +430,7 @@ pub(crate) fn sweep(txn: &Transaction<'_>) -> rusqlite::Result<Vec<Job>> {
     Ok(jobs)
 }
 
-fn set(txn: &Transaction<'_>, known: &Payment, state: State, taken: i64, reference: &str) -> rusqlite::Result<()> {
+fn set(txn: &Transaction<'_>, known: &Payment, state: State, taken: i64, reference: &str) -> db::Result<()> {
     txn.prepare_cached(
         "UPDATE payment SET state = ?3, taken = ?4, reference = ?5, asked_at = ?6 WHERE box = ?1 AND tender = ?2",
     )?
@@ -438,12 +438,12 @@ fn set(txn: &Transaction<'_>, known: &Payment, state: State, taken: i64, referen
     Ok(())
 }
 
-fn payment(txn: &Transaction<'_>, about: &About) -> rusqlite::Result<Option<Payment>> {
+fn payment(txn: &Transaction<'_>, about: &About) -> db::Result<Option<Payment>> {
     let sql = format!("SELECT {PAYMENT} FROM payment WHERE box = ?1 AND tender = ?2");
     txn.prepare_cached(&sql)?.query_row(params![about.box_id, about.tender.0], Payment::read).optional()
 }
 
-fn refund_row(txn: &Transaction<'_>, about: &About) -> rusqlite::Result<Option<Refund>> {
+fn refund_row(txn: &Transaction<'_>, about: &About) -> db::Result<Option<Refund>> {
     txn.prepare_cached(
         "SELECT charge, provider, amount, currency, state, reference FROM payment_refund WHERE box = ?1 AND tender = ?2",
     )?

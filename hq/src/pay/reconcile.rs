@@ -1,7 +1,7 @@
 //! Statements of providers against what the stores' journals say: every difference, a line each.
 
 use super::statement::day_of;
-use rusqlite::{Connection, Row, params};
+use crate::db::{Connection, Row, params};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -113,7 +113,7 @@ fn missing_there(
     there: &BTreeMap<String, There>,
 ) -> anyhow::Result<Vec<Difference>> {
     let mut covered: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
-    let mut days = db.prepare("SELECT DISTINCT provider, at FROM statement_line")?;
+    let mut days = db.prepare_cached("SELECT DISTINCT provider, at FROM statement_line")?;
     for row in days.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))? {
         let (provider, at) = row?;
         covered.entry(provider).or_default().insert(day_of(at));
@@ -143,7 +143,7 @@ fn missing_there(
 }
 
 fn here(db: &Connection) -> anyhow::Result<BTreeMap<String, Here>> {
-    let mut rows = db.prepare(
+    let mut rows = db.prepare_cached(
         "SELECT m.order_no, m.box, m.tender, m.taken, m.at, coalesce(p.provider, r.provider)
          FROM tender_money m
          LEFT JOIN payment p ON p.order_no = m.order_no
@@ -164,9 +164,9 @@ fn here(db: &Connection) -> anyhow::Result<BTreeMap<String, Here>> {
 }
 
 fn there(db: &Connection) -> anyhow::Result<BTreeMap<String, There>> {
-    let mut rows = db.prepare(
-        "SELECT CASE kind WHEN 'refund' THEN refund_no ELSE order_no END AS number, provider, order_no,
-            CASE kind WHEN 'refund' THEN -amount ELSE amount END, currency, count(*), min(at)
+    let mut rows = db.prepare_cached(
+        "SELECT CASE kind WHEN 'refund' THEN refund_no ELSE order_no END AS number, provider, max(order_no),
+            max(CASE kind WHEN 'refund' THEN -amount ELSE amount END), max(currency), count(*), min(at)
          FROM statement_line GROUP BY number, kind, provider",
     )?;
     let read = |row: &Row<'_>| {

@@ -4,9 +4,9 @@
 //! Columns are found by their heading, not by place: both providers have added columns over the years. WeChat writes a backtick
 //! before each value, Alipay lines with `#` around the table; what follows the table is a summary and is not read.
 
+use crate::db::{Connection, params};
 use anyhow::{Context as _, bail, ensure};
 use checkout::words::LocalMinute;
-use rusqlite::{Connection, params};
 use std::borrow::Cow;
 
 /// No statement of a day is longer.
@@ -284,10 +284,10 @@ pub fn keep(db: &mut Connection, lines: &[Line]) -> anyhow::Result<usize> {
     let mut seen: std::collections::BTreeMap<(&str, &str, &str), i64> = std::collections::BTreeMap::new();
     {
         // A line that stands there twice is kept twice: that is the difference looked for.
-        let mut insert = txn.prepare(
-            "INSERT OR IGNORE INTO statement_line
+        let mut insert = txn.prepare_cached(
+            "INSERT INTO statement_line
                 (provider, kind, order_no, refund_no, nth, reference, amount, currency, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
         )?;
         for line in lines {
             let nth = seen.entry((line.kind.word(), &line.order_no, &line.refund_no)).or_default();

@@ -1,7 +1,6 @@
-use crate::support::{Journal, TestBox, config, db, hq, sale_at, state};
+use crate::support::{Journal, TestBox, config, db, hq, sale_at, state, tempdir};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tempfile::tempdir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

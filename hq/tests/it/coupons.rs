@@ -1,11 +1,10 @@
 use crate::console::get;
-use crate::support::{Journal, TestBox, config, count, db, hq, sale};
+use crate::support::{Journal, TestBox, config, count, db, hq, sale, tempdir};
 use aisle_hq::coupon::conflicts;
 use aisle_hq::dataset::{self, Kind, OnBad};
 use aisle_hq::store::Store;
 use checkout::wire::{Answer, Question};
 use serde_json::{Value, json};
-use tempfile::tempdir;
 
 /// A sale that redeemed coupon `serial` of campaign `tea` under a lease.
 fn with_coupon(transaction: &str, serial: &str, single_use: bool) -> String {

@@ -1,11 +1,10 @@
-use crate::support::{TestBox, config, count, hq};
+use crate::support::{TestBox, config, count, hq, tempdir};
 use aisle_hq::dataset::{self, Kind, OnBad};
 use aisle_hq::sign::{Expected, verify};
 use aisle_hq::store::Store;
 use checkout::wire::{CHUNK_MAX, Manifest, Question};
 use std::fmt::Write as _;
 use std::time::Duration;
-use tempfile::tempdir;
 
 const MANIFEST: Expected<'_> = Expected { tenant: "demo", box_id: "box-1", purpose: "manifest", rev_seen: 0 };
 

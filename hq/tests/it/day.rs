@@ -5,6 +5,7 @@
 mod script;
 
 use crate::support::Journal;
+use crate::support::tempdir;
 use aisle_hq::dataset::{self, Kind, OnBad};
 use aisle_hq::parity::{self, Parity, Row};
 use aisle_hq::sign::Signer;
@@ -17,7 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use tempfile::tempdir;
 
 const SEED: u64 = 20_260_922;
 const ROWS_A_BATCH: u64 = 200;
@@ -101,9 +101,10 @@ fn headquarters_works_out_a_whole_day_alike_and_keeps_no_book_longer_than_a_row_
     assert_eq!(books(dir.path()), all);
     let db = store.writer().unwrap();
     // As if nothing were judged yet: every row names its book.
-    db.execute_batch("CREATE TEMP TABLE c AS SELECT * FROM parity_cursor; DELETE FROM parity_cursor").unwrap();
+    db.execute("CREATE TEMP TABLE c AS SELECT * FROM parity_cursor", []).unwrap();
+    db.execute("DELETE FROM parity_cursor", []).unwrap();
     assert_eq!(Parity::new(&store).unwrap().prune().unwrap(), 0);
-    db.execute_batch("INSERT INTO parity_cursor SELECT * FROM c").unwrap();
+    db.execute("INSERT INTO parity_cursor SELECT * FROM c", []).unwrap();
     // A listed sale of the morning will be looked at again.
     let listed = "INSERT INTO parity SELECT box, epoch, seq, transaction_id, at, 'total', 'sale', '1', '2' FROM sale
                   WHERE transaction_id IN (SELECT transaction_id FROM sale_line WHERE price_book = 'pb-1') LIMIT 1";

@@ -1,10 +1,10 @@
 //! The fleet from a shell, and sales as files other programs read.
 
-use crate::support::{Journal, TestBox, config, db, hq, sale_at, state};
+use crate::support::{Journal, TestBox, config, db, hq, sale_at, state, tempdir};
 use aisle_hq::export::{Format, sales};
 use aisle_hq::fleet::{Filter, alarms, boxes, show};
 use serde_json::Value;
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
 /// One box that is there with a sale and a row that is none, one that has gone.
 async fn two_boxes() -> TempDir {
@@ -33,8 +33,8 @@ async fn boxes_are_found_by_what_is_wrong_with_them() {
     let dir = two_boxes().await;
     let all = Filter::default();
     assert_eq!(ids(&dir, &all).len(), 2);
-    db(&dir).execute_batch("UPDATE box SET online = id = 'box-1', head = acked + 3 WHERE id = 'box-2'").unwrap();
-    db(&dir).execute_batch("UPDATE box SET last_seen = 0, store = '南京路店' WHERE id = 'box-2'").unwrap();
+    db(&dir).execute("UPDATE box SET online = 0, head = acked + 3 WHERE id = 'box-2'", []).unwrap();
+    db(&dir).execute("UPDATE box SET last_seen = 0, store = '南京路店' WHERE id = 'box-2'", []).unwrap();
     for filter in [
         Filter { offline: true, ..all.clone() },
         Filter { behind: Some(3), ..all.clone() },

@@ -1,7 +1,6 @@
-use crate::support::{Journal, TestBox, becomes, config, count, hq, message};
+use crate::support::{Journal, TestBox, becomes, config, count, hq, message, tempdir};
 use aisle_hq::{Work, parse};
 use checkout::wire::{BatchHeader, Topics, Verdict};
-use tempfile::tempdir;
 
 fn header(count: u32, raw: u32) -> BatchHeader {
     BatchHeader { journal: "j".into(), epoch: 1, first: 1, count, prev: "0".repeat(64), raw }

@@ -1,6 +1,5 @@
-use crate::support::{Journal, TestBox, becomes, config, count, hq, sale, state};
+use crate::support::{Journal, TestBox, becomes, config, count, hq, sale, state, tempdir};
 use checkout::wire::Verdict;
-use tempfile::tempdir;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicates_overlaps_gaps_and_swapped_batches_leave_each_event_once() {

@@ -1,10 +1,9 @@
-use crate::support::{Journal, TestBox, count};
+use crate::support::{Journal, TestBox, becomes, count, tempdir};
 use aisle_hq::Broker;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tempfile::tempdir;
 
 struct Process(Child);
 
@@ -61,6 +60,48 @@ async fn hq_killed_again_and_again_has_each_sale_once() {
     assert_eq!(count(&data, "SELECT count(*) FROM sale"), i64::try_from(SALES).unwrap());
     assert_eq!(count(&data, "SELECT count(*) FROM journal_event"), i64::try_from(SALES).unwrap());
     assert_eq!(count(&data, "SELECT count(*) FROM alarm"), 0);
+}
+
+/// Both take in from one broker into one database; what the dead one held the other takes over.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_divide_the_boxes_and_one_that_is_killed_leaves_nothing_undone() {
+    const BOXES: u64 = 6;
+    const SALES: u64 = 1_500;
+    let (one, two) = (tempdir().unwrap(), tempfile::tempdir().unwrap());
+    if !one.path().join("database").exists() {
+        println!("skipped: several workers share a PostgreSQL");
+        return;
+    }
+    let broker = Broker::start("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+    let port = broker.address.port();
+    let (first, ready) = serve(one.path(), port);
+    for file in ["database", "hq.key"] {
+        std::fs::copy(one.path().join(file), two.path().join(file)).unwrap();
+    }
+    let (_second, _) = serve(two.path(), port);
+    let held = "SELECT count(*) FROM shard_lease GROUP BY worker ORDER BY 1 LIMIT 1";
+    becomes(&one, held, 32).await;
+    let key = ready["public_key"].as_str().unwrap().to_owned();
+    let at = ("127.0.0.1".to_owned(), port);
+    let mut boxes = Vec::new();
+    for number in 0..BOXES {
+        let mut journal = Journal::default();
+        for sale in 1..=SALES {
+            journal.sell(&format!("b{number}-t{sale}"), 100);
+        }
+        let mut this = TestBox::connect_to(&at, &key, &format!("box-{number}"), None).await;
+        boxes.push(tokio::spawn(async move { this.drain(&journal, 20).await }));
+    }
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    drop(first);
+    for drained in boxes {
+        drained.await.unwrap();
+    }
+    let all = i64::try_from(BOXES * SALES).unwrap();
+    assert_eq!(count(&one, "SELECT count(*) FROM sale"), all);
+    assert_eq!(count(&one, "SELECT count(*) FROM journal_event"), all);
+    assert_eq!(count(&one, "SELECT count(*) FROM alarm"), 0);
+    assert_eq!(count(&one, "SELECT count(DISTINCT worker) FROM shard_lease"), 1, "the dead one holds nothing");
 }
 
 #[test]

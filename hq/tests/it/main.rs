@@ -1,6 +1,7 @@
 //! HQ over a real broker on loopback, with a small box of rumqttc on the other side.
 
 mod broker;
+mod brokers;
 mod console;
 mod coupons;
 mod datasets;
@@ -9,9 +10,9 @@ mod fleet;
 mod hostile;
 mod ingest;
 mod kill;
-mod mosquitto;
 mod parity;
 mod payments;
+mod postgres;
 mod reconcile;
 mod signatures;
 mod support;

@@ -1,6 +1,6 @@
 //! A day of one store, made by the store's own core, and what headquarters makes of it: as it was, and tampered with.
 
-use crate::support::{Journal, TestBox, config, hq};
+use crate::support::{Journal, TestBox, config, hq, tempdir};
 use aisle_hq::dataset::{self, Kind, OnBad};
 use aisle_hq::parity::{self, Parity};
 use aisle_hq::store::Store as HqStore;
@@ -13,7 +13,7 @@ use checkout::words::{ItemKey, LaneId, MemberId, Money, Mono, Now, PriceBook, Re
 use checkout::{Effect, Input, Step, Store};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
 const GOODS: &str = r#"{"key":"6901234567892","name":{"zh":"可乐","en":"Cola"},"price":350,"tax_bp":1300,"group":"drinks","breaks":[{"from":6,"price":320}]}
 {"key":"6920000000005","name":{"zh":"方便面","en":"Noodles"},"price":300,"tax_bp":1300,"member_price":280,"levels":{"gold":270},"group":"food"}

@@ -1,6 +1,6 @@
 //! The payment desk with a provider whose hand the test holds: slow, silent, late, doubled; and headquarters killed in between.
 
-use crate::support::{Journal, SOON, TestBox, becomes, config, count, hq};
+use crate::support::{Journal, SOON, TestBox, becomes, config, count, hq, stored, tempdir};
 use crate::wallet::{charge, next, outcome};
 use aisle_hq::Hq;
 use aisle_hq::pay::gift::Gifts;
@@ -12,7 +12,7 @@ use checkout::words::{LaneId, Money, Private, TenderId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 const CODE: &str = "134567890123456781";
@@ -270,11 +270,10 @@ async fn a_gift_card_pays_what_is_on_it_says_what_is_left_and_takes_money_back()
     assert_eq!(one.reply().await.what, Answer::GiftBalance { lane: LaneId(2), balance: Some(Money(300)) });
     one.ask(9, balance("G-424242424299")).await;
     assert_eq!(one.reply().await.what, Answer::GiftBalance { lane: LaneId(2), balance: None });
-    for file in ["hq.db", "gift.db"] {
-        let db = rusqlite::Connection::open(dir.path().join(file)).unwrap();
-        db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-        let stored = std::fs::read(dir.path().join(file)).unwrap();
-        assert!(!stored.windows(10).any(|window| window == b"4242424242"), "{file} keeps no code");
+    let cards = dir.path().join("gift.db");
+    rusqlite::Connection::open(&cards).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    for stored in [stored(&dir), std::fs::read(cards).unwrap()] {
+        assert!(!stored.windows(10).any(|window| window == b"4242424242"), "no code is kept");
     }
 }
 

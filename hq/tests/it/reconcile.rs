@@ -1,6 +1,6 @@
 //! Statements of providers against journals, with differences sown in.
 
-use crate::support::{Journal, TestBox, becomes, config, count, hq};
+use crate::support::{Journal, TestBox, becomes, config, count, hq, tempdir};
 use crate::wallet::{charge, outcome};
 use aisle_hq::pay::gift::Gifts;
 use aisle_hq::pay::reconcile::{Kind, differences};
@@ -9,7 +9,7 @@ use aisle_hq::pay::{order_no, statement};
 use aisle_hq::store::{Store, now_ms};
 use checkout::scan::WalletProvider;
 use checkout::wire::Question;
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
 /// Charges `tender` at the sandbox and, unless `journaled` says otherwise, writes down that it stands.
 async fn pay(one: &mut TestBox, journal: &mut Journal, tender: &str, amount: i64, code: &str, journaled: Option<i64>) {

@@ -1,14 +1,15 @@
 //! A box as small as the contract allows, and an HQ to talk to.
 
 use aisle_hq::config::{BrokerChoice, Config};
+use aisle_hq::db::{Address, Connection};
 use aisle_hq::sign::{Expected, verify};
+use aisle_hq::store::Store;
 use aisle_hq::{Hq, hex};
 use bytes::Bytes;
 use checkout::wire::{
     Ack, Ask, BatchHeader, BoxState, Hello, Question, Reply, Topics, Verdict, Welcome, chain_preimage,
 };
-use rumqttc::{AsyncClient, Event, LastWill, MqttOptions, Packet, Publish, QoS, Transport};
-use rusqlite::Connection;
+use rumqttc::{AsyncClient, Event, LastWill, MqttOptions, Packet, Publish, QoS, SubscribeFilter, Transport};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4
 pub(crate) fn config(dir: &TempDir) -> Config {
     Config {
         data: dir.path().into(),
+        database: None,
         http: ANY_PORT,
         broker: BrokerChoice::Embedded { listen: ANY_PORT, tls: None },
         tenant: "demo".into(),
@@ -38,8 +40,35 @@ pub(crate) async fn hq(config: &Config) -> Hq {
     hq
 }
 
+/// Names a PostgreSQL server where the databases of these tests are to be.
+pub(crate) const ON_POSTGRES: &str = "AISLE_TEST_POSTGRES";
+
+/// A data directory, with its database there or on the server that is named.
+pub(crate) fn tempdir() -> std::io::Result<TempDir> {
+    let dir = tempfile::tempdir()?;
+    if let Ok(server) = std::env::var(ON_POSTGRES) {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let name = format!("hq{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let admin = Connection::to(&Address::parse(&format!("{server}postgres"), None).unwrap()).unwrap();
+        admin.execute(&format!("CREATE DATABASE {name}"), []).unwrap();
+        std::fs::write(dir.path().join("database"), format!("{server}{name}\n"))?;
+    }
+    Ok(dir)
+}
+
 pub(crate) fn db(dir: &TempDir) -> Connection {
-    Connection::open(dir.path().join("hq.db")).unwrap()
+    Store::open(dir.path()).unwrap().writer().unwrap()
+}
+
+/// All bytes that are kept, in whatever way.
+pub(crate) fn stored(dir: &TempDir) -> Vec<u8> {
+    if std::env::var_os(ON_POSTGRES).is_some() {
+        let whole = "SELECT CAST(database_to_xml(true, false, '') AS TEXT)";
+        return db(dir).query_row(whole, [], |row| row.get::<_, String>(0)).unwrap().into_bytes();
+    }
+    let path = dir.path().join("hq.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    std::fs::read(path).unwrap()
 }
 
 pub(crate) fn count(dir: &TempDir, sql: &str) -> i64 {
@@ -171,7 +200,9 @@ impl TestBox {
         for leaf in ["welcome", "ack", "reply"] {
             client.subscribe(topics.of(leaf), QoS::AtLeastOnce).await.unwrap();
         }
-        client.subscribe("aisle/v1/demo/data/+", QoS::AtLeastOnce).await.unwrap();
+        let datasets = ["catalogue", "coupons", "erasures", "members", "policy", "promotions", "recalls"];
+        let datasets = datasets.map(|name| SubscribeFilter::new(topics.dataset(name), QoS::AtLeastOnce));
+        client.subscribe_many(datasets).await.unwrap();
         client.subscribe("aisle/v1/demo/chunk/+", QoS::AtLeastOnce).await.unwrap();
         let (tx, incoming) = mpsc::unbounded_channel();
         let (ready, is_ready) = tokio::sync::oneshot::channel();

@@ -1,4 +1,4 @@
-use crate::support::{Journal, TestBox, config, count, hq};
+use crate::support::{Journal, TestBox, config, count, hq, tempdir};
 use aisle_hq::config::BrokerChoice;
 use aisle_hq::{ClientTls, ServerTls};
 use checkout::wire::Verdict;
@@ -6,7 +6,6 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rumqttc::{AsyncClient, MqttOptions, Transport};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tempfile::tempdir;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 

@@ -1,8 +1,7 @@
-use crate::support::{TestBox, config, count, db, hq};
+use crate::support::{TestBox, config, count, hq, stored, tempdir};
 use checkout::scan::WalletProvider;
 use checkout::wire::{Answer, Question, WalletOutcome};
 use checkout::words::{Money, Private, TenderId};
-use tempfile::tempdir;
 
 pub(crate) fn charge(tender: &str, amount: i64, code: &str) -> Question {
     Question::AuthoriseWallet {
@@ -57,8 +56,7 @@ async fn a_tender_is_charged_at_most_once_and_a_query_never_charges() {
     assert!(!matches!(late, WalletOutcome::Approved { .. } | WalletOutcome::Pending), "{late:?}");
 
     assert_eq!(count(&dir, "SELECT count(*) FROM payment WHERE state = 'approved'"), 2);
-    db(&dir).execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    let stored = std::fs::read(dir.path().join("hq.db")).unwrap();
+    let stored = stored(&dir);
     let code = b"134567890123456";
     assert!(!stored.windows(code.len()).any(|window| window == code), "the code is nowhere");
 }

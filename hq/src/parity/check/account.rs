@@ -1,6 +1,7 @@
 //! Who bought, which coupons counted, and which points moved.
 
 use super::{Bought, Case, Differences};
+use crate::db::Connection;
 use crate::parity::books::Books;
 use crate::parity::replay::coupon_id;
 use crate::parity::sales;
@@ -13,7 +14,6 @@ use checkout::returns::SaleRef;
 use checkout::sale::SaleTender;
 use checkout::view::TenderKind;
 use checkout::words::{LocalMinute, MemberId, Money};
-use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Level and what was used before, as the members dataset in force said when the basket was worked out.

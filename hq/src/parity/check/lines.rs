@@ -1,6 +1,7 @@
 //! Lines against the price book they name, or against the sale they were bought in.
 
 use super::{Bought, Case, Differences, place};
+use crate::db::Connection;
 use crate::parity::books::{Books, Found};
 use crate::parity::replay::bought;
 use anyhow::Result;
@@ -9,7 +10,6 @@ use checkout::intervention::InterventionKind;
 use checkout::line::{Line, LineKind, serial_id};
 use checkout::price;
 use checkout::words::{ItemKey, Money};
-use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 type Look<'a> = (&'a mut Books, &'a Connection);
