@@ -3,6 +3,8 @@
 //! Amounts are minor units of the currency, as everywhere; times are ISO 8601 in UTC. No member is named, only whether one was known.
 
 use crate::db::{self, Connection, Row, params};
+mod parquet;
+
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -14,6 +16,8 @@ pub enum Format {
     Poslog,
     /// One line of a sale a row, with a header
     Csv,
+    /// The same rows in columns, packed, for programs that count
+    Parquet,
 }
 
 const SALES: &str = "SELECT s.transaction_id, b.store, s.box, s.lane, s.receipt_no,
@@ -31,43 +35,46 @@ const TAXES: &str = "SELECT rate_bp, net, tax FROM sale_tax WHERE transaction_id
 ///
 /// # Errors
 /// The database cannot be read, or `to` takes no more.
-pub fn sales(db: &Connection, from: i64, until: i64, format: Format, to: &mut impl Write) -> Result<u64> {
-    let mut count = 0;
-    let mut csv = matches!(format, Format::Csv).then(|| csv::Writer::from_writer(Vec::new()));
-    if let Some(csv) = &mut csv {
-        csv.write_record(COLUMNS)?;
-    }
-    // By pages: years of a fleet's sales are not held in memory, on either side.
-    let mut last = (from, String::new());
-    loop {
-        let page = db.prepare_cached(SALES)?.query_map(params![last.0, last.1, until], Sale::of)?;
-        let before = count;
-        for sale in page {
-            let sale = sale?;
-            match &mut csv {
-                Some(csv) => {
-                    sale.rows(db, csv)?;
-                    csv.flush()?;
-                    let written = std::mem::replace(csv, csv::Writer::from_writer(Vec::new())).into_inner()?;
-                    to.write_all(&written)?;
-                }
-                None => {
-                    serde_json::to_writer(&mut *to, &sale.poslog(db)?)?;
-                    to.write_all(b"\n")?;
-                }
-            }
-            count += 1;
-            last = (sale.at, sale.transaction);
+pub fn sales(db: &Connection, from: i64, until: i64, format: Format, to: &mut (impl Write + Send)) -> Result<u64> {
+    let count = match format {
+        Format::Poslog => each(db, from, until, |sale| {
+            serde_json::to_writer(&mut *to, &sale.poslog(db)?)?;
+            Ok(to.write_all(b"\n")?)
+        })?,
+        Format::Csv => {
+            let mut csv = csv::Writer::from_writer(&mut *to);
+            csv.write_record(COLUMNS)?;
+            let count = each(db, from, until, |sale| sale.rows(db, &mut csv))?;
+            csv.flush()?;
+            count
         }
-        if count == before {
-            break;
+        Format::Parquet => {
+            let mut table = parquet::Table::new(&mut *to)?;
+            let count = each(db, from, until, |sale| table.take(&sale, sale.lines(db)?))?;
+            table.finish()?;
+            count
         }
-    }
-    if let Some(csv) = csv {
-        to.write_all(&csv.into_inner()?)?;
-    }
+    };
     to.flush()?;
     Ok(count)
+}
+
+/// By pages: years of a fleet's sales are not held in memory, on either side.
+fn each(db: &Connection, from: i64, until: i64, mut take: impl FnMut(Sale) -> Result<()>) -> Result<u64> {
+    let mut last = (from, String::new());
+    let mut count = 0;
+    loop {
+        let page: Vec<Sale> = db
+            .prepare_cached(SALES)?
+            .query_map(params![last.0, last.1, until], Sale::of)?
+            .collect::<db::Result<_>>()?;
+        let Some(end) = page.last() else { return Ok(count) };
+        last = (end.at, end.transaction.clone());
+        for sale in page {
+            take(sale)?;
+            count += 1;
+        }
+    }
 }
 
 const COLUMNS: [&str; 16] = [
@@ -105,6 +112,19 @@ struct Sale {
     at: i64,
 }
 
+struct Line {
+    no: i64,
+    item: String,
+    name_zh: String,
+    name_en: String,
+    quantity: i64,
+    weight_g: Option<i64>,
+    unit_price: i64,
+    discount: i64,
+    total: i64,
+    price_book: String,
+}
+
 impl Sale {
     fn of(row: &Row<'_>) -> db::Result<Self> {
         Ok(Self {
@@ -130,19 +150,23 @@ impl Sale {
         let all = |sql: &str, read: fn(&Row<'_>) -> db::Result<Value>| -> db::Result<Vec<Value>> {
             db.prepare_cached(sql)?.query_map(of, read)?.collect()
         };
-        let lines = all(LINES, |row| {
-            Ok(json!({
-                "SequenceNumber": row.get::<_, i64>(0)?,
-                "ItemID": row.get::<_, String>(1)?,
-                "Description": {"zh": row.get::<_, String>(2)?, "en": row.get::<_, String>(3)?},
-                "Quantity": row.get::<_, i64>(4)?,
-                "WeightGrams": row.get::<_, Option<i64>>(5)?,
-                "ActualSalesUnitPrice": row.get::<_, i64>(6)?,
-                "DiscountAmount": row.get::<_, i64>(7)?,
-                "ExtendedAmount": row.get::<_, i64>(8)?,
-                "PriceBook": row.get::<_, String>(9)?,
-            }))
-        })?;
+        let lines: Vec<Value> = self
+            .lines(db)?
+            .into_iter()
+            .map(|line| {
+                json!({
+                    "SequenceNumber": line.no,
+                    "ItemID": line.item,
+                    "Description": {"zh": line.name_zh, "en": line.name_en},
+                    "Quantity": line.quantity,
+                    "WeightGrams": line.weight_g,
+                    "ActualSalesUnitPrice": line.unit_price,
+                    "DiscountAmount": line.discount,
+                    "ExtendedAmount": line.total,
+                    "PriceBook": line.price_book,
+                })
+            })
+            .collect();
         let tenders = all(TENDERS, |row| {
             Ok(json!({
                 "TenderID": row.get::<_, String>(0)?,
@@ -181,20 +205,38 @@ impl Sale {
         }))
     }
 
-    fn rows(&self, db: &Connection, csv: &mut csv::Writer<Vec<u8>>) -> Result<()> {
-        let mut statement = db.prepare_cached(LINES)?;
+    fn lines(&self, db: &Connection) -> db::Result<Vec<Line>> {
+        let mut lines = db.prepare_cached(LINES)?;
+        let lines = lines.query_map([&self.transaction], |row| {
+            Ok(Line {
+                no: row.get(0)?,
+                item: row.get(1)?,
+                name_zh: row.get(2)?,
+                name_en: row.get(3)?,
+                quantity: row.get(4)?,
+                weight_g: row.get(5)?,
+                unit_price: row.get(6)?,
+                discount: row.get(7)?,
+                total: row.get(8)?,
+                price_book: row.get(9)?,
+            })
+        })?;
+        lines.collect()
+    }
+
+    fn rows(&self, db: &Connection, csv: &mut csv::Writer<impl Write>) -> Result<()> {
         let lane = self.lane.map(|lane| lane.to_string()).unwrap_or_default();
         let receipt = self.receipt.to_string();
         let own = [&self.transaction, &self.store, &self.box_id, &lane, &receipt, &self.time, &self.currency];
-        statement.each([&self.transaction], |line| -> Result<bool> {
-            let number =
-                |at: usize| line.get::<_, Option<i64>>(at).map(|n| n.map(|n| n.to_string()).unwrap_or_default());
-            let text = |at: usize| line.get::<_, String>(at).map(harmless);
-            let line =
-                [number(0)?, text(1)?, text(2)?, text(3)?, number(4)?, number(5)?, number(6)?, number(7)?, number(8)?];
-            csv.write_record(own.into_iter().chain(&line))?;
-            Ok(true)
-        })
+        for line in self.lines(db)? {
+            let names = [line.item, line.name_zh, line.name_en].map(harmless);
+            let weight = line.weight_g.map(|grams| grams.to_string()).unwrap_or_default();
+            let numbers = [line.unit_price, line.discount, line.total].map(|number| number.to_string());
+            let (no, quantity) = (line.no.to_string(), line.quantity.to_string());
+            let row = own.into_iter().chain([&no]).chain(&names).chain([&quantity, &weight]).chain(&numbers);
+            csv.write_record(row)?;
+        }
+        Ok(())
     }
 }
 

@@ -381,7 +381,7 @@ fn export(format: Format, data: &Path, since: Option<&str>, until: Option<&str>)
     let db = Store::open(data)?.reader()?;
     let since = since.map_or(Ok(i64::MIN), |since| moment("--since", since))?;
     let until = until.map_or(Ok(i64::MAX), |until| moment("--until", until))?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(std::io::stdout());
     let count = export::sales(&db, since, until, format, &mut out)?;
     tracing::info!(sales = count, "written");
     Ok(())

@@ -3,6 +3,7 @@
 use crate::support::{Journal, TestBox, config, db, hq, sale_at, state, tempdir};
 use aisle_hq::export::{Format, sales};
 use aisle_hq::fleet::{Filter, alarms, boxes, show};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -93,4 +94,25 @@ async fn sales_leave_as_poslog_and_as_csv_within_the_times_asked_for() {
     let row = lines.next().unwrap();
     assert!(row.contains(r#""'=cmd(""x""), tea""#), "no formula, and a comma stays inside its cell: {row}");
     assert!(row.ends_with(",123450") && lines.next().is_none(), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_sales_leave_in_columns_and_a_reader_of_parquet_finds_every_amount() {
+    let dir = two_boxes().await;
+    let db = db(&dir);
+    let mut file = Vec::new();
+    let sold = sales(&db, i64::MIN, i64::MAX, Format::Parquet, &mut file).unwrap();
+    let reader = SerializedFileReader::new(bytes::Bytes::from(file)).unwrap();
+    let rows: Vec<Value> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_json_value()).collect();
+    let all = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(i64::try_from(sold).unwrap(), all("SELECT count(*) FROM sale"));
+    assert_eq!(i64::try_from(rows.len()).unwrap(), all("SELECT count(*) FROM sale_line"));
+    let sum: i64 = rows.iter().map(|row| row["total"].as_i64().unwrap()).sum();
+    assert_eq!(sum, all("SELECT CAST(sum(total) AS BIGINT) FROM sale_line"));
+    assert!(rows.iter().all(|row| row["weight_g"].is_null() && row["lane"].is_number()), "{rows:?}");
+
+    let mut none = Vec::new();
+    assert_eq!(sales(&db, i64::MAX - 1, i64::MAX, Format::Parquet, &mut none).unwrap(), 0);
+    let empty = SerializedFileReader::new(bytes::Bytes::from(none)).unwrap();
+    assert_eq!(empty.metadata().file_metadata().num_rows(), 0, "no sale is a file, too");
 }
