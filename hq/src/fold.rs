@@ -51,16 +51,24 @@ pub(crate) struct Origin<'a> {
 /// A body as far as every event is read.
 struct Read<'a> {
     text: &'a str,
-    envelope: Envelope<'a>,
-    kind: Kind,
+    envelope: Envelope,
 }
 
 impl<'a> Read<'a> {
     fn of(body: &'a [u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(body).map_err(|_| "not UTF-8")?;
-        let envelope: Envelope<'a> = serde_json::from_str(text).map_err(|error| shape(&error))?;
-        let kind = serde_json::from_str(envelope.event.get()).map_err(|error| shape(&error))?;
-        Ok(Self { text, envelope, kind })
+        let envelope = serde_json::from_str(text).map_err(|error| shape(&error))?;
+        Ok(Self { text, envelope })
+    }
+
+    /// What happened, for the few events that more than the journal is kept of.
+    fn event(&self) -> &'a str {
+        #[derive(Deserialize)]
+        struct Whole<'a> {
+            #[serde(borrow)]
+            event: &'a RawValue,
+        }
+        serde_json::from_str::<Whole<'a>>(self.text).map_or("", |whole| whole.event.get())
     }
 }
 
@@ -81,44 +89,44 @@ pub(crate) fn record<'a>(
             Err(reason) => set_aside(txn, origin(seq), body, &reason)?,
         }
     }
-    let rows = read.iter().map(|(seq, Read { text, envelope, kind })| {
-        [box_id.cell(), epoch.cell(), seq.cell(), envelope.utc.cell(), envelope.lane.cell(), kind.0.cell(), text.cell()]
+    let rows = read.iter().map(|(seq, Read { text, envelope: Envelope { utc, lane, event } })| {
+        [box_id.cell(), epoch.cell(), seq.cell(), utc.cell(), lane.cell(), event.0.cell(), text.cell()]
     });
     txn.insert_new("journal_event", &["box", "epoch", "seq", "utc", "lane", "kind", "body"], rows)?;
     read.iter().try_for_each(|(seq, event)| follow(txn, origin(*seq), event))
 }
 
 /// What follows from one event.
-fn follow(txn: &Transaction<'_>, origin: Origin<'_>, Read { text, envelope, kind }: &Read<'_>) -> db::Result<()> {
-    let body = text.as_bytes();
+fn follow(txn: &Transaction<'_>, origin: Origin<'_>, read: &Read<'_>) -> db::Result<()> {
+    let (body, envelope) = (read.text.as_bytes(), &read.envelope);
+    let kind = &envelope.event;
     if let Some((_, detail)) = TROUBLES.iter().find(|(trouble, _)| *trouble == kind.0) {
         alarm(txn, origin.box_id, kind.0.trim_start_matches("box."), detail)?;
     }
     if crate::faces::concerns(&kind.0) {
-        return match serde_json::from_str(envelope.event.get()) {
+        return match serde_json::from_str(read.event()) {
             Ok(event) => crate::faces::record(txn, origin, envelope.utc, &event),
             Err(error) => set_aside(txn, origin, body, &shape(&error)),
         };
     }
     if kind.0.starts_with("tender.") {
-        return tender::fold(txn, origin.box_id, envelope.utc, envelope.event.get());
+        return tender::fold(txn, origin.box_id, envelope.utc, read.event());
     }
     if kind.0 != SALE {
         return Ok(());
     }
-    match serde_json::from_str::<Nested>(envelope.event.get()) {
+    match serde_json::from_str::<Nested>(read.event()) {
         Ok(nested) => sale(txn, origin, envelope, &nested.basket.completed),
         Err(error) => set_aside(txn, origin, body, &shape(&error)),
     }
 }
 
 #[derive(Deserialize)]
-struct Envelope<'a> {
+struct Envelope {
     utc: i64,
     #[serde(default)]
     lane: Option<i64>,
-    #[serde(borrow)]
-    event: &'a RawValue,
+    event: Kind,
 }
 
 #[derive(Deserialize)]
@@ -132,7 +140,7 @@ struct Basket {
 }
 
 /// A transaction completes once in its life, whatever is sent again and by whom.
-fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope<'_>, sale: &Sale) -> db::Result<()> {
+fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope, sale: &Sale) -> db::Result<()> {
     let said = serde_json::to_vec(&(envelope.lane, sale)).unwrap_or_default();
     let content: [u8; 32] = Sha256::digest(said).into();
     let tax: i64 = sale.taxes.iter().fold(0, |sum, tax| sum.saturating_add(tax.tax.0));

@@ -73,7 +73,7 @@ pub fn measure(place: &Place) -> Result<[Figure; 2]> {
 }
 
 /// A scan on a page, answered when it is on disk; every basket is paid.
-fn scan(address: SocketAddr, nth: u64) -> Result<()> {
+pub fn scan(address: SocketAddr, nth: u64) -> Result<()> {
     let (status, answer) = client::post(address, "/api/lane/1", None, &json!({"key": {"code": GOODS.key(nth)}}))?;
     ensure!(status == 200, "a scan was refused: {answer}");
     Ok(())
