@@ -20,6 +20,7 @@ pub const DATASETS: [&str; 7] = ["catalogue", "coupons", "erasures", "members", 
 /// Without these a box cannot do all its work; of the others there may be none.
 const NEEDED: [&str; 2] = ["catalogue", "members"];
 
+const MEMBER_BY_ID: &str = "SELECT body FROM member WHERE id = ?1";
 /// Goods kept ready; about a megabyte.
 const SEEN_MAX: usize = 2048;
 
@@ -175,6 +176,13 @@ fn open(path: &Path) -> Result<Open> {
     Ok(Open { db, version, name })
 }
 
+/// The member of that id in the dataset in force, for a question asked beside the core.
+#[must_use]
+pub fn member_of(data: &Path, id: &MemberId) -> Option<Member> {
+    let open = open(&file(data, "members")).ok()?;
+    find(Some(&open), MEMBER_BY_ID, &id.0)
+}
+
 /// A row by its key. A failing disk reads as “not on file”: the lane refuses the scan and goes on.
 fn find<T: serde::de::DeserializeOwned>(open: Option<&Open>, sql: &str, key: &str) -> Option<T> {
     let body: Option<String> = open?
@@ -205,7 +213,7 @@ impl Catalog for SqliteCatalog {
     }
 
     fn member_by_id(&self, id: &MemberId) -> Option<Member> {
-        find(self.open.get("members"), "SELECT body FROM member WHERE id = ?1", &id.0)
+        find(self.open.get("members"), MEMBER_BY_ID, &id.0)
     }
 
     fn erasure_after(&self, n: u64) -> Option<Erasure> {

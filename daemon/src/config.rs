@@ -303,9 +303,10 @@ impl Config {
                 device.link,
                 spec.links
             );
+            let private = spec.caps.contains(&drivers::Cap::Cards) || matches!(spec.kind, drivers::Kind::Vision);
             ensure!(
-                !(matches!(link, crate::link::Link::Record(..)) && spec.caps.contains(&drivers::Cap::Cards)),
-                "device {}: what a card terminal says is not recorded",
+                !(matches!(link, crate::link::Link::Record(..)) && private),
+                "device {}: what a card terminal or a camera says is not recorded",
                 device.name
             );
             // A name can be made to lead elsewhere; behind TLS the certificate says who it is.

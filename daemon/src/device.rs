@@ -11,7 +11,7 @@ use checkout::Input;
 use checkout::device::DeviceCommand;
 use checkout::store::PortStatus;
 use checkout::words::Mono;
-use drivers::{Driver, In, Kind, LinkKind, Out, Spec};
+use drivers::{Driver, In, Kind, LinkKind, Mirror, Out, Spec};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,6 +39,7 @@ pub async fn port(
         let Err(error) = guarded(run(&device, &core, &mut commands, &board)).await else { return };
         let reason = format!("{error:#}");
         board.note(&device.name, |health| health.failed(&reason));
+        board.mirror(&device.name, Mirror::Dark);
         let wait = backoff.failed();
         tracing::warn!(device = %device.name, %reason, "device is down; trying again in {wait:?}");
         let status = PortStatus::Down { reason };
@@ -150,7 +151,7 @@ impl Running<'_> {
                     if count == 0 {
                         bail!("the device hung up");
                     }
-                    trace(&self.device.name, false, &buffer[..count]);
+                    self.trace(false, &buffer[..count]);
                     self.pace.bytes(count);
                     self.board.note(&self.device.name, |health| health.heard(count));
                     self.handle(In::Bytes(&buffer[..count])).await?;
@@ -170,6 +171,13 @@ impl Running<'_> {
         }
     }
 
+    /// What a camera's process says may be a picture of somebody: nobody looks at that.
+    fn trace(&self, to_device: bool, bytes: &[u8]) {
+        if self.spec.kind != Kind::Vision {
+            trace(&self.device.name, to_device, bytes);
+        }
+    }
+
     async fn call(&mut self) -> Result<()> {
         self.stream = Some(self.link.open().await?);
         self.handle(In::Opened).await
@@ -182,11 +190,16 @@ impl Running<'_> {
         if out.wake_at.is_some() {
             self.wake_at = out.wake_at;
         }
+        if self.stream.is_some() {
+            self.trace(true, &out.bytes);
+        }
         if let Some(stream) = self.stream.as_mut().filter(|_| !out.bytes.is_empty()) {
-            trace(&self.device.name, true, &out.bytes);
             let written = tokio::time::timeout(WRITE, write(stream, &out.bytes)).await;
             written.context("the device takes no bytes")?.context("writing failed")?;
             self.board.note(&self.device.name, |health| health.sent(out.bytes.len()));
+        }
+        if let Some(mirror) = out.mirror {
+            self.board.mirror(&self.device.name, mirror);
         }
         if !out.events.is_empty() {
             self.pace.events(out.events.len());

@@ -1,10 +1,12 @@
 //! How every device is, in the words of UnifiedPOS, for whoever looks: `aisled status`, `GET /api/devices`.
 
 use checkout::device::DeviceEvent;
-use checkout::words::DeviceId;
-use drivers::Spec;
+use checkout::words::{Attempt, DeviceId};
+use drivers::vision::Preview;
+use drivers::{Mirror, Spec};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -16,17 +18,21 @@ const EVENTS_A_SECOND: usize = 100;
 
 /// One row a device. Ports write, pages read, nobody waits.
 #[derive(Debug)]
-pub struct Board(watch::Sender<BTreeMap<DeviceId, PortHealth>>);
+pub struct Board {
+    rows: watch::Sender<BTreeMap<DeviceId, PortHealth>>,
+    /// The latest picture of each camera before which somebody enrols, and of which attempt; here and nowhere else.
+    mirrors: watch::Sender<BTreeMap<DeviceId, (Attempt, Arc<Preview>)>>,
+}
 
 impl Default for Board {
     fn default() -> Self {
-        Self(watch::channel(BTreeMap::new()).0)
+        Self { rows: watch::channel(BTreeMap::new()).0, mirrors: watch::channel(BTreeMap::new()).0 }
     }
 }
 
 impl Board {
     pub(crate) fn note(&self, device: &DeviceId, write: impl FnOnce(&mut PortHealth)) {
-        self.0.send_modify(|rows| match rows.get_mut(device) {
+        self.rows.send_modify(|rows| match rows.get_mut(device) {
             Some(row) => write(row),
             None => write(rows.entry(device.clone()).or_default()),
         });
@@ -34,7 +40,22 @@ impl Board {
 
     #[must_use]
     pub fn rows(&self) -> BTreeMap<DeviceId, PortHealth> {
-        self.0.borrow().clone()
+        self.rows.borrow().clone()
+    }
+
+    pub(crate) fn mirror(&self, device: &DeviceId, mirror: Mirror) {
+        self.mirrors.send_modify(|mirrors| match mirror {
+            Mirror::Shows { attempt, preview } => drop(mirrors.insert(device.clone(), (attempt, Arc::new(preview)))),
+            Mirror::Dark => drop(mirrors.remove(device)),
+        });
+    }
+
+    /// What that camera sees of whoever enrols in that attempt.
+    #[must_use]
+    pub fn seen(&self, device: &DeviceId, attempt: Attempt) -> Option<Arc<Preview>> {
+        let mirrors = self.mirrors.borrow();
+        let (of, preview) = mirrors.get(device)?;
+        (*of == attempt).then(|| Arc::clone(preview))
     }
 }
 

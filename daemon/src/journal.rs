@@ -3,6 +3,7 @@
 //! Rows carry a hash chain: `hash = SHA-256(previous hash ‖ seq ‖ body)`. UPDATE and DELETE are refused by triggers.
 
 mod check;
+mod mentions;
 mod replay;
 mod sales;
 pub mod salvage;

@@ -18,6 +18,7 @@ pub mod http;
 pub mod journal;
 pub mod jws;
 pub mod link;
+pub mod member_data;
 pub mod node;
 pub mod notify;
 mod pin;

@@ -6,7 +6,7 @@ import { icon } from "/web/icons.js";
 import { attended } from "/web/kiosk-badge.js";
 import { cameraButton } from "/web/kiosk-panels.js";
 import { knows, say, t } from "/web/i18n.js";
-import { mineButton } from "/web/kiosk-face.js";
+import { mineButton } from "/web/kiosk-mine.js";
 
 const QUANTITY_MOST = 999;
 /** Quantities asked for and not yet shown, so that a quick second press counts from the first. */

@@ -1,8 +1,7 @@
-// Faces at the kiosk: paying by face and a second factor, and having everything of one's face erased. Another way is always one tap away.
+// Faces at the kiosk: paying by face and a second factor. Another way is always one tap away.
 
 import { h } from "/web/dom.js";
 import { FACE_CONSENT } from "/web/face-consent-1.js";
-import { FACE_ENROL } from "/web/face-enrol-1.js";
 import { icon } from "/web/icons.js";
 import { say, spoken, t } from "/web/i18n.js";
 import { keypad } from "/web/keypad.js";
@@ -57,31 +56,6 @@ export function confirmPanel(m, sheet) {
     how,
     h("div", { class: "pair" }, otherWay(m), h("button", { type: "button", class: "big", onclick: not }, t("face_not_me"))),
   );
-}
-
-/** What is kept of my face, and the end of it. */
-export function minePanel(m, sheet, close) {
-  const forget = async () => {
-    if ((await m.ask({ withdraw_face: {} })).ok) m.open(null);
-  };
-  return sheet(
-    m,
-    "face-mine",
-    t("face_mine"),
-    h("p", { class: "lead amount who" }, m.view.member?.masked ?? ""),
-    h("ul", { class: "consent" }, FACE_ENROL[spoken()].map((text) => h("li", {}, text))),
-    h("p", { class: "quiet" }, t("face_mine_text")),
-    h("button", { type: "button", class: "danger big", onclick: forget }, t("face_withdraw")),
-    close,
-  );
-}
-
-/** In the basket: only whoever showed the member code may end it. */
-export function mineButton(m) {
-  const { member } = m.view;
-  const camera = m.view.devices.some((device) => device.kind === "vision");
-  if (!member || member.by_face || !camera) return null;
-  return h("button", { type: "button", class: "plain", "aria-label": t("face_mine"), title: t("face_mine"), onclick: () => m.open("face_mine") }, icon("face"));
 }
 
 export function trouble(m) {

@@ -3,11 +3,13 @@
 import { h } from "/web/dom.js";
 import { icon } from "/web/icons.js";
 import { badgePin } from "/web/kiosk-badge.js";
-import { confirmPanel, consentText, minePanel, payPanel, payWay, start, trouble } from "/web/kiosk-face.js";
+import { confirmPanel, consentText, payPanel, payWay, start, trouble } from "/web/kiosk-face.js";
+import { minePanel } from "/web/kiosk-mine.js";
 import { keypad } from "/web/keypad.js";
 import { say, t } from "/web/i18n.js";
+import { mirror } from "/web/mirror.js";
 
-const PANELS = { member, member_code: memberCode, member_phone: memberPhone, code, pay, give_up: giveUp, there, badge_pin: pin, face_pay: (m) => payPanel(m, sheet, closeButton(m)), face_mine: (m) => minePanel(m, sheet, closeButton(m)) };
+const PANELS = { member, member_code: memberCode, member_phone: memberPhone, code, pay, give_up: giveUp, there, badge_pin: pin, face_pay: (m) => payPanel(m, sheet, closeButton(m)), mine: (m) => minePanel(m, sheet, closeButton(m)) };
 
 export function panel(m) {
   if (looking(m)) return lookingPanel(m);
@@ -67,7 +69,7 @@ function faceWay(m) {
 }
 
 function lookingPanel(m) {
-  const { attempt, hint } = m.view.face;
+  const { attempt, hint, enrols } = m.view.face;
   const stop = async (next) => {
     m.ui.closedFace = attempt;
     m.ui.panel = next;
@@ -77,8 +79,9 @@ function lookingPanel(m) {
     m,
     "looking",
     t("face_looking"),
-    h("div", { class: "mirror", "aria-hidden": "true" }, h("span", { class: "oval" }), icon("camera", "large")),
+    enrols === null ? h("div", { class: "mirror", "aria-hidden": "true" }, h("span", { class: "oval" }), icon("camera", "large")) : h("div", { class: "mirror wide" }, mirror(m.view.lane, attempt, m.mirror && { page: m.mirror })),
     h("p", { class: "lead hint", role: "status", "aria-live": "polite" }, hint ? t(`hint_${hint}`) : t("hint_look_here")),
+    enrols === null ? null : h("p", { class: "quiet" }, t("face_mirror")),
     h("div", { class: "pair" }, h("button", { type: "button", class: "big", onclick: () => stop("member_code") }, icon("barcode"), t("member_code")), h("button", { type: "button", class: "big", onclick: () => stop(null) }, t("cancel"))),
   );
 }

@@ -5,12 +5,13 @@ import { h, show } from "/web/dom.js";
 import { say, speak, t } from "/web/i18n.js";
 import { basket } from "/web/kiosk-basket.js";
 import { bar, statusLine } from "/web/kiosk-frame.js";
+import { MINE_MS } from "/web/kiosk-mine.js";
 import { panel } from "/web/kiosk-panels.js";
 import { done, handed, idle, inDoubt, paying, staff, weighing } from "/web/kiosk-screens.js";
 
 const SCREENS = { idle, scanning: basket, weighing, paying, in_doubt: inDoubt, staff, done, handed };
 /** Panels that may stay open while the lane is in that phase. */
-const PANELS = { idle: ["member", "member_code", "member_phone", "code", "badge_pin"], scanning: ["member", "member_code", "member_phone", "code", "pay", "give_up", "there", "badge_pin", "face_pay", "face_mine"] };
+const PANELS = { idle: ["member", "member_code", "member_phone", "code", "badge_pin"], scanning: ["member", "member_code", "member_phone", "code", "pay", "give_up", "there", "badge_pin", "face_pay", "mine"] };
 const TICK_MS = 1_000;
 const NEXT_MS = 8_000;
 /** Time to read that there is no receipt on paper. */
@@ -20,12 +21,14 @@ const GIVE_UP_MS = 30_000;
 
 const lane = location.pathname.split("/")[2];
 const root = (id) => document.getElementById(id);
-const ui = { panel: null, fresh: null, touched: Date.now(), doneAt: null, linked: false, now: Date.now(), why: "badge_checked", asked: null };
+const ui = { panel: null, fresh: null, touched: Date.now(), doneAt: null, linked: false, now: Date.now(), why: "badge_checked", asked: null, mine: null };
 let view = null;
 let store = null;
+/** Proves that this is the page of the lane where somebody enrols. */
+let mirror = null;
 
 function model() {
-  return { view, store, ui, ask, asStaff, withPin, because, open, amount: (of) => money(store.currency, of), left: secondsLeft() };
+  return { view, store, ui, mirror, ask, asStaff, withPin, because, open, amount: (of) => money(store.currency, of), left: secondsLeft() };
 }
 
 async function ask(request, { quiet = false } = {}) {
@@ -60,12 +63,13 @@ function open(name) {
 
 function heard(message) {
   const before = view;
-  ({ view, store } = message);
+  ({ view, store, mirror } = message);
   speak(view.language);
   if (before?.phase !== view.phase) entered();
   else if (before.pieces !== view.pieces || before.total !== view.total) changed(before);
   if (view.member && !before?.member) recognised();
   if (ui.panel && !PANELS[view.phase]?.includes(ui.panel)) ui.panel = null;
+  if (ui.panel === "mine" && before?.data_shown && !view.data_shown) ui.panel = null;
   if (view.notice && isNews(view.lane, view.notice.serial)) notice(view.notice.good, say(view.notice.text));
   draw();
 }
@@ -95,6 +99,7 @@ function recognised() {
 function draw() {
   if (!view) return;
   ui.now = Date.now();
+  if (ui.panel !== "mine") ui.mine = null;
   const now = model();
   const over = panel(now);
   show(root("bar"), bar(now));
@@ -130,6 +135,7 @@ function tick() {
   if (!view || !ui.linked) return;
   ui.now = Date.now();
   if (view.phase === "done" && secondsLeft() === 0) ask({ next: {} }, { quiet: true });
+  if (ui.panel === "mine" && ui.now - ui.touched > MINE_MS) open(null);
   if (maybeLeft()) presence(ui.now - ui.touched);
   else if (ui.panel === "there") ui.panel = null;
   if (view.phase === "done" || view.help_since !== null || ui.panel === "there") draw();

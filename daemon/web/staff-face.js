@@ -1,10 +1,11 @@
 // What staff do about faces: enrol the member of the code with consent, see refusals (never a picture), open a shut camera again.
 
 import { h } from "/web/dom.js";
-import { FACE_ENROL } from "/web/face-enrol-1.js";
+import { FACE_ENROL } from "/web/face-enrol-2.js";
 import { icon } from "/web/icons.js";
 import { keypad } from "/web/keypad.js";
 import { spoken, t } from "/web/i18n.js";
+import { mirror } from "/web/mirror.js";
 
 export function facePanel(m, lane) {
   return h(
@@ -32,7 +33,7 @@ function looking(lane) {
 
 function hint(m, lane) {
   const stop = () => m.ask(lane.lane, { cancel_recognise: { attempt: lane.face.attempt } });
-  return [h("p", { class: "lead", role: "status", "aria-live": "polite" }, t(`hint_${lane.face.hint ?? "look_here"}`)), h("p", { class: "quiet" }, t("face_no_preview")), h("button", { type: "button", onclick: stop }, t("cancel"))];
+  return [h("p", { class: "lead", role: "status", "aria-live": "polite" }, t(`hint_${lane.face.hint ?? "look_here"}`)), mirror(lane.lane, lane.face.attempt, { token: sessionStorage.getItem("staff-token") }), h("p", { class: "quiet" }, t("face_preview")), h("button", { type: "button", onclick: stop }, t("cancel"))];
 }
 
 /** How often the camera of the lane did not know somebody, and how it ended last. */

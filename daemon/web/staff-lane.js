@@ -8,6 +8,7 @@ import { say, t } from "/web/i18n.js";
 import { counted, measure, memberChip, remarks, savings, stepper } from "/web/kiosk-basket.js";
 import { needs, pieces, waited } from "/web/staff-lanes.js";
 import { facePanel, facesButton } from "/web/staff-face.js";
+import { memberButton, memberPanel } from "/web/staff-member.js";
 import { linePanel, notePanel, turnTo, voidPanel, weighingPanel } from "/web/staff-line.js";
 import { returns } from "/web/staff-return.js";
 import { tenders } from "/web/staff-tender.js";
@@ -33,7 +34,7 @@ function side(m, lane) {
   return panel ?? [tenders(m, lane), keyIn(m, lane), tools(m, lane)];
 }
 
-const PANELS = { line: linePanel, note: notePanel, void: voidPanel, face: facePanel };
+const PANELS = { line: linePanel, note: notePanel, void: voidPanel, face: facePanel, member: memberPanel };
 
 /** What a cashier needs besides selling. */
 function tools(m, lane) {
@@ -50,6 +51,7 @@ function tools(m, lane) {
     suspend ? h("button", { type: "button", onclick: () => m.ask(lane.lane, { suspend: {} }) }, icon("basket"), t("suspend")) : null,
     suspend ? h("button", { type: "button", onclick: () => turnTo(m, "note") }, t("note_basket")) : null,
     facesButton(m, lane, open),
+    memberButton(m, lane),
     staffed ? h("button", { type: "button", onclick: open("return") }, icon("back"), t("return")) : null,
     staffed ? h("button", { type: "button", onclick: open("drawer") }, icon("cash"), t("drawer")) : null,
   );

@@ -12,7 +12,7 @@ import { storePage } from "/web/staff-store.js";
 
 const TICK_MS = 1_000;
 const root = (id) => document.getElementById(id);
-const ui = { tender: null, part: null, panel: null, line: null, price: null, move: null, given: 0, reason: "", confirm: null, linked: false, now: Date.now() };
+const ui = { tender: null, part: null, panel: null, line: null, price: null, move: null, given: 0, reason: "", confirm: null, told: null, linked: false, now: Date.now() };
 let view = null;
 let store = null;
 let stop = null;
@@ -43,7 +43,10 @@ function token() {
 }
 
 function heard(message) {
+  const before = view && chosen();
   ({ view, store } = message);
+  // Another member is there, or nobody: what was told goes from the screen.
+  if (before?.data_shown && !chosen()?.data_shown) ui.told = null;
   draw();
 }
 
@@ -117,7 +120,7 @@ function logOut(why) {
   sessionStorage.removeItem("staff-name");
   sessionStorage.removeItem("staff-role");
   view = null;
-  Object.assign(ui, { confirm: null, tender: null });
+  Object.assign(ui, { confirm: null, tender: null, told: null });
   if (why) notice(false, why);
   draw();
 }
@@ -140,7 +143,7 @@ function refused(status) {
 
 /** Another lane is another task: nothing half-typed goes along. */
 function turned() {
-  Object.assign(ui, { tender: null, part: null, panel: null, line: null, price: null, move: null, given: 0, reason: "", confirm: null });
+  Object.assign(ui, { tender: null, part: null, panel: null, line: null, price: null, move: null, given: 0, reason: "", confirm: null, told: null });
   quiet();
   draw();
 }

@@ -79,7 +79,17 @@ fn lines() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("recognise", ask(Request::Recognise { attempt: 1, deadline_ms: 8_000, among: None })),
         ("cancel", ask(Request::Cancel { attempt: 1 })),
-        ("enrol", ask(Request::Enrol { attempt: 3, member: "m-001".into(), consent, frames: 3, deadline_ms: 8_000 })),
+        (
+            "enrol",
+            ask(Request::Enrol {
+                attempt: 3,
+                member: "m-001".into(),
+                consent,
+                frames: 3,
+                deadline_ms: 8_000,
+                preview: true,
+            }),
+        ),
         ("erase", ask(Request::Erase { member: "m-001".into(), before_utc_ms: Some(2) })),
         ("read_codes", ask(Request::ReadCodes { session: 1, deadline_ms: 60_000 })),
         ("stop_codes", ask(Request::StopCodes { session: 1 })),

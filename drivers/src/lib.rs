@@ -29,7 +29,7 @@ pub mod vision;
 pub mod zvt;
 
 use checkout::device::{DeviceCommand, DeviceEvent};
-use checkout::words::Mono;
+use checkout::words::{Attempt, Mono};
 
 /// What happens to a driver.
 #[derive(Debug)]
@@ -54,11 +54,17 @@ pub struct Out {
     pub failed: Option<String>,
     /// Of stand-ins: the line breaks and cannot be opened for so long.
     pub unplugged_ms: Option<u64>,
+    pub mirror: Option<Mirror>,
 }
 
 impl Out {
     pub fn send(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What the mirror beside the camera shows from here on.
+    pub fn mirror(&mut self, mirror: Mirror) {
+        self.mirror = Some(mirror);
     }
 
     pub fn event(&mut self, event: DeviceEvent) {
@@ -89,6 +95,13 @@ impl Out {
     pub fn fail(&mut self, reason: impl Into<String>) {
         self.failed = Some(reason.into());
     }
+}
+
+/// The mirror image of whoever enrols before a camera. It goes past the core, which keeps facts and no pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mirror {
+    Shows { attempt: Attempt, preview: vision::Preview },
+    Dark,
 }
 
 /// One device protocol. Takes any chunking of the bytes, survives garbage, keeps bounded memory.

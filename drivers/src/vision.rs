@@ -5,8 +5,10 @@
 
 pub mod codes;
 pub mod driver;
+mod preview;
 
 pub use checkout::face::{Age, Channel, Consent, ErasureCause, ErasureReceipt};
+pub use preview::{PREVIEW_SIDE, Preview};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Longest line either side accepts, newline excluded, in bytes.
@@ -36,6 +38,9 @@ pub enum Request {
         consent: Consent,
         frames: u8,
         deadline_ms: u32,
+        /// Show whoever enrols a mirror image of themselves: some `Preview` before the answer, to this client only.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        preview: bool,
     },
     /// Destroy a member's template and its key; answered by `Erased`, also when there was none. A template of a consent
     /// given at `before_utc_ms` or later stays.
@@ -64,6 +69,11 @@ pub enum Reply {
     Guidance {
         attempt: u64,
         hint: Hint,
+    },
+    /// What the camera sees while somebody enrols, a few times a second.
+    Preview {
+        attempt: u64,
+        preview: Preview,
     },
     Outcome {
         attempt: u64,

@@ -2,6 +2,7 @@
 
 use aisle_hq::faces;
 use aisle_hq::fleet::{self, Filter};
+use aisle_hq::member_data;
 use aisle_hq::member_wallet::{self, Mandate};
 use aisle_hq::sign::Signer;
 use aisle_hq::store::{Store, now_ms};
@@ -13,6 +14,12 @@ use std::path::PathBuf;
 pub enum FacesCommand {
     /// Print all that is on record of one member's face, a line of JSON each; nothing biometric
     Log {
+        member: String,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Print everything headquarters has of one member, to be handed to them, as JSON; nothing biometric, nobody else
+    Export {
         member: String,
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
@@ -111,6 +118,9 @@ pub fn faces(what: FacesCommand) -> anyhow::Result<()> {
             for entry in faces::log(&Store::open(&data)?.reader()?, &member)? {
                 println!("{}", serde_json::to_string(&entry)?);
             }
+        }
+        FacesCommand::Export { member, data } => {
+            println!("{:#}", member_data::export(&Store::open(&data)?.reader()?, &member)?);
         }
         FacesCommand::Assessment { data } => {
             println!("{}", serde_json::to_string(&faces::assessment(&Store::open(&data)?.reader()?)?)?);

@@ -26,6 +26,7 @@ pub(crate) fn concerns(kind: &str) -> bool {
         "member.face_withdrawn",
         "member.face_pay_confirmed",
         "member.face_pay_disputed",
+        "member.data_shown",
         "member.identified",
         "member.switched",
         "store.face_erased",
@@ -88,6 +89,10 @@ fn member(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, event: &MemberEven
         MemberEvent::Identified(identified) | MemberEvent::Switched { to: identified, .. } => {
             let Identified { member, by } = identified;
             if *by == IdentifiedBy::Face { keep(txn, origin, at, &member.0, "recognised", &nothing) } else { Ok(()) }
+        }
+        MemberEvent::DataShown { member, staff } => {
+            let detail = serde_json::json!({ "by_staff": staff.is_some() });
+            keep(txn, origin, at, &member.0, "shown", &detail)
         }
         MemberEvent::FaceConsented { .. }
         | MemberEvent::FaceEnded { .. }

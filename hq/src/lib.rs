@@ -23,6 +23,7 @@ pub mod heads;
 mod judge;
 pub mod lease;
 mod link;
+pub mod member_data;
 pub mod member_wallet;
 pub mod notices;
 pub mod parity;

@@ -18,6 +18,7 @@ pub mod model;
 mod net;
 mod onnx;
 pub mod openvino;
+mod preview;
 mod progress;
 pub mod quality;
 pub mod search;

@@ -19,7 +19,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::camera::Fault;
 use crate::codes::{Reader, Readings};
 use crate::gallery::{Gallery, Retention};
+use crate::image::Frame;
 use crate::manifest::Models;
+use crate::preview::Mirror;
 use crate::session::{Ended, FRAMES_WANTED, Gathered, Side};
 use crate::source::{FrameSource, Photographs, Pulled, Source, within};
 use crate::{Look, Pipeline};
@@ -139,6 +141,8 @@ enum Task {
         member: String,
         consent: Consent,
         frames: u8,
+        /// Whoever enrols sees themselves.
+        mirror: Option<Mirror>,
     },
     /// Codes only: no face model sees these frames.
     Codes {
@@ -153,6 +157,13 @@ impl Task {
             Self::Recognise { attempt, .. } | Self::Enrol { attempt, .. } => Some(*attempt),
             Self::Codes { .. } => None,
         }
+    }
+
+    /// What whoever enrols is to see of that frame.
+    fn reflect(&mut self, frame: &Frame) -> Option<Reply> {
+        let Self::Enrol { attempt, mirror: Some(mirror), .. } = self else { return None };
+        let preview = mirror.look(frame, Instant::now())?;
+        Some(Reply::Preview { attempt: *attempt, preview })
     }
 }
 
@@ -271,11 +282,12 @@ impl Desk {
             Request::Recognise { attempt, deadline_ms, among } => {
                 self.queue(client, Task::Recognise { attempt, among }, deadline_ms);
             }
-            Request::Enrol { attempt, member, consent, frames, deadline_ms } => {
+            Request::Enrol { attempt, member, consent, frames, deadline_ms, preview } => {
                 if let Some(reason) = enrol_fault(&member, &consent, frames) {
                     self.send(client, &Reply::EnrolRefused { attempt, member, reason });
                 } else {
-                    self.queue(client, Task::Enrol { attempt, member, consent, frames }, deadline_ms);
+                    let mirror = preview.then(Mirror::default);
+                    self.queue(client, Task::Enrol { attempt, member, consent, frames, mirror }, deadline_ms);
                 }
             }
             Request::Cancel { attempt } => {
@@ -439,12 +451,16 @@ impl Desk {
         let ended = match attempt.source.next(deadline.min(Instant::now() + FRAME_WAIT))? {
             Pulled::Frame(frame) => {
                 self.looked = true;
+                let preview = attempt.job.task.reflect(&frame);
                 let mut look = pipeline.look(&frame)?;
                 drop(frame);
                 if let (Some(infrared), Look::Usable(probe)) = (&mut attempt.infrared, &mut look) {
                     let second = infrared.next(deadline.min(Instant::now() + INFRARED_WAIT))?;
                     let warm = if let Pulled::Frame(frame) = second { pipeline.infrared(&frame)? } else { 0.0 };
                     probe.live = probe.live.min(warm);
+                }
+                if let Some(preview) = preview {
+                    self.send(attempt.job.client, &preview);
                 }
                 let hint = attempt.gathered.take(look);
                 if let (Some(hint), Some(number)) = (hint, attempt.job.task.attempt()) {
@@ -458,7 +474,7 @@ impl Desk {
         let gathered = &attempt.gathered;
         match &attempt.job.task {
             Task::Recognise { attempt, among } => self.recognised(*attempt, among.as_deref(), gathered, ended),
-            Task::Enrol { attempt: number, member, consent, frames } => {
+            Task::Enrol { attempt: number, member, consent, frames, .. } => {
                 let Some(result) = self.enrolled(member, consent, *frames, gathered, ended) else { return Ok(None) };
                 let (attempt, member) = (*number, member.clone());
                 Ok(Some(match result {

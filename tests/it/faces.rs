@@ -3,12 +3,14 @@
 
 use aisle_hq::faces::is_genuine;
 use aisled::journal::Reader;
+use aisled::{client, http};
 use anyhow::{Context as _, Result, ensure};
 use checkout::face::ErasureReceipt;
-use e2e::{COLA, MEMBER, Plan, Shop, finished, lines, printed, program, until};
+use e2e::{COLA, MEMBER, PHONE, PIN, Plan, Shop, finished, lines, printed, program, until};
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +23,8 @@ const LONG: usize = 900;
 /// Eight digits that nothing else here has.
 const PAY_PIN: &str = "86420975";
 const BALANCE: i64 = 100_000;
+/// Somebody of the staff who does not enrol anybody.
+const OTHER_PIN: &str = "8642";
 
 /// The folders of models and photographs.
 fn material() -> Option<(PathBuf, PathBuf)> {
@@ -54,6 +58,8 @@ impl Faces {
         let mut config = std::fs::OpenOptions::new().append(true).open(shop.config())?;
         let socket = shop.path("vision.sock");
         writeln!(config, "vision = \"vision\"")?;
+        writeln!(config, "[[lane]]\nnumber = 2\nkind = \"kiosk\"\nvision = \"vision\"")?;
+        writeln!(config, "[[staff]]\nid = \"s-2\"\nname = \"Wu\"\npin = \"{}\"", http::pin::stored(OTHER_PIN)?)?;
         writeln!(config, "[[device]]\nname = \"vision\"\ndriver = \"vision\"\nlink = \"unix:{}\"", socket.display())?;
         let mut sign = program("aisle-hq");
         sign.args(["member-wallet", "sign", "m-001", "--sale-limit", "50000", "--day-limit", "80000", "--pin-stdin"]);
@@ -178,6 +184,46 @@ impl Faces {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// What the stream of that lane's page says it proves itself with to see the mirror, at the first message.
+    fn proof(&self, lane: u16) -> Result<Option<String>> {
+        let mut stream = TcpStream::connect(self.shop.pages)?;
+        write!(stream, "GET /api/events/{lane} HTTP/1.1\r\nHost: {}\r\n\r\n", self.shop.pages)?;
+        let mut lines = BufReader::new(stream).lines();
+        let data = lines.find_map(|line| line.map(|line| line.strip_prefix("data:").map(str::to_owned)).transpose());
+        let message: Value = serde_json::from_str(&data.context("no message")??)?;
+        Ok(message["mirror"].as_str().map(str::to_owned))
+    }
+
+    /// Asks for the mirror of a lane with that header: the answer's head, and what is seen.
+    fn mirror(&self, lane: u16, header: &str) -> Result<(u16, String, Vec<u8>)> {
+        let mut stream = TcpStream::connect(self.shop.pages)?;
+        let host = self.shop.pages;
+        write!(
+            stream,
+            "GET /api/lane/{lane}/mirror HTTP/1.1\r\nHost: {host}\r\n{header}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let end = answer.windows(4).position(|end| end == b"\r\n\r\n").context("no head")?;
+        let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+        let status = head.split(' ').nth(1).context("no status")?.parse()?;
+        Ok((status, head, answer[end + 4..].to_vec()))
+    }
+
+    fn token(&self, pin: &str) -> Result<String> {
+        let (_, login) = client::post(self.shop.pages, "/api/staff/login", None, &json!({"pin": pin}))?;
+        Ok(format!("Authorization: Bearer {}", login["token"].as_str().context("the PIN is not known")?))
+    }
+
+    /// Somebody without a face enrols, until the camera gives up or is stopped; the attempt, and what the lane's page proves itself with.
+    fn before_the_mirror(&self) -> Result<(Value, String)> {
+        self.enrol(&vec![CAT; LONG])?;
+        let view = self.shop.wait("the camera to look", looking)?;
+        let proof = self.proof(1)?.context("the lane's page gets no proof")?;
+        until("a picture", || Ok(self.mirror(1, &format!("X-Aisle-Mirror: {proof}"))?.0 == 200))?;
+        Ok((view["view"]["face"]["attempt"].clone(), format!("X-Aisle-Mirror: {proof}")))
+    }
+
     /// What is left in the wallet, and what was taken from it: how often and how much.
     fn wallet(&self) -> Result<(i64, i64, i64)> {
         let sql = "SELECT (SELECT balance FROM member_mandate WHERE member = 'm-001'), count(*), ifnull(sum(amount), 0)
@@ -279,6 +325,86 @@ fn b04_a_withdrawal_erases_the_template_with_a_signed_receipt_and_the_next_look_
     faces.pay_by_card()?;
     let listed: i64 = faces.hq()?.query_row("SELECT count(*) FROM face_erasure", [], |row| row.get(0))?;
     ensure!(listed == 1, "every other box is told");
+    Ok(())
+}
+
+#[test]
+fn b22_a_member_sees_what_the_store_has_of_them_and_the_desk_hands_over_a_file() -> Result<()> {
+    let Some(faces) = Faces::open()? else { return Ok(()) };
+    faces.enrolled()?;
+    let mine = |wish: Value| client::post(faces.shop.pages, "/api/lane/1/my-data", None, &wish);
+    ensure!(mine(json!({}))?.0 == 409, "nobody showed a code");
+    faces.shop.member(MEMBER)?;
+    let (status, shown) = mine(json!({"print": true}))?;
+    ensure!(status == 200 && shown["face"]["consent"]["text_version"] == "face-enrol-1", "{shown}");
+    ensure!(shown["face"]["consent"]["text_sha256"].as_str().map(str::len) == Some(64), "{shown}");
+    ensure!(shown["member"]["name"] == "王**" && !shown.to_string().contains(PHONE), "others may look on: {shown}");
+    until("the paper", || Ok(faces.shop.printer.state().to_string().contains("face-enrol-1")))?;
+
+    let desk = |token: Option<&str>| client::post(faces.shop.pages, "/api/staff/lane/1/member-data", token, &json!({}));
+    ensure!(desk(None)?.0 == 401 && desk(Some("guessed"))?.0 == 401, "only whoever signed in");
+    let (_, login) = client::post(faces.shop.pages, "/api/staff/login", None, &json!({"pin": PIN}))?;
+    let (status, file) = desk(login["token"].as_str())?;
+    ensure!(status == 200 && file["member"]["phone"] == PHONE && file["member"]["id"] == "m-001", "{file}");
+    let what: Vec<&str> =
+        file["facts"].as_array().into_iter().flatten().filter_map(|fact| fact["what"].as_str()).collect();
+    ensure!(what.contains(&"consented") && what.contains(&"enrolled") && what.ends_with(&["shown"]), "{what:?}");
+
+    // Withdrawn there, and told so; headquarters' file says the same of every store.
+    faces.shop.pressed(json!({"withdraw_face": {}}))?;
+    until("the erasure", || Ok(mine(json!({}))?.1["face"]["erased_at"].is_number()))?;
+    ensure!(mine(json!({}))?.1["face"]["consent"].is_null());
+    faces.shop.sales_at_hq()?;
+    let mut export = program("aisle-hq");
+    let all = finished(export.args(["faces", "export", "m-001", "--data"]).arg(faces.shop.path("hq")))?;
+    let all: Value = serde_json::from_str(&all)?;
+    ensure!(all["membership"]["phone"] == PHONE && all["mandate"][0]["balance"] == BALANCE, "{all}");
+    let ledger: Vec<&str> =
+        all["face"].as_array().into_iter().flatten().filter_map(|fact| fact["what"].as_str()).collect();
+    ensure!(
+        ["consented", "enrolled", "shown", "withdrawn", "erased"].iter().all(|one| ledger.contains(one)),
+        "{ledger:?}"
+    );
+    ensure!(all["face_stored_at"] == json!([]), "{all}");
+    Ok(())
+}
+
+#[test]
+fn b05_the_mirror_is_seen_at_the_lane_that_enrols_while_it_does_and_nothing_keeps_what_it_showed() -> Result<()> {
+    let Some(mut faces) = Faces::open()? else { return Ok(()) };
+    ensure!(faces.proof(1)?.is_none(), "nobody enrols");
+    let (attempt, own) = faces.before_the_mirror()?;
+    let (status, head, seen) = faces.mirror(1, &own)?;
+    ensure!(status == 200 && head.contains("cache-control: no-store"), "{head}");
+    ensure!(seen.len() == 4 + 208 * 138 && seen[..4] == [0, 208, 0, 138], "{} bytes", seen.len());
+
+    // Whoever pressed may look, others of the staff may not; nor another lane's page, nor one that guesses.
+    ensure!(faces.mirror(1, &faces.token(PIN)?)?.0 == 200);
+    ensure!(faces.mirror(1, &faces.token(OTHER_PIN)?)?.0 == 403);
+    ensure!(faces.proof(2)?.is_none(), "the other lane's page gets no proof");
+    ensure!(faces.mirror(2, &own)?.0 == 409, "nobody enrols there");
+    for guess in ["Accept: */*", "X-Aisle-Mirror: ", "X-Aisle-Mirror: 00", "Authorization: Bearer s-1.9999999999.00"] {
+        ensure!(faces.mirror(1, guess)?.0 == 403, "{guess}");
+    }
+    faces.shop.pressed(json!({"cancel_recognise": {"attempt": attempt}}))?;
+    ensure!(faces.mirror(1, &own)?.0 == 409 && faces.proof(1)?.is_none(), "cancelled");
+
+    // The next enrolment has another proof, and ends with its camera.
+    let (_, next) = faces.before_the_mirror()?;
+    ensure!(faces.mirror(1, &own)?.0 == 403, "what was good for another enrolment");
+    faces.kill_vision();
+    faces.shop.wait("the end of the camera", |view| camera(view)["up"] == false)?;
+    ensure!(faces.mirror(1, &next)?.0 == 409, "the camera is gone");
+
+    // Not in a file of the box, of its gallery or of headquarters, which has all the box ever sent; not in any log.
+    faces.shop.sales_at_hq()?;
+    faces.shop.stop()?;
+    let differ = |run: &&[u8]| run.windows(2).filter(|pair| pair[0] != pair[1]).count() > 12;
+    let runs: Vec<&[u8]> = seen[4..].chunks_exact(24).filter(differ).step_by(9).take(40).collect();
+    ensure!(runs.len() > 20, "{} runs", runs.len());
+    for run in runs {
+        ensure!(!holds(faces.shop.folder.path(), run)?, "a part of the mirror is in some file");
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Who is shopping, where they want to be known: by code, by telephone number or by face. The journal knows an opaque id only.
 
 mod face;
+mod mine;
 
 pub(crate) use face::{Enrolment, Erasing};
 
@@ -80,6 +81,12 @@ pub enum MemberEvent {
         staff: StaffId,
         reason: String,
     },
+    /// The member of the code saw all that this store has of them; `staff`: a person of the staff fetched it at their request.
+    DataShown {
+        member: MemberId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        staff: Option<StaffId>,
+    },
     Identified(Identified),
     /// Somebody else shops on with this basket.
     Switched {
@@ -120,7 +127,8 @@ impl Transaction {
             | MemberEvent::FaceReopened { .. }
             | MemberEvent::FacePayAsked { .. }
             | MemberEvent::FacePayConfirmed { .. }
-            | MemberEvent::FacePayDisputed { .. } => {}
+            | MemberEvent::FacePayDisputed { .. }
+            | MemberEvent::DataShown { .. } => {}
         }
     }
 }

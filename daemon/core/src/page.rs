@@ -2,8 +2,10 @@
 
 use crate::face::{Age, FaceRefused};
 use crate::phone;
+use crate::receipt::SlipRow;
 use crate::words::{Attempt, Language, LineNo, Money, Name, Private, Role, StaffId, TenderId, TransactionId};
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// One press. Staff requests carry who pressed: the page port checks the person before it asks.
@@ -49,6 +51,13 @@ pub enum PageRequest {
     },
     /// I do not want to be recognised any more: nothing of my face stays.
     WithdrawFace {},
+    /// Show me all that this store has of me.
+    MyData {},
+    /// The same on paper. What stands on it the page port writes: no page has a word for it.
+    #[serde(skip)]
+    PrintMyData {
+        rows: Vec<SlipRow>,
+    },
     CancelRecognise {
         attempt: Attempt,
     },
@@ -187,6 +196,8 @@ pub enum StaffRequest {
         #[serde(default)]
         until_utc_ms: Option<i64>,
     },
+    /// The member at the lane wants all that this store has of them.
+    MemberData {},
     /// Too many failures shut the lane's camera: open it again.
     ReopenFace {},
     /// A member says that somebody else paid from the wallet for the sale found.
@@ -296,6 +307,7 @@ pub enum Refused {
     NotEnough,
     HqOffline,
     FaceUnavailable,
+    NoPrinter,
     InDoubt,
     BasketOpen,
     BadQuantity,
@@ -366,6 +378,7 @@ impl Refused {
             Self::FaceUnavailable => {
                 ("人脸识别暂不可用，请扫会员码", "Face recognition is not available, please scan your member code")
             }
+            Self::NoPrinter => ("打印机暂不可用", "The printer is not available"),
             Self::InDoubt => ("付款结果待确认，请等店员", "The payment is being checked, please wait for an assistant"),
             Self::BasketOpen => ("还有未完成的购物篮", "A basket is still open"),
             Self::BadQuantity => ("数量应在 1 到 999 之间", "Quantity must be between 1 and 999"),

@@ -19,13 +19,13 @@ use crate::rules::BaggingRules;
 use crate::sale::{SaleLine, SaleTender};
 use crate::shift::Shift;
 use crate::tender::{RefundTask, TaskState, Tender, TenderState};
-use crate::turn::{DeviceLive, LaneLive, Live};
+use crate::turn::{DeviceLive, FaceLive, LaneLive, Live, Wish};
 use crate::view::{
     AttendingView, BaggingView, CheckView, ConfirmingView, DeviceView, FaceView, InterventionView, LaneView, LineView,
     MemberView, PaidView, PerContentView, Phase, PointsView, ReceiptView, RefundTaskView, RescanView, SavingView,
     ShiftView, SoldLineView, SoldView, SuspendedView, TenderKind, TenderView, View, WeighingView,
 };
-use crate::words::{DeviceId, LaneId, Name, TenderId};
+use crate::words::{DeviceId, LaneId, MemberId, Name, StaffId, TenderId};
 use alloc::vec::Vec;
 
 impl Store {
@@ -100,10 +100,13 @@ impl Store {
             face: live.face.as_ref().map(|face| FaceView {
                 attempt: face.attempt,
                 hint: face.hint,
+                enrols: enrols(face),
                 outcome: face.outcome,
             }),
             camera: live.camera_until.is_some(),
             confirming: self.confirming_view(basket, live, catalog),
+            shown_data: shown_data(open, live),
+            data_shown: shown_data(open, live).is_some(),
             face_narrow: vision(config, &self.live).is_some_and(|camera| camera.narrow),
             face_failures: self.facts.faces.lanes.get(&config.lane).map_or(0, |failures| failures.count),
             face_pay: self.config.floor.face.pay
@@ -152,6 +155,7 @@ impl Store {
             masked: member.as_ref().map_or_else(|| "***".into(), Member::masked),
             level: member.map(|member| member.level).unwrap_or_default(),
             by_face: identified.by == IdentifiedBy::Face,
+            by_code: identified.by == IdentifiedBy::Code,
             points,
         })
     }
@@ -210,6 +214,19 @@ pub(crate) fn phase_of(facts: &Facts, live: &Live, lane: LaneId) -> Phase {
     let idle = LaneLive::default();
     let open = facts.lanes.get(&lane).and_then(|facts| facts.open.as_ref());
     phase(open, open.and_then(unsettled), live.lanes.get(&lane).unwrap_or(&idle))
+}
+
+fn enrols(face: &FaceLive) -> Option<StaffId> {
+    match &face.wish {
+        Wish::Enrol { by, .. } => Some(by.clone()),
+        Wish::Identify | Wish::Pay => None,
+    }
+}
+
+/// Nobody's once another member is at the lane, or the same one by something that proves less.
+fn shown_data(open: Option<&Transaction>, live: &LaneLive) -> Option<MemberId> {
+    let here = open?.member.as_ref().filter(|here| here.by == IdentifiedBy::Code)?;
+    live.shown_data.clone().filter(|shown| *shown == here.member)
 }
 
 fn vision<'a>(config: &LaneConfig, live: &'a Live) -> Option<&'a DeviceLive> {

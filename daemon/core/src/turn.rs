@@ -20,7 +20,7 @@ use crate::view::{FaceEnd, Notice};
 use crate::weigh::Weighing;
 use crate::wire::Question;
 use crate::words::{
-    Attempt, DeviceId, LaneId, Language, MemberId, Money, Mono, Name, Now, RequestId, Role, TransactionId, Utc,
+    Attempt, DeviceId, LaneId, Language, MemberId, Money, Mono, Name, Now, RequestId, Role, StaffId, TransactionId, Utc,
 };
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -114,6 +114,8 @@ pub(crate) struct LaneLive {
     pub(crate) face: Option<FaceLive>,
     /// The camera looks for codes until then.
     pub(crate) camera_until: Option<Mono>,
+    /// Whose data the lane's page may be told, as long as that member is there.
+    pub(crate) shown_data: Option<MemberId>,
     /// A recognised face that waits for its second factor.
     pub(crate) confirming: Option<crate::face_pay::Confirming>,
     pub(crate) notice: Option<Notice>,
@@ -144,7 +146,11 @@ pub(crate) struct FaceLive {
 pub(crate) enum Wish {
     Identify,
     Pay,
-    Enrol(MemberId),
+    Enrol {
+        member: MemberId,
+        /// Who of the staff pressed.
+        by: StaffId,
+    },
 }
 
 impl Live {
@@ -328,6 +334,8 @@ impl Turn<'_> {
             }
             PageRequest::ConfirmFacePay { attempt, amount, pin } => self.confirm_face_pay(lane, attempt, amount, pin),
             PageRequest::WithdrawFace {} => self.withdraw_face(lane),
+            PageRequest::MyData {} => self.show_data(lane, None),
+            PageRequest::PrintMyData { rows } => self.print_data(lane, rows),
             PageRequest::CancelRecognise { attempt } => self.cancel_recognise(lane, attempt),
             PageRequest::OpenCamera {} => self.open_camera(lane),
             PageRequest::CloseCamera {} => self.close_camera(lane),
@@ -400,6 +408,7 @@ impl Turn<'_> {
                 let wish = Enrolment { text_version, text_sha256, age, guardian, until_utc_ms };
                 self.enrol_face(lane, by, wish)
             }
+            StaffRequest::MemberData {} => self.show_data(lane, Some(by.staff)),
             StaffRequest::ReopenFace {} => self.reopen_face(lane, by),
             StaffRequest::DisputeFacePay { reason } => self.dispute_face_pay(lane, &by, &reason),
             StaffRequest::Attend {} => {

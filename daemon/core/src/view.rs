@@ -16,7 +16,7 @@ use crate::tender::TerminalClosing;
 use crate::totals::Totals;
 use crate::upkeep::Upkeep;
 use crate::words::{
-    Attempt, DeviceId, LaneId, Language, LineNo, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId,
+    Attempt, DeviceId, LaneId, Language, LineNo, MemberId, Money, Name, PriceBook, ReceiptNo, Role, StaffId, TenderId,
     TransactionId, Utc,
 };
 use alloc::collections::BTreeMap;
@@ -154,6 +154,11 @@ pub struct LaneView {
     pub camera: bool,
     /// A recognised face that waits for its second factor.
     pub confirming: Option<ConfirmingView>,
+    /// Whose data the page port may tell this lane's page; the page itself never learns the id.
+    #[serde(skip)]
+    pub shown_data: Option<MemberId>,
+    /// There is such a member: what a page shows of their data goes from the screen when this ends.
+    pub data_shown: bool,
     /// The camera knows more members than one face may be searched among: the shopper gives the last digits of a telephone number.
     pub face_narrow: bool,
     /// Attempts in a row at this lane that knew nobody.
@@ -254,6 +259,8 @@ pub struct MemberView {
     pub masked: String,
     pub level: String,
     pub by_face: bool,
+    /// The member showed the code: what concerns their own data may be asked for.
+    pub by_code: bool,
     /// Where the shop gives points.
     pub points: Option<PointsView>,
 }
@@ -275,6 +282,8 @@ pub struct FaceView {
     pub attempt: Attempt,
     /// While looking.
     pub hint: Option<FaceHint>,
+    /// Somebody enrols, by this person of the staff: the lane's page and theirs may show what the camera sees.
+    pub enrols: Option<StaffId>,
     /// When done; a match is told by kind only, the member stands in [`LaneView::member`].
     pub outcome: Option<FaceEnd>,
 }

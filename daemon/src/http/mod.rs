@@ -3,6 +3,8 @@
 //! An answer leaves only after what it reports is on disk: requests wait for the core's reply.
 
 mod assets;
+mod member;
+mod mirror;
 pub mod pin;
 mod qr;
 pub mod serve;
@@ -46,11 +48,13 @@ pub struct Pages {
     desk: Arc<Desk>,
     hosts: Arc<Vec<String>>,
     links: Arc<BTreeMap<String, String>>,
+    files: member::Files,
+    proofs: mirror::Proofs,
 }
 
 impl Pages {
     /// # Errors
-    /// A PIN in the configuration that `aisled pin` did not print.
+    /// A PIN in the configuration that `aisled pin` did not print, or no clock.
     pub fn new(
         config: &Config,
         core: mpsc::Sender<ToCore>,
@@ -69,6 +73,8 @@ impl Pages {
             desk: Arc::new(Desk::new(&config.staff)?),
             hosts: Arc::new(hosts),
             links,
+            files: member::Files::of(config)?,
+            proofs: mirror::Proofs::new()?,
         })
     }
 
@@ -82,6 +88,14 @@ impl Pages {
     }
 
     async fn press(&self, lane: u16, what: PageRequest) -> Response {
+        match self.asked(lane, what).await {
+            Ok(()) => Json(json!({"ok": true})).into_response(),
+            Err(response) => response,
+        }
+    }
+
+    /// The core's yes, or the answer that says why not.
+    async fn asked(&self, lane: u16, what: PageRequest) -> Result<(), Response> {
         let (reply, answer) = oneshot::channel();
         let sent = self.core.send(ToCore::Page { lane: LaneId(lane), what, reply }).await;
         let answer = match sent {
@@ -89,13 +103,13 @@ impl Pages {
             Err(_) => None,
         };
         match answer {
-            Some(Ok(())) => Json(json!({"ok": true})).into_response(),
-            Some(Err(refused)) => refusal(refused),
-            None => wrong(
+            Some(Ok(())) => Ok(()),
+            Some(Err(refused)) => Err(refusal(refused)),
+            None => Err(wrong(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "收银系统没有响应，请稍候",
                 "The till does not answer, please wait",
-            ),
+            )),
         }
     }
 }
@@ -127,14 +141,19 @@ async fn lane(State(pages): State<Pages>, Path(lane): Path<u16>, body: String) -
 
 /// One press on a staff page: whatever a shopper may do, and what only staff may.
 async fn staff_lane(State(pages): State<Pages>, Path(lane): Path<u16>, headers: HeaderMap, body: String) -> Response {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let Some(by) = bearer.and_then(|token| pages.desk.staff_of(token)) else {
+    let Some(by) = bearer(&pages, &headers) else {
         return wrong(StatusCode::UNAUTHORIZED, "请先登录", "Please sign in first");
     };
     match staff_request(&body, &by) {
         Ok(what) => pages.press(lane, what).await,
         Err(error) => unreadable(&error),
     }
+}
+
+/// Whoever signed in and sends their token.
+fn bearer(pages: &Pages, headers: &HeaderMap) -> Option<Attendant> {
+    let token = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    pages.desk.staff_of(token)
 }
 
 fn staff_request(body: &str, by: &Attendant) -> Result<PageRequest, serde_json::Error> {
@@ -277,9 +296,10 @@ async fn lane_events(State(pages): State<Pages>, Path(lane): Path<u16>) -> Respo
     if !known {
         return refusal(Refused::NoLane);
     }
+    let proofs = pages.proofs.clone();
     let draw = move |picture: &Picture, sync: SyncStatus| {
         let view = picture.view.lanes.iter().find(|view| view.lane.0 == lane);
-        json!({"view": view, "store": store_line(picture, sync)})
+        json!({"view": view, "store": store_line(picture, sync), "mirror": proofs.of(view)})
     };
     stream(&pages, draw)
 }

@@ -1,7 +1,8 @@
 //! The routes, and the server that runs them.
 
 use super::{
-    Pages, assets, badge, devices, guard, lane, lane_events, lane_view, login, staff_events, staff_lane, start,
+    Pages, assets, badge, devices, guard, lane, lane_events, lane_view, login, member, mirror, staff_events,
+    staff_lane, start,
 };
 use anyhow::{Context, Result};
 use axum::extract::DefaultBodyLimit;
@@ -37,9 +38,12 @@ pub async fn run(pages: Pages, listener: TcpListener) {
         .route("/api/start", get(start))
         .route("/api/view/{lane}", get(lane_view))
         .route("/api/lane/{lane}", post(lane))
+        .route("/api/lane/{lane}/mirror", get(mirror::mirror))
         .route("/api/lane/{lane}/badge", post(badge))
+        .route("/api/lane/{lane}/my-data", post(member::at_lane))
         .route("/api/staff/login", post(login))
         .route("/api/staff/lane/{lane}", post(staff_lane))
+        .route("/api/staff/lane/{lane}/member-data", post(member::at_desk))
         .route("/healthz", get(|| async { Json(json!({"ok": true, "version": env!("CARGO_PKG_VERSION")})) }))
         .layer(from_fn_with_state(pages.clone(), guard))
         .layer(DefaultBodyLimit::max(BODY_MAX))

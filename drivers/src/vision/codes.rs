@@ -109,6 +109,7 @@ impl Camera {
             Reply::Code { .. }
             | Reply::CodesEnded { .. }
             | Reply::Guidance { .. }
+            | Reply::Preview { .. }
             | Reply::Outcome { .. }
             | Reply::Cancelled { .. }
             | Reply::Enrolled { .. }

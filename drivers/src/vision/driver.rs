@@ -2,7 +2,7 @@
 
 use super::{Hint, Lines, Models, Outcome, Reply, Request, Status, decode, encode};
 use crate::options;
-use crate::{Driver, In, Kind, LinkKind, Out, Spec};
+use crate::{Driver, In, Kind, LinkKind, Mirror, Out, Spec};
 use checkout::device::{DeviceCommand, DeviceEvent, FaceCommand, FaceEvent, FaceHint, FaceOutcome};
 use checkout::words::{Attempt, MemberId, Mono, Name};
 use serde::Deserialize;
@@ -35,6 +35,8 @@ const SILENCE_MS: u64 = 30_000;
 struct Vision {
     lines: Lines,
     heard: Mono,
+    /// The attempt whose mirror image is wanted.
+    enrolling: Option<u64>,
 }
 
 impl Driver for Vision {
@@ -42,6 +44,7 @@ impl Driver for Vision {
         match input {
             In::Opened => {
                 self.heard = now;
+                self.dark(out);
                 self.ask_status(now, out);
             }
             In::Bytes(bytes) => {
@@ -49,11 +52,11 @@ impl Driver for Vision {
                 for line in self.lines.feed(bytes) {
                     // A line we do not understand is the other side's newer word: not ours to die of.
                     if let Ok(reply) = line.and_then(|line| decode::<Reply>(&line)) {
-                        hear(reply, out);
+                        self.hear(reply, out);
                     }
                 }
             }
-            In::Command(command) => tell(command, out),
+            In::Command(command) => self.tell(command, out),
             In::Timeout if now > self.heard.plus_ms(SILENCE_MS) => out.fail("the vision process does not answer"),
             In::Timeout => self.ask_status(now, out),
         }
@@ -65,18 +68,70 @@ impl Vision {
         send(&Request::Status {}, out);
         out.wake_at(now.plus_ms(STATUS_MS));
     }
-}
 
-fn tell(command: &DeviceCommand, out: &mut Out) {
-    match command {
-        DeviceCommand::Face(command) => send(&request(command), out),
-        DeviceCommand::Beep(_)
-        | DeviceCommand::Trigger(_)
-        | DeviceCommand::Show(_)
-        | DeviceCommand::Light(_)
-        | DeviceCommand::ReadWeight { .. }
-        | DeviceCommand::Terminal(_)
-        | DeviceCommand::Print(_) => {}
+    fn tell(&mut self, command: &DeviceCommand, out: &mut Out) {
+        match command {
+            DeviceCommand::Face(command) => {
+                match command {
+                    FaceCommand::Enrol { attempt, .. } => {
+                        self.dark(out);
+                        self.enrolling = Some(attempt.0);
+                    }
+                    FaceCommand::Cancel { attempt } => self.over(attempt.0, out),
+                    FaceCommand::Recognise { .. } | FaceCommand::Erase { .. } => {}
+                }
+                send(&request(command), out);
+            }
+            DeviceCommand::Beep(_)
+            | DeviceCommand::Trigger(_)
+            | DeviceCommand::Show(_)
+            | DeviceCommand::Light(_)
+            | DeviceCommand::ReadWeight { .. }
+            | DeviceCommand::Terminal(_)
+            | DeviceCommand::Print(_) => {}
+        }
+    }
+
+    fn hear(&mut self, reply: Reply, out: &mut Out) {
+        match reply {
+            Reply::Status(status) => {
+                out.event(health(&status));
+                out.event(DeviceEvent::Gallery { members: status.gallery, whole: !status.narrow });
+            }
+            Reply::Guidance { attempt, hint } => out.event(face(attempt, FaceEvent::Guidance(hint_of(hint)))),
+            Reply::Outcome { attempt, outcome } => out.event(face(attempt, FaceEvent::Outcome(outcome_of(outcome)))),
+            Reply::Preview { attempt, preview } if self.enrolling == Some(attempt) => {
+                out.mirror(Mirror::Shows { attempt: Attempt(attempt), preview });
+            }
+            Reply::Enrolled { attempt, frames, .. } => {
+                self.over(attempt, out);
+                out.event(face(attempt, FaceEvent::Enrolled { frames }));
+            }
+            Reply::EnrolRefused { attempt, .. } => {
+                self.over(attempt, out);
+                out.event(face(attempt, FaceEvent::EnrolRefused));
+            }
+            Reply::Erased { member, receipt } => {
+                out.event(DeviceEvent::FaceErased { member: MemberId(member), receipt: receipt.map(Box::new) });
+            }
+            Reply::Preview { .. }
+            | Reply::Cancelled { .. }
+            | Reply::Shown { .. }
+            | Reply::Code { .. }
+            | Reply::CodesEnded { .. }
+            | Reply::Error { .. } => {}
+        }
+    }
+
+    fn over(&mut self, attempt: u64, out: &mut Out) {
+        if self.enrolling == Some(attempt) {
+            self.dark(out);
+        }
+    }
+
+    fn dark(&mut self, out: &mut Out) {
+        self.enrolling = None;
+        out.mirror(Mirror::Dark);
     }
 }
 
@@ -94,6 +149,7 @@ fn request(command: &FaceCommand) -> Request {
             consent: (**consent).clone(),
             frames: ENROL_FRAMES,
             deadline_ms: *deadline_ms,
+            preview: true,
         },
         FaceCommand::Erase { member, before } => {
             Request::Erase { member: member.0.clone(), before_utc_ms: Some(before.0) }
@@ -104,27 +160,6 @@ fn request(command: &FaceCommand) -> Request {
 fn send(request: &Request, out: &mut Out) {
     if let Ok(line) = encode(request) {
         out.send(&line);
-    }
-}
-
-fn hear(reply: Reply, out: &mut Out) {
-    match reply {
-        Reply::Status(status) => {
-            out.event(health(&status));
-            out.event(DeviceEvent::Gallery { members: status.gallery, whole: !status.narrow });
-        }
-        Reply::Guidance { attempt, hint } => out.event(face(attempt, FaceEvent::Guidance(hint_of(hint)))),
-        Reply::Outcome { attempt, outcome } => out.event(face(attempt, FaceEvent::Outcome(outcome_of(outcome)))),
-        Reply::Enrolled { attempt, frames, .. } => out.event(face(attempt, FaceEvent::Enrolled { frames })),
-        Reply::EnrolRefused { attempt, .. } => out.event(face(attempt, FaceEvent::EnrolRefused)),
-        Reply::Erased { member, receipt } => {
-            out.event(DeviceEvent::FaceErased { member: MemberId(member), receipt: receipt.map(Box::new) });
-        }
-        Reply::Cancelled { .. }
-        | Reply::Shown { .. }
-        | Reply::Code { .. }
-        | Reply::CodesEnded { .. }
-        | Reply::Error { .. } => {}
     }
 }
 
@@ -181,6 +216,7 @@ fn outcome_of(outcome: Outcome) -> FaceOutcome {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Preview;
     use super::*;
 
     #[test]
@@ -202,5 +238,42 @@ mod tests {
         };
         assert!(detail.en.contains("aisle-vision install") && detail.zh.contains("aisle-vision install"));
         assert_eq!(*event, FaceEvent::Outcome(FaceOutcome::NoMatch));
+    }
+
+    #[test]
+    fn b05_a_mirror_image_is_shown_for_the_enrolment_that_runs_and_goes_dark_with_it() {
+        let (preview, mut vision) = (Preview::new(2, 1, vec![7, 9]).unwrap(), Vision::default());
+        let shown = |attempt| Some(Mirror::Shows { attempt: Attempt(attempt), preview: preview.clone() });
+        let heard = |vision: &mut Vision, reply: &Reply| {
+            let mut out = Out::default();
+            vision.handle(Mono(1), In::Bytes(&encode(reply).unwrap()), &mut out);
+            (out.mirror.take(), out.events.len())
+        };
+        let picture = |attempt| Reply::Preview { attempt, preview: preview.clone() };
+        assert_eq!(heard(&mut vision, &picture(7)), (None, 0), "nobody enrols");
+        let told = |vision: &mut Vision, command| {
+            let mut out = Out::default();
+            vision.handle(Mono(2), In::Command(&DeviceCommand::Face(command)), &mut out);
+            out
+        };
+        let consent = serde_json::from_str(
+            r#"{"purpose":"x","text_version":"1","text_sha256":"","at_utc_ms":1,"channel":"staff","age":"fourteen_or_over"}"#,
+        );
+        let enrol = FaceCommand::Enrol {
+            attempt: Attempt(7),
+            member: "m-1".into(),
+            consent: Box::new(consent.unwrap()),
+            deadline_ms: 1,
+        };
+        let asked = String::from_utf8(told(&mut vision, enrol.clone()).bytes).unwrap();
+        assert!(asked.contains(r#""preview":true"#), "{asked}");
+        assert_eq!(heard(&mut vision, &picture(7)), (shown(7), 0), "and the core hears of no picture");
+        assert_eq!(heard(&mut vision, &picture(6)), (None, 0), "of an older attempt");
+        let ended = Reply::EnrolRefused { attempt: 7, member: "m-1".into(), reason: String::new() };
+        assert_eq!(heard(&mut vision, &ended), (Some(Mirror::Dark), 1));
+        assert_eq!(heard(&mut vision, &picture(7)), (None, 0), "what was on its way comes too late");
+        told(&mut vision, enrol);
+        assert_eq!(told(&mut vision, FaceCommand::Cancel { attempt: Attempt(7) }).mirror, Some(Mirror::Dark));
+        assert_eq!(heard(&mut vision, &picture(7)), (None, 0));
     }
 }

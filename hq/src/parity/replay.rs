@@ -128,7 +128,8 @@ fn works_out(event: &Event) -> bool {
             | MemberEvent::FaceReopened { .. }
             | MemberEvent::FacePayAsked { .. }
             | MemberEvent::FacePayConfirmed { .. }
-            | MemberEvent::FacePayDisputed { .. } => false,
+            | MemberEvent::FacePayDisputed { .. }
+            | MemberEvent::DataShown { .. } => false,
         },
         Event::Store(_) | Event::Lane(_) | Event::Tender(_) | Event::Shift(_) | Event::Box(_) => false,
     }

@@ -1,14 +1,15 @@
 //! Photographs that can be told among a million others pass through the real program, and are looked for afterwards everywhere
 //! they could have gone: what the program wrote or sent, its files, and its memory as a core dump has it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use drivers::vision::{Outcome, Reply, Request};
+use drivers::vision::{Outcome, Reply, Request, encode};
 use models::image::Frame;
 
-use crate::socket::{Client, PROGRAM, Server, enrol};
+use crate::socket::{Client, PROGRAM, Server, enrol_before_a_mirror};
 use crate::{faces_folder, models_folder};
 
 /// So many bytes of a picture no other data has by chance.
@@ -70,16 +71,38 @@ fn may_trace() -> bool {
     may
 }
 
-/// A member enrols and is recognised, and then another picture goes the same way.
-fn session(client: &mut Client) {
+/// A member enrols before the mirror and is recognised, and then another picture goes the same way. What the mirror showed: runs
+/// of its pixels, and of their text on the socket.
+fn session(client: &mut Client) -> Vec<Vec<u8>> {
     let photographs = [MEMBER, "photos/person_a.jpg", "photos/person_a_2.jpg", MEMBER];
     client.show(&photographs);
-    let enrolled = client.ask(&enrol("m-001", "face pay"));
-    assert!(matches!(enrolled, Reply::Enrolled { .. }), "{enrolled:?}");
+    client.send(&enrol_before_a_mirror("m-001"));
+    let mut mirrored = Vec::new();
+    loop {
+        match client.reply() {
+            reply @ Reply::Preview { .. } => mirrored.extend(of_mirror(&reply)),
+            Reply::Guidance { .. } => {}
+            Reply::Enrolled { .. } => break,
+            reply => panic!("{reply:?}"),
+        }
+    }
+    assert!(mirrored.len() > RUNS, "{} runs of the mirror", mirrored.len());
     client.show(&photographs);
     assert!(matches!(client.recognise(1), Outcome::Match { .. }));
     client.show(&[CAT]);
     assert_eq!(client.recognise(2), Outcome::NoFace);
+    mirrored
+}
+
+fn of_mirror(reply: &Reply) -> Vec<Vec<u8>> {
+    let Reply::Preview { preview, .. } = reply else { return Vec::new() };
+    let line = encode(reply).unwrap();
+    let runs = |bytes: &[u8], step: usize| -> Vec<Vec<u8>> {
+        let differ = |run: &&[u8]| run.windows(2).filter(|pair| pair[0] != pair[1]).count() > RUN / 2;
+        bytes.chunks_exact(RUN).filter(differ).step_by(step).take(RUNS).map(<[u8]>::to_vec).collect()
+    };
+    // Of the line's beginning and end every client knows the words.
+    [runs(preview.grey(), 7), runs(&line[100..line.len() - 100], 7)].concat()
 }
 
 /// The trace once the program is gone and strace has written everything down.
@@ -113,15 +136,22 @@ fn b05_a_frame_is_in_no_file_in_no_log_and_on_no_wire() {
     let mut command = strace(&trace);
     command.arg(PROGRAM);
     let server = Server::start_as(command, &models, &format!("file:{}", faces.display()), true);
-    session(&mut server.connect());
+    let mirrored = session(&mut server.connect());
     let files = std::fs::read_dir(server.folder()).unwrap().map(|entry| entry.unwrap().path());
     for file in files.filter(|path| path.is_file()) {
-        assert_eq!(found(&std::fs::read(&file).unwrap(), &canaries), 0, "{}", file.display());
+        let held = std::fs::read(&file).unwrap();
+        assert_eq!((found(&held, &canaries), found(&held, &mirrored)), (0, 0), "{}", file.display());
     }
     drop(server);
     let trace = whole(&trace);
     assert!(found(&traced(&trace), &[b"enrolled".to_vec(), b"\"match\"".to_vec()]) == 2, "the answers were not seen");
     assert_eq!(found(&traced(&trace), &canaries), 0, "the program wrote or sent a part of a photograph");
+    // The mirror went over the socket of whoever enrolled, and nowhere else: not to the log, to no file.
+    let mirrors = trace.lines().filter(|line| found(&traced(line), &mirrored) > 0);
+    let ways: BTreeSet<&str> =
+        mirrors.filter_map(|line| line.split_once(' ')?.1.split_once(',')).map(|way| way.0).collect();
+    assert_eq!(ways.len(), 1, "{ways:?}");
+    assert!(ways.iter().all(|way| !way.ends_with("(1") && !way.ends_with("(2")), "{ways:?}");
     assert!(!trace.contains("AF_INET") && !trace.contains("AF_NETLINK"), "the program opened a network socket");
     assert!(!trace.contains("memfd_create"), "the program made a file in memory, which others can read");
     let wanted = ["O_WRONLY", "O_RDWR", "O_CREAT"];
@@ -155,7 +185,7 @@ fn b05_a_core_dump_holds_no_frame_once_the_attempt_is_over() {
     let (member, cat) = (canaries(&faces.join(MEMBER)), canaries(&faces.join(CAT)));
     let server = Server::start(&models, &faces, true);
     let mut client = server.connect();
-    session(&mut client);
+    let mirrored = session(&mut client);
 
     // While the camera looks, the frame is there: a dump would show it.
     client.show(&vec![CAT; LONG]);
@@ -168,4 +198,5 @@ fn b05_a_core_dump_holds_no_frame_once_the_attempt_is_over() {
     assert!(matches!(client.ask(&Request::Status {}), Reply::Status(_)));
     let dump = core_dump(server.process());
     assert_eq!((found(&dump, &member), found(&dump, &cat)), (0, 0), "parts of photographs are left in memory");
+    assert_eq!(found(&dump, &mirrored), 0, "parts of what the mirror showed are left in memory");
 }

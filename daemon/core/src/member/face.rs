@@ -57,7 +57,8 @@ impl MemberEvent {
             | Self::FaceReopened { .. }
             | Self::FacePayAsked { .. }
             | Self::FacePayConfirmed { .. }
-            | Self::FacePayDisputed { .. } => None,
+            | Self::FacePayDisputed { .. }
+            | Self::DataShown { .. } => None,
         }
     }
 }
@@ -85,7 +86,8 @@ impl FaceFacts {
             | MemberEvent::FaceEnrolRefused { .. }
             | MemberEvent::FacePayAsked { .. }
             | MemberEvent::FacePayConfirmed { .. }
-            | MemberEvent::FacePayDisputed { .. } => {}
+            | MemberEvent::FacePayDisputed { .. }
+            | MemberEvent::DataShown { .. } => {}
         }
     }
 
@@ -162,10 +164,10 @@ impl Turn<'_> {
             attempt,
             member: member.clone(),
             consent: consent.clone(),
-            staff: by.staff,
+            staff: by.staff.clone(),
         };
         self.record(Some(lane), Event::Member(agreed));
-        let wish = Wish::Enrol(member.clone());
+        let wish = Wish::Enrol { member: member.clone(), by: by.staff };
         let until = self.until(ENROL_MS);
         self.begin_face(lane, FaceLive { attempt, wish, claimed: None, hint: None, outcome: None, until });
         self.tell_camera(device, FaceCommand::Enrol { attempt, member, consent, deadline_ms: ENROL_MS });
@@ -195,14 +197,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn member_by_code(&self, lane: LaneId) -> Result<MemberId, Refused> {
-        let known =
-            self.open(lane).and_then(|open| open.member.as_ref()).ok_or(Refused::Face(FaceRefused::CodeNeeded))?;
-        if known.by == IdentifiedBy::Face {
-            Err(Refused::Face(FaceRefused::CodeNeeded))
-        } else {
-            Ok(known.member.clone())
-        }
+    /// What concerns a member's own data takes something the member has: a face can be held up, and others know a number, too.
+    pub(super) fn member_by_code(&self, lane: LaneId) -> Result<MemberId, Refused> {
+        let known = self.open(lane).and_then(|open| open.member.as_ref());
+        let by_code = known.filter(|known| known.by == IdentifiedBy::Code);
+        by_code.map(|known| known.member.clone()).ok_or(Refused::Face(FaceRefused::CodeNeeded))
     }
 
     /// The camera of the lane, where it works and nobody is before it.
@@ -238,7 +237,7 @@ impl Turn<'_> {
             return Err(Refused::NothingHere);
         };
         let ended = match face.wish.clone() {
-            Wish::Enrol(member) => MemberEvent::FaceEnrolRefused { attempt, member },
+            Wish::Enrol { member, .. } => MemberEvent::FaceEnrolRefused { attempt, member },
             Wish::Identify | Wish::Pay => {
                 MemberEvent::FaceEnded { attempt, outcome: FaceEnd::TimedOut, claimed: face.claimed.take() }
             }
@@ -273,7 +272,7 @@ impl Turn<'_> {
 
     fn face_ended(&mut self, lane: LaneId, outcome: &FaceOutcome) {
         let Some(FaceLive { attempt, wish, claimed, .. }) = self.live.lane(lane).face.clone() else { return };
-        if matches!(wish, Wish::Enrol(_)) {
+        if matches!(wish, Wish::Enrol { .. }) {
             return self.enrol_ended(lane, None);
         }
         // Whoever withdrew is nobody from that moment on, whatever a camera still knows; and so is a member of yesterday.
@@ -309,7 +308,7 @@ impl Turn<'_> {
     }
 
     fn enrol_ended(&mut self, lane: LaneId, kept: Option<u8>) {
-        let Some(FaceLive { attempt, wish: Wish::Enrol(member), .. }) = self.live.lane(lane).face.take() else {
+        let Some(FaceLive { attempt, wish: Wish::Enrol { member, .. }, .. }) = self.live.lane(lane).face.take() else {
             return;
         };
         let (event, good, text) = match kept {

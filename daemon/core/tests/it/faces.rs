@@ -18,9 +18,9 @@ use checkout::{Effect, Input};
 use std::collections::{BTreeSet, VecDeque};
 
 /// Somebody else.
-const OTHER: &str = "M9876543217";
+pub(crate) const OTHER: &str = "M9876543217";
 
-fn rules(camera: Camera, tap: i64, pin: Option<i64>) -> StoreConfig {
+pub(crate) fn rules(camera: Camera, tap: i64, pin: Option<i64>) -> StoreConfig {
     let mut config = config();
     config.floor.face = FaceRules { pay: true, camera, tap_up_to: Money(tap), pin_up_to: pin.map(Money) };
     assert_eq!(config.floor.face.fault(), None);
@@ -28,11 +28,11 @@ fn rules(camera: Camera, tap: i64, pin: Option<i64>) -> StoreConfig {
     config
 }
 
-fn rgb() -> StoreConfig {
+pub(crate) fn rgb() -> StoreConfig {
     rules(Camera::Rgb, 0, Some(100_000))
 }
 
-fn open(config: StoreConfig) -> Till {
+pub(crate) fn open(config: StoreConfig) -> Till {
     let mut till = Till::with(config);
     let one = Member { points: 100_000, ..till.shelf.members[0].clone() };
     till.shelf.members = vec![one.clone(), Member { id: "m-2".into(), code: OTHER.into(), ..one }];
@@ -40,11 +40,11 @@ fn open(config: StoreConfig) -> Till {
     till
 }
 
-fn recognise() -> PageRequest {
+pub(crate) fn recognise() -> PageRequest {
     PageRequest::Recognise { consent: "face-consent-1".into(), tail: None }
 }
 
-fn pay_by_face() -> PageRequest {
+pub(crate) fn pay_by_face() -> PageRequest {
     PageRequest::PayByFace { consent: "face-consent-1".into(), tail: None }
 }
 
@@ -53,19 +53,19 @@ fn outcome(till: &mut Till, attempt: u64, outcome: FaceOutcome) {
     till.take(Input::Device { device: "vision".into(), event });
 }
 
-fn matched(till: &mut Till, member: &str) {
+pub(crate) fn matched(till: &mut Till, member: &str) {
     let attempt = till.store.facts().attempts;
     outcome(till, attempt, FaceOutcome::Match { member: member.into(), score_milli: 900 });
 }
 
-fn confirm(till: &mut Till, pin: Option<&str>) -> Result<(), Refused> {
+pub(crate) fn confirm(till: &mut Till, pin: Option<&str>) -> Result<(), Refused> {
     let view = till.lane(1);
     let amount = view.due;
     let attempt = view.confirming.map_or(Attempt(0), |shown| shown.attempt);
     till.press(1, PageRequest::ConfirmFacePay { attempt, amount, pin: pin.map(|pin| Private(pin.into())) })
 }
 
-fn charged(till: &Till) -> Option<(&TenderId, Money, &Said)> {
+pub(crate) fn charged(till: &Till) -> Option<(&TenderId, Money, &Said)> {
     till.last.effects.iter().find_map(|effect| match effect {
         Effect::Ask { what: Question::ChargeMember { tender, amount, said, .. }, .. } => Some((tender, *amount, said)),
         Effect::Ask { .. } | Effect::Device { .. } | Effect::Reply { .. } => None,
@@ -80,7 +80,7 @@ fn commands(till: &Till) -> Vec<&FaceCommand> {
     till.last.effects.iter().filter_map(face).collect()
 }
 
-fn answer(till: &mut Till, tender: TenderId, outcome: WalletOutcome) {
+pub(crate) fn answer(till: &mut Till, tender: TenderId, outcome: WalletOutcome) {
     till.take(Input::Hq(HqInput::Answer(Answer::Wallet { tender, outcome })));
 }
 
@@ -91,7 +91,7 @@ fn approve(till: &mut Till) {
 }
 
 /// Cola in the basket, the member recognised, name and amount on the screen.
-fn shown(config: StoreConfig) -> Till {
+pub(crate) fn shown(config: StoreConfig) -> Till {
     let mut till = open(config);
     till.take(scan(1, COLA));
     till.press(1, pay_by_face()).unwrap();

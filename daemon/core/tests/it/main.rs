@@ -14,6 +14,7 @@ mod interventions;
 mod late;
 mod lines;
 mod machines;
+mod mine;
 mod offline;
 mod oracle;
 mod phones;

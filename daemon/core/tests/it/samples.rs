@@ -77,6 +77,7 @@ const VARIANTS: &[&str] = &[
     "face_enrolled",
     "face_enrol_refused",
     "face_withdrawn",
+    "data_shown",
     "face_reopened",
     "face_pay_asked",
     "face_pay_confirmed",
