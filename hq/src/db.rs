@@ -262,6 +262,15 @@ pub enum Statement<'c> {
 }
 
 impl Statement<'_> {
+    /// Names of the columns of an answer.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        match self {
+            Self::Lite(statement) => statement.column_names().into_iter().map(str::to_owned).collect(),
+            Self::Pg(_, statement) => statement.columns().iter().map(|column| column.name().to_owned()).collect(),
+        }
+    }
+
     /// How many rows it changed.
     ///
     /// # Errors
@@ -358,11 +367,18 @@ impl Row<'_> {
     /// When there is no such column, or it is of another type.
     pub fn get<I: At, T: FromCell>(&self, at: I) -> Result<T> {
         let at = at.at();
-        let cell = match self.0 {
+        T::from_cell(self.cell(at)?).ok_or(Error::Column { at })
+    }
+
+    /// As it is kept.
+    ///
+    /// # Errors
+    /// When there is no such column.
+    pub fn cell(&self, at: usize) -> Result<Cell<'_>> {
+        Ok(match self.0 {
             Of::Lite(row) => Cell::of(row.get_ref(at)?),
-            Of::Pg(row) => row.try_get::<_, Cell<'_>>(at)?,
-        };
-        T::from_cell(cell).ok_or(Error::Column { at })
+            Of::Pg(row) => row.try_get(at)?,
+        })
     }
 }
 

@@ -3,12 +3,11 @@
 //! templates never came here.
 
 use crate::dataset;
+use crate::db::{self, Cell, Connection, Row};
 use crate::faces;
 use crate::store::now_ms;
 use anyhow::Context as _;
 use checkout::catalog::Member;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row};
 use serde_json::{Map, Value, json};
 
 /// Tables with rows of members, and what of them is told; `?1` is the member. Columns are named: none joins by itself.
@@ -72,30 +71,29 @@ fn membership(db: &Connection, member: &str) -> anyhow::Result<Option<Member>> {
 }
 
 fn rows(db: &Connection, sql: &str, member: &str) -> anyhow::Result<Vec<Value>> {
-    let mut statement = db.prepare(sql)?;
-    let names: Vec<String> = statement.column_names().into_iter().map(String::from).collect();
+    let mut statement = db.prepare_cached(sql)?;
+    let names: Vec<String> = statement.columns();
     let rows = statement.query_map([member], |row| object(row, &names))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn object(row: &Row<'_>, names: &[String]) -> rusqlite::Result<Value> {
+fn object(row: &Row<'_>, names: &[String]) -> db::Result<Value> {
     let value = |at: usize| {
-        row.get_ref(at).map(|value| match value {
-            ValueRef::Integer(number) => json!(number),
-            ValueRef::Real(number) => json!(number),
-            ValueRef::Text(text) => json!(String::from_utf8_lossy(text)),
-            ValueRef::Null | ValueRef::Blob(_) => Value::Null,
+        row.cell(at).map(|cell| match cell {
+            Cell::Int(number) => json!(number),
+            Cell::Text(text) => json!(text),
+            Cell::Null | Cell::Blob(_) | Cell::Other => Value::Null,
         })
     };
     let fields = names.iter().enumerate().map(|(at, name)| value(at).map(|value| (name.clone(), value)));
-    fields.collect::<rusqlite::Result<Map<_, _>>>().map(Value::Object)
+    fields.collect::<db::Result<Map<_, _>>>().map(Value::Object)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::params;
     use crate::store::Store;
-    use rusqlite::params;
 
     #[test]
     fn b22_a_member_gets_everything_headquarters_has_of_them_and_nothing_of_anybody_else() {
@@ -167,7 +165,7 @@ mod tests {
         let db = Store::open(dir.path()).unwrap().writer().unwrap();
         let sql = "SELECT m.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c
             WHERE m.type = 'table' AND c.name = 'member' ORDER BY m.name";
-        let mut statement = db.prepare(sql).unwrap();
+        let mut statement = db.prepare_cached(sql).unwrap();
         let tables: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let told: String = TABLES.iter().map(|(_, sql)| *sql).collect();
         // The ledger and where templates lie are told by name; a withdrawal's place in the list of erasures stands in the ledger.
