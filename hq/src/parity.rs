@@ -92,7 +92,9 @@ impl Parity {
     /// Goes on until nobody changes anything any more.
     pub(crate) fn run(mut self, changes: &watch::Receiver<u64>) {
         let mut pruned: Option<Instant> = None;
+        let mut seen = *changes.borrow();
         while changes.has_changed().is_ok() {
+            let begun = Instant::now();
             let stepped = self.step().and_then(|more| {
                 if !more && pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) {
                     pruned = Some(Instant::now());
@@ -101,7 +103,12 @@ impl Parity {
                 Ok(more)
             });
             let pause = match stepped {
-                Ok(true) => continue,
+                Ok(true) => {
+                    let now = *changes.borrow();
+                    // What comes in goes first: a backlog is judged with a quarter of a processor until it is in.
+                    let busy = std::mem::replace(&mut seen, now) != now;
+                    if busy { begun.elapsed() * 3 } else { continue }
+                }
                 Ok(false) => IDLE,
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "sales cannot be priced again; tried again soon");
