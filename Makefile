@@ -32,10 +32,11 @@ chaos: build ## minutes of unplugging, hanging and garbage on every device at on
 	AISLE_CHAOS_MINUTES=$(or $(MINUTES),10) cargo test $(LOCKED) -p e2e --test it chaos -- --nocapture
 
 # The suite's own tests with more seeds, cuts and kills; each prints the table of what was injected. SEED=17 tells one seed's story.
-soak: $(if $(KILLS),build) ## whole stores in virtual time, power cuts of the real journal file (SEEDS=10000 CUTS=12000); KILLS=1000: real processes
+soak: $(if $(KILLS),build) ## whole stores in virtual time, power cuts of the real journal file (SEEDS=10000 CUTS=12000), an evil broker (NETWORKS=1000); KILLS=1000: real processes
 	@scripts/setup.sh base test
 	$(if $(SEED),AISLE_SEED=$(SEED)) AISLE_SEEDS=$(or $(SEEDS),10000) cargo test $(LOCKED) -p e2e --test sim whatever_fails -- --nocapture
 	$(if $(SEED),,AISLE_POWER_CUTS=$(or $(CUTS),12000) cargo test $(LOCKED) -p e2e --test disk no_power_cut -- --nocapture)
+	$(if $(SEED),,AISLE_NETWORKS=$(or $(NETWORKS),1000) cargo test $(LOCKED) -p e2e --test sim whatever_the_broker -- --nocapture)
 	$(if $(KILLS),AISLE_KILLS=$(KILLS) cargo test $(LOCKED) -p e2e --test it killed_two_hundred -- --nocapture)
 
 # Figures are about what ships: the profile of the packages.

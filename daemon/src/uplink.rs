@@ -159,6 +159,7 @@ impl Uplink {
             count: u32::try_from(rows.len())?,
             prev: hex(&past.hash_at(first - 1)?),
             raw: u32::try_from(raw.len())?,
+            hash: Some(hex(&past.hash_at(last)?)),
         };
         let mut payload = serde_json::to_vec(&header)?;
         payload.push(b'\n');

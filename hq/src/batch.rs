@@ -3,6 +3,7 @@
 use checkout::wire::{BATCH_RAW_MAX, BatchHeader, chain_preimage};
 use sha2::{Digest as _, Sha256};
 use std::ops::Range;
+use tokio::sync::OwnedSemaphorePermit;
 
 const HEADER_MAX: usize = 1024;
 
@@ -14,6 +15,8 @@ pub struct Batch {
     raw: Vec<u8>,
     /// Where each body lies in `raw`, and the chain hash after it.
     rows: Vec<(Range<usize>, [u8; 32])>,
+    /// Room among what waits for the writer, given back with the batch.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a message is not a batch. The words are ours: nothing of the message is repeated.
@@ -27,6 +30,8 @@ pub enum Refused {
     Compression,
     #[error("another count of bodies than the header says")]
     Count,
+    #[error("the bodies do not come to the hash of the header: they were changed on their way")]
+    Chain,
 }
 
 impl Batch {
@@ -40,7 +45,7 @@ impl Batch {
         let size = usize::try_from(header.raw).unwrap_or(usize::MAX);
         let last = header.first.checked_add(u64::from(header.count));
         let numbered = header.first > 0 && last.is_some_and(|last| i64::try_from(last).is_ok());
-        let named = !header.journal.is_empty() && header.journal.len() <= 64 && i64::try_from(header.epoch).is_ok();
+        let named = !header.journal.is_empty() && header.journal.len() <= 64 && header.epoch < crate::work::COUNT_MAX;
         if !numbered
             || !named
             || header.count == 0
@@ -58,7 +63,21 @@ impl Batch {
         if rows.len() != usize::try_from(header.count).unwrap_or(usize::MAX) {
             return Err(Refused::Count);
         }
-        Ok(Self { header, prev, raw, rows })
+        let named = header.hash.as_deref().map(|named| hash_of_hex(named).ok_or(Refused::Header)).transpose()?;
+        if named.is_some() && named != rows.last().map(|(_, hash)| *hash) {
+            return Err(Refused::Chain);
+        }
+        Ok(Self { header, prev, raw, rows, room: None })
+    }
+
+    /// Unpacked bytes.
+    #[must_use]
+    pub(crate) fn weight(&self) -> usize {
+        self.raw.len()
+    }
+
+    pub(crate) fn hold(&mut self, room: OwnedSemaphorePermit) {
+        self.room = Some(room);
     }
 
     #[must_use]

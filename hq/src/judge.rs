@@ -116,7 +116,7 @@ fn go_on(known: Known, alarm: Option<&'static str>) -> Judgement {
 }
 
 fn new_epoch(known: Known, reason: &'static str) -> Judgement {
-    let epoch = known.epoch + 1;
+    let epoch = known.epoch.saturating_add(1);
     Judgement {
         known: Known { epoch, acked: 0, hash: NO_HASH, ..known },
         verdict: Verdict::NewEpoch { epoch, reason: reason.into() },

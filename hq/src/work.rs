@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use std::time::Instant;
 
 const BOX_ID_MAX: usize = 64;
+/// Rows, starts, connections and epochs of one box stay below this for ever.
+pub(crate) const COUNT_MAX: u64 = 1 << 48;
 
 #[derive(Debug)]
 pub enum Work {
@@ -87,7 +89,7 @@ pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static
     }
     let box_id = box_id.to_owned();
     match leaf {
-        "hello" => json(payload).map(|hello| Work::Hello { box_id, hello }),
+        "hello" => json(payload).and_then(possible).map(|hello| Work::Hello { box_id, hello }),
         "state" => json(payload).map(|state| Work::State { box_id, state }),
         "ask" => json(payload).map(|ask| Work::Ask { box_id, ask, heard: Instant::now() }),
         "head" => match std::str::from_utf8(payload) {
@@ -100,6 +102,13 @@ pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static
         }),
         _ => Err("nothing HQ listens to"),
     }
+}
+
+/// Numbers no box can have counted to are a forgery: taken at its word, it would leave no epoch to go on in.
+fn possible(hello: Hello) -> Result<Hello, &'static str> {
+    let numbers = [hello.epoch, hello.boot, hello.connection, hello.said, hello.head, hello.acked];
+    let counted = numbers.iter().all(|number| *number < COUNT_MAX);
+    if counted { Ok(hello) } else { Err("numbers no box has counted to") }
 }
 
 fn json<T: DeserializeOwned>(payload: &[u8]) -> Result<T, &'static str> {

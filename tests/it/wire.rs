@@ -1,6 +1,7 @@
 //! Everything that crosses the broker on a store's day, seen by somebody who listens to all of it.
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::document::base64url;
 use e2e::{COLA, MEMBER, NAME, NOODLES, PHONE, PIN, Plan, Shop, finished, lines, program, until};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
@@ -16,14 +17,14 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 type Heard = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// A client of the broker that hears everything and may say something.
-struct Ear {
+pub(crate) struct Ear {
     heard: Heard,
     client: AsyncClient,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Ear {
-    fn on(shop: &Shop) -> Result<Self> {
+    pub(crate) fn on(shop: &Shop) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mut options = MqttOptions::new("ear", shop.broker().ip().to_string(), shop.broker().port());
         options.set_keep_alive(Duration::from_secs(5));
@@ -48,7 +49,7 @@ impl Ear {
         Ok(Self { heard, client, runtime })
     }
 
-    fn heard(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn heard(&self) -> Vec<(String, Vec<u8>)> {
         self.heard.lock().expect("nobody panics with it").clone()
     }
 
@@ -67,26 +68,10 @@ fn said(payload: &[u8]) -> Result<Vec<u8>> {
     // Documents may stand in JSON, as the answer to a question.
     for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
         if word.split('.').count() == 3 {
-            word.split('.').take(2).for_each(|part| all.extend(unpacked(part)));
+            word.split('.').take(2).for_each(|part| all.extend(base64url(part)));
         }
     }
     Ok(all)
-}
-
-/// base64url; what is none gives something else.
-fn unpacked(text: &str) -> Vec<u8> {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let (mut bits, mut count, mut out) = (0_u32, 0, Vec::new());
-    for letter in text.bytes() {
-        let Some(value) = LETTERS.iter().position(|known| *known == letter) else { return Vec::new() };
-        bits = bits << 6 | u32::try_from(value).unwrap_or(0);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-        }
-    }
-    out
 }
 
 fn contains(bytes: &[u8], part: &str) -> bool {
@@ -95,7 +80,7 @@ fn contains(bytes: &[u8], part: &str) -> bool {
 
 /// A day with everything in it: member by code and by telephone, card, wallet, cash, a basket in parts, one suspended, one given
 /// up, goods brought back, help, the terminal's sum and the end of the day.
-fn a_day(shop: &Shop) -> Result<()> {
+pub(crate) fn a_day(shop: &Shop) -> Result<()> {
     shop.member(MEMBER)?;
     shop.hand(&shop.terminal, json!({"tap": PAN}));
     shop.sell(&[COLA])?;

@@ -87,7 +87,13 @@ impl World {
         let restarts = match fault {
             Broker::Breaks => None,
             Broker::Restarts { ms } => Some(ms),
-            Broker::Drops { .. } | Broker::Doubles { .. } | Broker::Delays { .. } => return,
+            Broker::Drops { .. }
+            | Broker::Doubles { .. }
+            | Broker::Delays { .. }
+            | Broker::Rewrites { .. }
+            | Broker::HoldsBack { .. }
+            | Broker::Repeats { .. }
+            | Broker::Garbage => return,
         };
         self.out.count(if restarts.is_some() { "brokers restarted, with loss" } else { "connections broken" });
         let both_ways = restarts.is_some() || self.out.random.one_in(2);

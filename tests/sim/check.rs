@@ -233,7 +233,8 @@ fn receipts(world: &World) -> Checked {
 fn epochs(world: &World, all: &[&Record]) -> Checked {
     let opened = |record: &&&Record| matches!(&record.event, Event::Store(StoreEvent::EpochOpened { .. }));
     let (opened, restores) = (all.iter().filter(opened).count() as u64, world.restores);
-    if opened > restores + restores.saturating_sub(1) {
+    // Who rewrites or repeats what a box says can make headquarters see another past; that costs numbers, never rows.
+    if opened > restores + restores.saturating_sub(1) && !world.out.tampered {
         return Err(format!("{opened} epochs were opened, and {restores} disks put back"));
     }
     Ok(())

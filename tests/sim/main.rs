@@ -6,6 +6,7 @@ mod check;
 #[path = "../disk/disk.rs"]
 mod disk;
 mod drive;
+mod evil;
 mod hq;
 #[path = "../disk/inode.rs"]
 mod inode;
@@ -26,8 +27,9 @@ mod variant;
 mod vfs;
 mod world;
 
+use e2e::document::Document;
 use run::{Verdict, run};
-use script::script;
+use script::{network, script};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::scope;
@@ -35,6 +37,8 @@ use variant::Variant;
 
 /// Stores of the suite; `AISLE_SEEDS` asks for others.
 const SEEDS: u64 = 150;
+/// Stores of the suite whose broker is evil.
+const NETWORKS: u64 = 40;
 /// Within so many each mistake must be caught.
 const CAUGHT_WITHIN: u64 = 1_000;
 
@@ -123,6 +127,57 @@ fn the_same_seed_is_the_same_story() {
         let parted = tales[0].iter().zip(&tales[1]).position(|(one, other)| one != other);
         assert_eq!(parted.map(|at| (&tales[0][at], &tales[1][at])), None, "seed {seed}");
         assert_eq!(both[0], both[1], "seed {seed}");
+    }
+}
+
+/// `AISLE_NETWORKS` asks for others than the suite's; `AISLE_NETWORK` tells one.
+#[test]
+fn whatever_the_broker_does_to_messages_headquarters_ends_with_the_rows_of_the_box() {
+    let asked = |name: &str| std::env::var(name).ok().map(|seed| seed.parse::<u64>().expect("a number"));
+    let one = asked("AISLE_NETWORK");
+    let seeds = one.map_or_else(|| 1..=asked("AISLE_NETWORKS").unwrap_or(NETWORKS), |seed| seed..=seed);
+    let mut counts = BTreeMap::new();
+    for seed in seeds.clone() {
+        let verdict =
+            run::with_memory(seed, &network(seed)).unwrap_or_else(|error| panic!("network {seed}: {error:#}"));
+        if let Some(wrong) = verdict.wrong {
+            let tale = run::told_with_memory(seed, &network(seed)).expect("a world runs");
+            panic!("network {seed}: {wrong}\n{}", tale[tale.len().saturating_sub(60)..].join("\n"));
+        }
+        sum(&mut counts, verdict.counts);
+    }
+    println!("{} stores\n{}", seeds.clone().count(), table(&counts));
+    for what in [
+        "messages dropped by the broker",
+        "messages doubled, the copy out of order",
+        "messages held back while later ones passed",
+        "messages rewritten by the broker",
+        "old messages repeated by the broker",
+        "garbage",
+        "connections broken",
+        "brokers restarted, with loss",
+        "headquarters crashed before its commit",
+    ] {
+        assert!(one.is_some() || counts.get(what).is_some_and(|count| *count > 0), "{what}: never");
+    }
+}
+
+/// Faults bring out what no quiet day does: gaps, new epochs, charges given up.
+#[test]
+fn what_a_box_and_headquarters_say_when_things_fail_is_in_the_document_too() {
+    let mut document = Document::read().expect("the document");
+    let mut count = 0;
+    for (seed, acts) in (1..=8).flat_map(|seed| [(seed, script(seed)), (seed, network(seed))]) {
+        for (topic, payload) in run::overheard(seed, &acts).expect("a world runs") {
+            let judged = document.judge(&topic, &payload).map(str::to_owned);
+            judged.unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
+            count += 1;
+        }
+    }
+    let unseen = document.unseen();
+    println!("{count} messages; nothing was heard on {:?}, nobody said {unseen:?}", document.silent());
+    for said in ["welcome.doc.verdict.new_epoch", "ack.expect", "ask.what.refund_wallet", "ask.what.reverse_wallet"] {
+        assert!(!unseen.iter().any(|place| place == said), "nobody said {said}");
     }
 }
 

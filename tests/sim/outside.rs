@@ -72,6 +72,8 @@ pub struct Waiting {
     drops: u32,
     doubles: u32,
     delay: u64,
+    pub rewrites: u32,
+    pub held: u64,
 }
 
 /// A commit the process believes in and the disk does not have: what two of the broken variants do.
@@ -115,6 +117,12 @@ pub struct Outside {
     pub wrong: Option<String>,
     pub counts: BTreeMap<&'static str, u64>,
     pub tale: Option<Vec<String>>,
+    /// Everything either end said, where somebody listens.
+    pub overheard: Option<Vec<(String, Vec<u8>)>>,
+    /// The broker has said something nobody said to it, or something else than was said.
+    pub tampered: bool,
+    /// It keeps garbage on every topic.
+    pub garbage: bool,
 }
 
 impl Outside {
@@ -152,6 +160,9 @@ impl Outside {
             wrong: None,
             counts: BTreeMap::new(),
             tale: None,
+            overheard: None,
+            tampered: false,
+            garbage: false,
         }
     }
 
@@ -412,17 +423,26 @@ impl Outside {
             Broker::Drops { up } => self.way(up).drops += 1,
             Broker::Doubles { up } => self.way(up).doubles += 1,
             Broker::Delays { up, ms } => self.way(up).delay += ms,
+            Broker::Rewrites { up } => self.way(up).rewrites += 1,
+            Broker::HoldsBack { up, ms } => self.way(up).held = ms,
+            Broker::Repeats { up, count } => self.repeat(up, count),
+            Broker::Garbage => {
+                self.garbage = true;
+                self.litter(true);
+                self.litter(false);
+            }
             // Both end the box's connection, which the world around this does.
             Broker::Breaks | Broker::Restarts { .. } => {}
         }
     }
 
-    fn way(&mut self, up: bool) -> &mut Waiting {
+    pub fn way(&mut self, up: bool) -> &mut Waiting {
         if up { &mut self.up } else { &mut self.down }
     }
 
-    pub fn publish(&mut self, message: Message) {
+    pub fn publish(&mut self, mut message: Message) {
         self.count("messages from the box");
+        self.overhear(&message.topic, &message.payload);
         if message.payload.windows(CARD.len()).any(|part| part == CARD.as_bytes()) {
             self.wrong = Some(format!("a card's number is on the wire, on {}", message.topic));
         }
@@ -430,8 +450,9 @@ impl Outside {
             return self.count("messages lost with a broker or a connection");
         }
         let Some((delay, again)) = self.fate(true) else { return };
+        self.rewrite(true, &message.topic, &mut message.payload);
         self.floors.0 = self.floors.0.max(self.clock + delay);
-        let at = self.floors.0 - self.clock;
+        let at = self.floors.0 - self.clock + self.held_back(true);
         if let Some(again) = again {
             let copy = Message { topic: message.topic.clone(), payload: message.payload.clone() };
             self.later(at + again, Happening::Up(copy));
@@ -473,6 +494,10 @@ impl Outside {
         match parse(TENANT, &message.topic, &message.payload) {
             Ok(Work::Ask { box_id, ask, .. }) => self.hq_works(Work::Ask { box_id, ask, heard }),
             Ok(work) => self.hq_works(work),
+            Err(_) if self.tampered => {
+                self.count("messages headquarters could not read");
+                Ok(())
+            }
             Err(reason) => bail!("headquarters refuses a message: {reason}"),
         }
     }
@@ -535,13 +560,15 @@ impl Outside {
         Ok(())
     }
 
-    fn send_down(&mut self, topic: String, payload: Vec<u8>) {
+    fn send_down(&mut self, topic: String, mut payload: Vec<u8>) {
+        self.overhear(&topic, &payload);
         if !self.connected {
             return self.count("messages lost with a broker or a connection");
         }
         let Some((delay, again)) = self.fate(false) else { return };
+        self.rewrite(false, &topic, &mut payload);
         self.floors.1 = self.floors.1.max(self.clock + delay);
-        let (at, link) = (self.floors.1 - self.clock, self.link);
+        let (at, link) = (self.floors.1 - self.clock + self.held_back(false), self.link);
         if let Some(again) = again {
             self.later(at + again, Happening::Down { link, topic: topic.clone(), payload: payload.clone() });
         }

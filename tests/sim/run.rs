@@ -23,8 +23,21 @@ pub struct Verdict {
 }
 
 pub fn run(seed: u64, variant: Variant, acts: &[Act]) -> Result<Verdict> {
-    let mut world = World::new(seed, variant, &TEMPLATE)?;
+    verdict(World::new(seed, variant, &TEMPLATE)?, acts)
+}
+
+/// With a broker that remembers what was said, and may say it again.
+pub fn with_memory(seed: u64, acts: &[Act]) -> Result<Verdict> {
+    let mut world = World::new(seed, Variant::AsBuilt, &TEMPLATE)?;
+    world.out.overheard = Some(Vec::new());
+    verdict(world, acts)
+}
+
+fn verdict(mut world: World, acts: &[Act]) -> Result<Verdict> {
     world.run(acts)?;
+    if world.out.tampered {
+        world.goes_on()?;
+    }
     let wrong = check(&world)?.err();
     let out = &mut world.out;
     *out.counts.entry("events").or_default() += out.drive.book.head() + world.lost.len() as u64;
@@ -44,10 +57,30 @@ pub fn run(seed: u64, variant: Variant, acts: &[Act]) -> Result<Verdict> {
 
 /// What happened, line by line.
 pub fn told(seed: u64, variant: Variant, acts: &[Act]) -> Result<Vec<String>> {
-    let mut world = World::new(seed, variant, &TEMPLATE)?;
+    tale(World::new(seed, variant, &TEMPLATE)?, acts)
+}
+
+pub fn told_with_memory(seed: u64, acts: &[Act]) -> Result<Vec<String>> {
+    let mut world = World::new(seed, Variant::AsBuilt, &TEMPLATE)?;
+    world.out.overheard = Some(Vec::new());
+    tale(world, acts)
+}
+
+fn tale(mut world: World, acts: &[Act]) -> Result<Vec<String>> {
     world.out.tale = Some(Vec::new());
     world.run(acts)?;
+    if world.out.tampered {
+        world.goes_on()?;
+    }
     let mut lines = world.out.tale.take().unwrap_or_default();
     lines.extend(check(&world)?.err().map(|wrong| format!("wrong: {wrong}")));
     Ok(lines)
+}
+
+/// Everything box and headquarters said.
+pub fn overheard(seed: u64, acts: &[Act]) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut world = World::new(seed, Variant::AsBuilt, &TEMPLATE)?;
+    world.out.overheard = Some(Vec::new());
+    world.run(acts)?;
+    Ok(world.out.overheard.take().unwrap_or_default())
 }

@@ -148,6 +148,23 @@ pub enum Broker {
     Restarts {
         ms: u64,
     },
+    /// The next message is rewritten here and there, unless it is a question about money or its answer: those the contract
+    /// leaves to TLS.
+    Rewrites {
+        up: bool,
+    },
+    /// The next message is held back while later ones pass.
+    HoldsBack {
+        up: bool,
+        ms: u64,
+    },
+    /// Some old messages come again.
+    Repeats {
+        up: bool,
+        count: u64,
+    },
+    /// Garbage on every topic, and again on whatever connects later, as if it were retained.
+    Garbage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +278,41 @@ fn fault(random: &mut Random, habits: &Habits) -> Fault {
         7 if random.one_in(2) => Fault::Refuses { nth: 1 + random.below(60), room: random.one_in(2) },
         7 => Fault::Full { ms: 2_000 + random.below(60_000) },
         _ => [Fault::Copied, Fault::Restored][random.pick(2)],
+    }
+}
+
+/// A day on which only the way to headquarters fails, and its end; two power cuts in a hundred acts.
+pub fn network(seed: u64) -> Vec<Act> {
+    let mut random = Random::new(seed ^ 0x0BAD_0CAB_1E00);
+    let acts = 180 + random.below(80);
+    let all = (0..acts).map(|_| {
+        let wait = if random.one_in(40) { random.below(120_000) } else { random.below(3_000) };
+        let luck = random.next();
+        let what = match random.below(50) {
+            0..=2 => What::StaffLook,
+            3 => What::Fails(Fault::Power { gap: random.below(12) }),
+            4..=6 => What::Fails(Fault::Hq(loop {
+                let fault = hq_fault(&mut random);
+                if !matches!(fault, Hq::Copied | Hq::Restored) {
+                    break fault;
+                }
+            })),
+            7..=11 => What::Fails(Fault::Broker(broker_fault(&mut random))),
+            12..=17 => What::Fails(Fault::Broker(evil(&mut random))),
+            _ => What::Shop(LANES[random.pick(LANES.len())], shop(&mut random)),
+        };
+        Act { wait, luck, what }
+    });
+    all.collect()
+}
+
+fn evil(random: &mut Random) -> Broker {
+    let up = random.one_in(2);
+    match random.below(9) {
+        0..=2 => Broker::Rewrites { up },
+        3..=5 => Broker::HoldsBack { up, ms: 500 + random.below(20_000) },
+        6 | 7 => Broker::Repeats { up, count: 1 + random.below(6) },
+        _ => Broker::Garbage,
     }
 }
 

@@ -6,7 +6,8 @@ use aisled::jws::Verifier;
 use aisled::uplink::{Caller, Past, Uplink, Welcomed};
 use anyhow::{Result, ensure};
 use checkout::store::HqInput;
-use checkout::wire::{Ack, Ask, Question, Reply, Topics, Welcome};
+use checkout::wire::{Ack, Ask, BoxState, Question, Reply, Topics, Welcome};
+use checkout::words::Money;
 use std::collections::BTreeMap;
 
 const HELLO_EVERY: u64 = 3_000;
@@ -101,6 +102,9 @@ impl Port {
         if self.tick_due <= clock {
             self.tick_due = clock + TICK_EVERY;
             self.uplink.tick(clock);
+            if self.uplink.is_welcome() {
+                self.state()?;
+            }
         }
         if self.gather_due.is_some_and(|due| due <= clock) {
             self.gather_due = None;
@@ -130,13 +134,13 @@ impl Port {
         if topic == self.topics.of("welcome") {
             let _ = self.welcome(clock, payload, past);
         } else if topic == self.topics.of("ack") {
-            let ack: Ack = serde_json::from_slice(payload)?;
-            if self.uplink.ack(&ack, clock) {
+            let ack = serde_json::from_slice::<Ack>(payload);
+            if ack.is_ok_and(|ack| self.uplink.ack(&ack, clock)) {
                 self.moved(None);
             }
         } else if topic == self.topics.of("reply") {
-            let reply: Reply = serde_json::from_slice(payload)?;
-            self.told.push(Told::Hq(HqInput::Answer(reply.what)));
+            let reply = serde_json::from_slice::<Reply>(payload);
+            self.told.extend(reply.map(|reply| Told::Hq(HqInput::Answer(reply.what))));
         }
         self.send(clock, past)
     }
@@ -155,6 +159,23 @@ impl Port {
             }
         }
         self.told.push(Told::Hq(HqInput::Online(true)));
+        self.state()
+    }
+
+    fn state(&mut self) -> Result<()> {
+        let state = BoxState {
+            online: true,
+            boot: self.caller.boot,
+            connection: self.caller.connection,
+            version: self.caller.version.clone(),
+            head: self.uplink.head,
+            acked: self.uplink.acked,
+            price_book: "pb-1".into(),
+            devices: BTreeMap::new(),
+            store: "Store".into(),
+            exposure: Money::ZERO,
+        };
+        self.say("state", serde_json::to_vec(&state)?);
         Ok(())
     }
 

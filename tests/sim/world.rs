@@ -4,7 +4,7 @@ use crate::drive::Drive;
 use crate::hq::{Headquarters, Template};
 use crate::outside::{End, Happening, Outside};
 use crate::random::Random;
-use crate::script::Act;
+use crate::script::{Act, Do, What};
 use crate::shop::{BASE, LANES, device};
 use crate::sync::{Port, Told};
 use crate::variant::Variant;
@@ -84,12 +84,22 @@ impl World {
         self.settle()
     }
 
+    /// A shopper comes to each lane, so that the box has something to say: what an old message made headquarters believe of a
+    /// box is put right with the next row.
+    pub fn goes_on(&mut self) -> Result<()> {
+        for lane in LANES {
+            self.act(What::Shop(lane, Do::Scan(0)))?;
+        }
+        self.run_until(self.out.clock + 120_000)
+    }
+
     fn settle(&mut self) -> Result<()> {
         let out = &mut self.out;
         out.say(|| "everything works again".into());
         out.calm = true;
         out.random = Random::new(1);
         (out.ending, out.up, out.down) = (None, Default::default(), Default::default());
+        out.garbage = false;
         out.manners.clear();
         out.unplugged.clear();
         out.drive.make_room();
@@ -158,7 +168,7 @@ impl World {
     /// Headquarters has everything it acknowledges: the cursor is what lets rows go one day.
     fn cursor_moved(&mut self, cursor: Cursor) {
         let (epoch, acked) = self.out.hq.committed;
-        if cursor.epoch == epoch && cursor.acked > acked && !self.hq_restored {
+        if cursor.epoch == epoch && cursor.acked > acked && !self.hq_restored && !self.out.tampered {
             let wrong = format!("headquarters acknowledged {} and has committed {acked}", cursor.acked);
             self.out.wrong = Some(wrong);
         }
@@ -233,6 +243,9 @@ impl World {
                 if !self.out.hq.is_up() {
                     self.out.hq.start()?;
                     self.out.at_hq(None)?;
+                    if self.out.garbage {
+                        self.out.litter(true);
+                    }
                 }
             }
             Happening::Called { generation, job } => self.out.called(generation, job)?,
@@ -270,6 +283,9 @@ impl World {
         (self.out.link, self.out.connected) = (self.out.link + 1, true);
         let done = process.port.connect(self.out.clock, &self.out.drive);
         self.ported(done);
+        if self.out.garbage {
+            self.out.litter(false);
+        }
         Ok(())
     }
 

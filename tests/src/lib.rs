@@ -3,7 +3,9 @@
 //! Everything a test does here a person could do: scan, press, pull the plug, look.
 
 pub mod chaos;
+pub mod document;
 pub mod mount;
+mod schema;
 
 use aisled::sim::{Running, build, on_pty, on_tcp, on_tls};
 use aisled::{client, http};

@@ -142,6 +142,9 @@ pub struct BatchHeader {
     pub prev: String,
     /// Bytes of the bodies before compression, newlines included.
     pub raw: u32,
+    /// Chain hash after the last row, hexadecimal, so that rows changed on their way are not taken; none from older boxes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
 }
 
 /// HQ → box: everything up to `acked` is committed at HQ. The only thing that moves the cursor.

@@ -1,9 +1,9 @@
 use crate::support::{Journal, TestBox, becomes, config, count, hq, message, tempdir};
-use aisle_hq::{Work, parse};
+use aisle_hq::{Work, hex, parse};
 use checkout::wire::{BatchHeader, Topics, Verdict};
 
 fn header(count: u32, raw: u32) -> BatchHeader {
-    BatchHeader { journal: "j".into(), epoch: 1, first: 1, count, prev: "0".repeat(64), raw }
+    BatchHeader { journal: "j".into(), epoch: 1, first: 1, count, prev: "0".repeat(64), raw, hash: None }
 }
 
 fn reason(payload: &[u8]) -> String {
@@ -42,6 +42,25 @@ fn batches_that_lie_are_refused_with_bounded_memory() {
     let last = BatchHeader { first: u64::MAX, ..header(1, 2) };
     assert!(reason(&message(&last, b"a\n")).contains("impossible"));
     assert_eq!(reason(&message(&header(1, 2), b"a\n")), "accepted");
+    let mut journal = Journal::default();
+    journal.add("a");
+    let of_a = BatchHeader { hash: Some(hex(&journal.hash(1))), ..header(1, 2) };
+    assert_eq!(reason(&message(&of_a, b"a\n")), "accepted");
+    assert!(reason(&message(&of_a, b"b\n")).contains("changed on their way"));
+}
+
+#[test]
+fn a_hello_with_numbers_no_box_has_counted_to_is_refused() {
+    let topic = Topics::new("demo", "box-1").of("hello");
+    let hello = |epoch: u64, head: u64| {
+        let hello = serde_json::json!({"journal": "j", "epoch": epoch, "boot": 1, "connection": 1, "head": head, "acked": 0,
+                                       "hash": "0".repeat(64), "datasets": {}, "version": "0.1.0"});
+        parse("demo", &topic, hello.to_string().as_bytes()).map(|_| ())
+    };
+    assert_eq!(hello(1, 1), Ok(()));
+    for (epoch, head) in [(u64::MAX, 1), (1, u64::MAX), (1 << 60, 1)] {
+        assert!(hello(epoch, head).is_err());
+    }
 }
 
 #[test]

@@ -124,6 +124,7 @@ impl Journal {
             count: (last - first + 1) as u32,
             prev: hex(&self.hash(first - 1)),
             raw: raw.len() as u32,
+            hash: Some(hex(&self.hash(last))),
         };
         message(&header, &raw)
     }
