@@ -17,6 +17,7 @@ pub mod dataset;
 pub mod db;
 pub mod export;
 pub mod faces;
+mod files;
 pub mod fleet;
 mod fold;
 pub mod heads;
@@ -32,6 +33,7 @@ mod pin;
 mod refill;
 mod rows;
 pub mod sign;
+pub mod sim;
 pub mod store;
 mod tls;
 mod work;
@@ -60,9 +62,8 @@ use store::Store;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Messages read from the broker and not yet in a transaction: at most a mebibyte each.
-const WORK_QUEUE: usize = 16;
-const ANSWERS_QUEUE: usize = 4;
+/// Messages read from the broker and not yet in a transaction; how much batches among them may weigh, [`link`] says.
+const WORK_QUEUE: usize = 256;
 const IMPORT_POLL: Duration = Duration::from_secs(1);
 
 /// A running HQ. Dropping it ends it at once; [`Hq::stop`] lets the last turn finish.
@@ -109,7 +110,8 @@ impl Hq {
         let writer = Writer::new(&store, signer, &config.tenant, jobs)?;
 
         let (work, queue) = mpsc::channel(WORK_QUEUE);
-        let (answers, outgoing) = mpsc::channel(ANSWERS_QUEUE);
+        // The writer waits for nobody: who reads from the broker waits for the writer, and is who sends what the writer says.
+        let (answers, outgoing) = mpsc::unbounded_channel();
         let (changed, changes) = watch::channel(0);
         let (up_now, up) = watch::channel(false);
         let (fail, failed) = watch::channel(None);

@@ -10,7 +10,7 @@ use rumqttc::{
 };
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -21,6 +21,10 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Requests handed to the event loop and not yet on the wire.
 const REQUESTS: usize = 64;
 const INFLIGHT: u16 = 100;
+/// KiB of unpacked batches that may wait for the writer: many small ones or a few large ones.
+const ROOM_KIB: usize = 16 * 1024;
+/// Turns of the writer whose answers may wait; beyond, the connection is given up with them, and boxes ask again.
+const TURNS_MAX: usize = 1_000;
 const LEAVES: [&str; 5] = ["hello", "journal", "head", "state", "ask"];
 
 /// Where and as whom HQ connects.
@@ -36,14 +40,18 @@ pub(crate) struct Target {
     pub(crate) shards: watch::Receiver<Shards>,
 }
 
+/// To the writer, and the room there.
+type Inbox<'a> = (&'a mpsc::Sender<Work>, &'a Arc<Semaphore>);
+
 /// Connects again and again until the writer or the program ends.
 pub(crate) async fn run(
     target: Target,
     work: mpsc::Sender<Work>,
-    mut outgoing: mpsc::Receiver<Vec<Outgoing>>,
+    mut outgoing: mpsc::UnboundedReceiver<Vec<Outgoing>>,
     up: watch::Sender<bool>,
 ) -> anyhow::Result<()> {
     let mut retry = RETRY_MIN;
+    let room = Arc::new(Semaphore::new(ROOM_KIB));
     loop {
         let since = Instant::now();
         let mut moved = target.shards.clone();
@@ -56,7 +64,7 @@ pub(crate) async fn run(
             continue;
         }
         let ended = tokio::select! {
-            ended = connection(&target, &work, &mut outgoing, &up) => ended,
+            ended = connection(&target, (&work, &room), &mut outgoing, &up) => ended,
             Ok(()) = moved.changed() => {
                 up.send_replace(false);
                 continue;
@@ -80,8 +88,8 @@ pub(crate) async fn run(
 /// One connection's life. `Ok` when nobody wants another.
 async fn connection(
     target: &Target,
-    work: &mpsc::Sender<Work>,
-    outgoing: &mut mpsc::Receiver<Vec<Outgoing>>,
+    work: Inbox<'_>,
+    outgoing: &mut mpsc::UnboundedReceiver<Vec<Outgoing>>,
     up: &watch::Sender<bool>,
 ) -> anyhow::Result<()> {
     // Answers for a connection that is gone: boxes ask again.
@@ -113,7 +121,7 @@ async fn receive(
     target: &Target,
     shards: &Shards,
     mut events: EventLoop,
-    work: &mpsc::Sender<Work>,
+    (work, room): Inbox<'_>,
     up: &watch::Sender<bool>,
 ) -> anyhow::Result<()> {
     let mut heard = Instant::now();
@@ -157,14 +165,26 @@ async fn receive(
             | Packet::PingReq
             | Packet::PingResp => continue,
         };
-        if work.send(item).await.is_err() {
+        if work.send(weighed(item, room).await?).await.is_err() {
             return Ok(());
         }
     }
 }
 
-async fn send(client: &AsyncClient, outgoing: &mut mpsc::Receiver<Vec<Outgoing>>) -> anyhow::Result<()> {
+/// Waits until there is room for it.
+async fn weighed(mut item: Work, room: &Arc<Semaphore>) -> anyhow::Result<Work> {
+    if let Work::Batch { batch, .. } = &mut item {
+        let kib = u32::try_from(batch.weight() / 1024 + 1)?;
+        batch.hold(Arc::clone(room).acquire_many_owned(kib).await?);
+    }
+    Ok(item)
+}
+
+async fn send(client: &AsyncClient, outgoing: &mut mpsc::UnboundedReceiver<Vec<Outgoing>>) -> anyhow::Result<()> {
     while let Some(messages) = outgoing.recv().await {
+        if outgoing.len() > TURNS_MAX {
+            bail!("the broker does not take what we say");
+        }
         for message in messages {
             client.publish_bytes(message.topic, QoS::AtLeastOnce, message.retain, message.payload).await?;
         }

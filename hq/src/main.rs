@@ -12,6 +12,7 @@ use aisle_hq::pay::gift::Gifts;
 use aisle_hq::pay::sandbox::Sandbox;
 use aisle_hq::pay::{reconcile, statement};
 use aisle_hq::sign::Signer;
+use aisle_hq::sim;
 use aisle_hq::store::Store;
 use anyhow::Context as _;
 use checkout::scan::Printed;
@@ -117,6 +118,9 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Simulate a fleet against a running headquarters, and hold its database against what the fleet sold; fails where they
+    /// differ. For a database of its own: what these boxes sell stays in it
+    Sim(Box<sim::Options>),
     /// Print the key boxes check HQ's signatures with
     Pubkey {
         #[arg(long, value_name = "DIR")]
@@ -212,6 +216,7 @@ fn main() -> ExitCode {
             (export(format, &data, since.as_deref(), until.as_deref()), EX_DATAERR)
         }
         Command::Heads { box_id, data } => (heads(&box_id, &data), EX_IOERR),
+        Command::Sim(options) => (simulate(&options), EX_DATAERR),
         Command::Pubkey { data } => (pubkey(&data), EX_IOERR),
     };
     match ended {
@@ -393,6 +398,21 @@ fn moment(option: &str, text: &str) -> anyhow::Result<i64> {
     let sql = "SELECT CAST(strftime('%s', ?1) AS INTEGER)";
     let seconds: Option<i64> = reader.query_row(sql, [text], |row| row.get(0))?;
     Ok(seconds.with_context(|| format!("{option} {text:?}: write 2026-11-21 or \"2026-11-21 17:30\""))? * 1000)
+}
+
+#[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
+fn simulate(options: &sim::Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let report = runtime.block_on(sim::run(options))?;
+    runtime.shutdown_background();
+    println!("{}", serde_json::to_string(&report)?);
+    anyhow::ensure!(
+        report.proof.wrong == 0,
+        "{} of {} boxes differ from the database",
+        report.proof.wrong,
+        report.boxes
+    );
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]

@@ -31,8 +31,10 @@ use tokio::sync::watch;
 const ROWS: usize = 2000;
 /// Rows after which the fold itself is kept, so that a start does not begin at the first.
 const KEEP_EVERY: i64 = 10_000;
-/// Folds held in memory; more boxes than this are read again when their turn comes.
+/// Folds held in memory; more boxes than this are read again when their turn comes, and so that this is little each time …
 const HELD_MAX: usize = 64;
+/// … theirs is kept after fewer rows.
+const KEEP_CROWDED: i64 = 250;
 const IDLE: Duration = Duration::from_millis(500);
 /// Files of versions nobody names any more are looked for this often.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -69,6 +71,7 @@ pub struct Parity {
     db: Connection,
     books: Books,
     held: BTreeMap<(String, i64), Replay>,
+    keep_every: i64,
 }
 
 /// A completed sale or a report that was not as it should be.
@@ -86,7 +89,7 @@ impl Parity {
         let db = store.writer()?;
         // All it writes follows from the journals: a power cut costs work, not facts, and the writer never waits for its disk.
         db.relaxed()?;
-        Ok(Self { db, books: Books::new(store.books_path()), held: BTreeMap::new() })
+        Ok(Self { db, books: Books::new(store.books_path()), held: BTreeMap::new(), keep_every: KEEP_EVERY })
     }
 
     /// Goes on until nobody changes anything any more.
@@ -127,10 +130,14 @@ impl Parity {
     pub fn step(&mut self) -> Result<bool> {
         let boxes: Vec<(String, i64, i64)> = self
             .db
-            .prepare_cached("SELECT id, epoch, acked FROM box")?
+            .prepare_cached(
+                "SELECT b.id, b.epoch, b.acked FROM box AS b LEFT JOIN parity_cursor AS c ON c.box = b.id AND c.epoch = b.epoch
+                 WHERE b.acked > ifnull(c.seq, 0)",
+            )?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;
         let mut more = false;
+        self.keep_every = if boxes.len() > HELD_MAX { KEEP_CROWDED } else { KEEP_EVERY };
         for (box_id, epoch, acked) in boxes {
             let journal = (box_id, epoch);
             let mut replay = match self.held.remove(&journal) {
@@ -292,7 +299,7 @@ impl Parity {
     }
 
     fn keep(&mut self, journal: &(String, i64), before: i64, replay: &mut Replay, wrong: &[Wrong]) -> Result<bool> {
-        let keep = replay.kept == 0 || replay.seq - replay.kept >= KEEP_EVERY;
+        let keep = replay.kept == 0 || replay.seq - replay.kept >= self.keep_every;
         if keep {
             replay.kept = replay.seq;
         }

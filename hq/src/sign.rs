@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use checkout::wire::Signed;
 use ring::hmac;
+use ring::pkcs8::Document;
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::Serialize;
@@ -44,10 +45,13 @@ impl Signer {
         }
     }
 
+    /// A key that is kept nowhere.
+    pub(crate) fn fresh() -> anyhow::Result<Self> {
+        Self::from_pkcs8(generate()?.as_ref())
+    }
+
     fn create(path: &Path) -> anyhow::Result<Self> {
-        let Ok(made) = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()) else {
-            bail!("the system gives no random bytes");
-        };
+        let made = generate()?;
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -105,6 +109,13 @@ impl Signer {
         token.push('.');
         token.push_str(&B64.encode(signature.as_ref()));
         Ok(token)
+    }
+}
+
+fn generate() -> anyhow::Result<Document> {
+    match Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()) {
+        Ok(made) => Ok(made),
+        Err(_) => bail!("the system gives no random bytes"),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::batch::Batch;
 use crate::coupon;
 use crate::dataset;
 use crate::db::{Connection, Transaction, params};
-use crate::fold;
+use crate::fold::{self, clip};
 use crate::heads;
 use crate::judge::{self, Judgement, Place};
 use crate::lease::{self, Shards};
@@ -28,8 +28,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
-/// Work committed together.
-const TURN_MAX: usize = 64;
+/// Work committed together, whichever boxes it is of: a commit costs the same for one batch and for hundreds.
+const TURN_MAX: usize = 256;
 /// Bytes of journal a box may have unacknowledged.
 const WINDOW: u64 = 8 * 1024 * 1024;
 /// The same chunk is not published twice within this: one answer serves every box that waits.
@@ -80,7 +80,7 @@ impl Writer {
     pub fn run(
         mut self,
         mut work: mpsc::Receiver<Work>,
-        outgoing: &mpsc::Sender<Vec<Outgoing>>,
+        outgoing: &mpsc::UnboundedSender<Vec<Outgoing>>,
         changed: &watch::Sender<u64>,
     ) -> anyhow::Result<()> {
         let mut turn = Vec::with_capacity(TURN_MAX);
@@ -88,7 +88,7 @@ impl Writer {
             let answers = self.turn(&turn).context("hq.db cannot be written")?;
             turn.clear();
             changed.send_modify(|version| *version += 1);
-            if !answers.is_empty() && outgoing.blocking_send(answers).is_err() {
+            if !answers.is_empty() && outgoing.send(answers).is_err() {
                 break;
             }
         }
@@ -506,9 +506,4 @@ impl Desk<'_> {
     fn push(&mut self, topic: String, payload: Bytes, retain: bool) {
         self.out.push(Outgoing { topic, payload, retain });
     }
-}
-
-/// What a box says of itself is shown on a page: no more of it than fits there.
-fn clip(text: &str) -> String {
-    text.chars().take(64).collect()
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use rumqttc::{LastWill, Publish, QoS};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -129,18 +130,22 @@ pub(super) async fn run(mut events: mpsc::Receiver<Event>) {
 #[derive(Default)]
 struct Hub {
     clients: BTreeMap<String, Client>,
-    /// Filters without wildcards, to whom: nearly all of a fleet's.
-    exact: BTreeMap<String, BTreeMap<String, QoS>>,
-    retained: BTreeMap<String, (Bytes, QoS)>,
+    /// Filters without wildcards, to whom: nearly all of a fleet's, found by their topic.
+    exact: Wanted,
+    /// Filters with wildcards: a handful, each of them of one client or of all.
+    wild: Wanted,
+    retained: Retained,
     retained_bytes: usize,
 }
+
+/// Who wants what a filter lets through.
+type Wanted = BTreeMap<String, BTreeMap<String, QoS>>;
 
 struct Client {
     serial: u64,
     will: Option<LastWill>,
     outbox: Outbox,
-    exact: Vec<String>,
-    wild: Vec<(String, QoS)>,
+    filters: BTreeSet<String>,
 }
 
 impl Hub {
@@ -149,7 +154,7 @@ impl Hub {
             Event::Connect { id, serial, will, outbox } => {
                 // A second connection of the same client ends the first, whose will speaks before the newer birth.
                 self.remove(&id, true);
-                let client = Client { serial, will, outbox, exact: Vec::new(), wild: Vec::new() };
+                let client = Client { serial, will, outbox, filters: BTreeSet::new() };
                 self.clients.insert(id, client);
             }
             Event::Publish { publish, hold } => self.publish(publish, hold),
@@ -168,8 +173,8 @@ impl Hub {
             return;
         };
         client.outbox.close();
-        for filter in &client.exact {
-            self.drop_exact(filter, id);
+        for filter in &client.filters {
+            self.drop_filter(filter, id);
         }
         let Some(will) = client.will.filter(|_| speak_will) else {
             return;
@@ -179,11 +184,16 @@ impl Hub {
         self.publish(publish, None);
     }
 
-    fn drop_exact(&mut self, filter: &str, id: &str) {
-        if let Some(wanted_by) = self.exact.get_mut(filter) {
+    fn of(&mut self, filter: &str) -> &mut Wanted {
+        if is_wild(filter) { &mut self.wild } else { &mut self.exact }
+    }
+
+    fn drop_filter(&mut self, filter: &str, id: &str) {
+        let wanted = self.of(filter);
+        if let Some(wanted_by) = wanted.get_mut(filter) {
             wanted_by.remove(id);
             if wanted_by.is_empty() {
-                self.exact.remove(filter);
+                wanted.remove(filter);
             }
         }
     }
@@ -192,13 +202,10 @@ impl Hub {
         if publish.retain {
             self.retain(&publish);
         }
-        let exact = self.exact.get(&publish.topic).into_iter().flatten();
-        let wild = self.clients.iter().filter_map(|(id, client)| {
-            let granted = client.wild.iter().filter(|(filter, _)| matches(filter, &publish.topic));
-            granted.map(|(_, qos)| *qos).reduce(higher).map(|qos| (id, qos))
-        });
-        let mut wanted_by: BTreeMap<&String, QoS> = wild.collect();
-        for (id, qos) in exact {
+        let exact = self.exact.get(&publish.topic).into_iter();
+        let wild = self.wild.iter().filter(|(filter, _)| matches(filter, &publish.topic)).map(|(_, by)| by);
+        let mut wanted_by: BTreeMap<&String, QoS> = BTreeMap::new();
+        for (id, qos) in exact.chain(wild).flatten() {
             let best = wanted_by.get(id).map_or(*qos, |other| higher(*other, *qos));
             wanted_by.insert(id, best);
         }
@@ -239,23 +246,14 @@ impl Hub {
         let granted = filters.iter().map(|(_, qos)| *qos).collect();
         client.outbox.send(Delivery::SubAck(pkid, granted));
         for (filter, qos) in filters {
-            let is_wild = filter.contains(['+', '#']);
-            if is_wild {
-                client.wild.retain(|(known, _)| *known != filter);
-                client.wild.push((filter.clone(), qos));
-            } else {
-                if !client.exact.contains(&filter) {
-                    client.exact.push(filter.clone());
-                }
-                let wanted_by = self.exact.entry(filter.clone()).or_default();
-                wanted_by.insert(id.to_owned(), qos);
-            }
-            let kept = self.retained.iter().filter(|(topic, _)| matches(&filter, topic));
-            for (topic, (payload, kept_qos)) in kept {
+            client.filters.insert(filter.clone());
+            for (topic, (payload, kept_qos)) in kept(&self.retained, &filter) {
                 let mut publish = Publish::from_bytes(topic, lower(qos, *kept_qos), payload.clone());
                 publish.retain = true;
                 client.outbox.send(Delivery::Publish { publish, _hold: None });
             }
+            let wanted = if is_wild(&filter) { &mut self.wild } else { &mut self.exact };
+            wanted.entry(filter).or_default().insert(id.to_owned(), qos);
         }
     }
 
@@ -263,12 +261,28 @@ impl Hub {
         let Some(client) = self.clients.get_mut(id).filter(|client| client.serial == serial) else {
             return;
         };
-        client.wild.retain(|(known, _)| !filters.contains(known));
-        client.exact.retain(|known| !filters.contains(known));
+        client.filters.retain(|known| !filters.contains(known));
         for filter in filters {
-            self.drop_exact(filter, id);
+            self.drop_filter(filter, id);
         }
     }
+}
+
+fn is_wild(filter: &str) -> bool {
+    filter.contains(['+', '#'])
+}
+
+type Retained = BTreeMap<String, (Bytes, QoS)>;
+
+/// Of a fleet's retained messages a subscriber wants a few: only those are looked at that begin as the filter does.
+fn kept<'a>(retained: &'a Retained, filter: &'a str) -> impl Iterator<Item = (&'a String, &'a (Bytes, QoS))> {
+    let begins = filter.split(['+', '#']).next().unwrap_or_default();
+    // `a/#` takes `a` as well.
+    let begins = if filter.ends_with("/#") { begins.trim_end_matches('/') } else { begins };
+    let from = retained
+        .range::<str, _>((Bound::Included(begins), Bound::Unbounded))
+        .take_while(move |(topic, _)| topic.starts_with(begins));
+    from.filter(move |(topic, _)| matches(filter, topic))
 }
 
 fn higher(a: QoS, b: QoS) -> QoS {
@@ -299,7 +313,8 @@ fn matches(filter: &str, topic: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{QoS, kept, matches};
+    use std::collections::BTreeMap;
 
     #[test]
     fn filters_match_as_the_standard_says() {
@@ -312,5 +327,18 @@ mod tests {
         assert!(!matches("a/+", "a"));
         assert!(!matches("#", "$SYS/x"));
         assert!(!matches("a/b", "a"));
+    }
+
+    #[test]
+    fn of_what_is_retained_a_filter_finds_all_it_matches_and_nothing_else() {
+        let topics = ["a", "a/b", "a/b/c", "ab", "b/x", "$SYS/x"];
+        let retained = topics.map(|topic| (topic.to_owned(), (bytes::Bytes::new(), QoS::AtMostOnce)));
+        let retained: BTreeMap<_, _> = retained.into();
+        for filter in ["a", "a/#", "a/+", "+/b", "#", "+", "a/b/c", "a/+/c", "$SYS/#", "c"] {
+            let found: Vec<&str> = kept(&retained, filter).map(|(topic, _)| topic.as_str()).collect();
+            let wanted: Vec<&str> =
+                retained.keys().map(String::as_str).filter(|topic| matches(filter, topic)).collect();
+            assert_eq!(found, wanted, "{filter}");
+        }
     }
 }

@@ -35,6 +35,9 @@ impl Broker {
     /// # Errors
     /// When the address cannot be bound or the certificates cannot be used.
     pub async fn start(listen: SocketAddr, tls: Option<&ServerTls>) -> anyhow::Result<Self> {
+        if let Err(error) = crate::files::room_for(CLIENTS_MAX as u64) {
+            tracing::warn!("the broker may run out of connections: {error:#}");
+        }
         let acceptor = tls.map(|tls| tls.config().map(|config| TlsAcceptor::from(Arc::new(config)))).transpose()?;
         let listener = TcpListener::bind(listen)
             .await

@@ -15,6 +15,7 @@ mod payments;
 mod postgres;
 mod reconcile;
 mod signatures;
+mod sim;
 mod support;
 mod tls;
 mod wallet;
