@@ -6,7 +6,7 @@
 mod cell;
 mod pg;
 
-pub use cell::{Cell, FromCell, Params, ToCell};
+pub use cell::{Cell, FromCell, Params, ToCell, Value};
 pub use pg::Address;
 
 use std::ops::Deref;
@@ -166,13 +166,23 @@ impl Connection {
     /// # Errors
     /// When the database does not answer.
     pub fn today_ms(&self) -> Result<i64> {
+        self.day_ms(0)
+    }
+
+    /// The same of the day so many days `back`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn day_ms(&self, back: i64) -> Result<i64> {
         let sql = match &self.0 {
             Which::Lite(_) => {
-                "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', 'utc') AS INTEGER) * 1000"
+                "SELECT CAST(strftime('%s', 'now', 'localtime', 'start of day', (-?1) || ' days', 'utc') AS INTEGER) * 1000"
             }
-            Which::Pg(_) => "SELECT CAST(extract(epoch FROM date_trunc('day', now())) AS BIGINT) * 1000",
+            Which::Pg(_) => {
+                "SELECT CAST(extract(epoch FROM date_trunc('day', now()) - make_interval(days => CAST(?1 AS INTEGER))) AS BIGINT) * 1000"
+            }
         };
-        self.query_row(sql, [], |row| row.get(0))
+        self.query_row(sql, [back], |row| row.get(0))
     }
 
     /// Nobody else writes what this one reads until it ends; not committed, it has not been.

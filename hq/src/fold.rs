@@ -6,7 +6,9 @@ mod tender;
 use crate::coupon;
 use crate::db::{self, OptionalExtension as _, ToCell as _, Transaction, params};
 use crate::store::{alarm, int, now_ms};
+use checkout::event::Event;
 use checkout::sale::Sale;
+use checkout::store::StoreEvent;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -27,6 +29,7 @@ const LINE: [&str; 11] = [
     "total",
     "price_book",
 ];
+const DATASET: &str = "store.dataset_activated";
 /// What a box says of itself that somebody should look at.
 const TROUBLES: [(&str, &str); 6] = [
     ("box.disk_full", "its disk was full: it finished what had been begun and began nothing"),
@@ -112,6 +115,9 @@ fn follow(txn: &Transaction<'_>, origin: Origin<'_>, read: &Read<'_>) -> db::Res
     if kind.0.starts_with("tender.") {
         return tender::fold(txn, origin.box_id, envelope.utc, read.event());
     }
+    if kind.0 == DATASET {
+        return data(txn, origin, envelope.utc, read.event());
+    }
     if kind.0 != SALE {
         return Ok(());
     }
@@ -168,9 +174,44 @@ fn sale(txn: &Transaction<'_>, origin: Origin<'_>, envelope: &Envelope, sale: &S
     if inserted == 1 {
         parts(txn, sale)?;
         numbered_once(txn, origin, envelope.lane, sale)?;
+        counted(txn, envelope.utc, sale)?;
         return coupon::redeemed(txn, origin, envelope.utc, sale);
     }
     again::record(txn, origin, (envelope.utc, envelope.lane), sale, content)
+}
+
+/// See the table.
+const QUARTER_MS: i64 = 900_000;
+
+fn counted(txn: &Transaction<'_>, utc: i64, sale: &Sale) -> db::Result<()> {
+    let quarter = utc / QUARTER_MS;
+    let before: Option<i64> = txn
+        .prepare_cached("SELECT total FROM sale_quarter WHERE quarter = ?1 AND currency = ?2")?
+        .query_row(params![quarter, sale.currency], |row| row.get(0))
+        .optional()?;
+    // A forged sum does not stop headquarters.
+    let total = before.unwrap_or(0).saturating_add(sale.total.0);
+    txn.prepare_cached(
+        "INSERT INTO sale_quarter (quarter, currency, sales, total, with_member) VALUES (?1, ?2, 1, ?3, ?4)
+         ON CONFLICT (quarter, currency) DO UPDATE SET sales = sale_quarter.sales + 1,
+            with_member = sale_quarter.with_member + ?4, total = ?3",
+    )?
+    .execute(params![quarter, sale.currency, total, sale.member.is_some()])?;
+    Ok(())
+}
+
+/// What is in force at a box is told by its journal, not by what headquarters sent.
+fn data(txn: &Transaction<'_>, origin: Origin<'_>, utc: i64, event: &str) -> db::Result<()> {
+    let Ok(Event::Store(StoreEvent::DatasetActivated { dataset, version, name, .. })) = serde_json::from_str(event)
+    else {
+        return Ok(());
+    };
+    txn.prepare_cached(
+        "INSERT INTO box_data (box, dataset, version, name, since) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (box, dataset) DO UPDATE SET version = ?3, name = ?4, since = ?5",
+    )?
+    .execute(params![origin.box_id, clip(&dataset), int(version), clip(&name), utc])?;
+    Ok(())
 }
 
 /// A disk that was put back by hand may give a number out again before headquarters is heard.
@@ -227,6 +268,11 @@ fn points(txn: &Transaction<'_>, sale: &Sale) -> db::Result<()> {
         rows.execute(params![sale.transaction.0, back.transaction.0, back.member.0, 0, 0, taken, given])?;
     }
     Ok(())
+}
+
+/// What a box calls something is shown on a page: no more of it than fits there.
+pub(crate) fn clip(text: &str) -> String {
+    text.chars().take(64).collect()
 }
 
 fn set_aside(txn: &Transaction<'_>, origin: Origin<'_>, body: &[u8], reason: &str) -> db::Result<()> {

@@ -169,6 +169,31 @@ CREATE TABLE IF NOT EXISTS alarm (
     UNIQUE (box, kind, detail)
 ) STRICT;
 
+CREATE INDEX IF NOT EXISTS alarm_last_at ON alarm (last_at);
+
+-- Sales of all stores by quarter of an hour since 1970 (UTC), so that today's are not counted row by row.
+CREATE TABLE IF NOT EXISTS sale_quarter (
+    quarter     INTEGER NOT NULL,
+    currency    TEXT NOT NULL,
+    sales       INTEGER NOT NULL,
+    total       INTEGER NOT NULL,
+    with_member INTEGER NOT NULL,
+    PRIMARY KEY (quarter, currency)
+) STRICT, WITHOUT ROWID;
+-- A database from before it.
+INSERT INTO sale_quarter SELECT at / 900000, currency, count(*), CAST(total(total) AS INTEGER), count(member) FROM sale
+    WHERE NOT EXISTS (SELECT 1 FROM sale_quarter) GROUP BY 1, 2;
+
+-- Which version of each dataset a box last said to be in force, and since when by its clock.
+CREATE TABLE IF NOT EXISTS box_data (
+    box     TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    name    TEXT NOT NULL,
+    since   INTEGER NOT NULL,
+    PRIMARY KEY (box, dataset)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS dead_letter (
     box    TEXT NOT NULL,
     epoch  INTEGER NOT NULL,

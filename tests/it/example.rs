@@ -83,7 +83,7 @@ impl Example {
     fn converse(&mut self, hq: &mut Writer) -> Result<()> {
         let topics = Topics::new(TENANT, BOX);
         let past = Rows((1..).zip(ROWS).map(|(seq, body)| Row { seq, body: body.into() }).collect());
-        self.hq(hq, Work::LinkUp)?;
+        self.hq(hq, Work::LinkUp { shards: aisle_hq::lease::all() })?;
         let mut uplink = Uplink::new("9f2c51aa".into(), 1, 0, 2);
         let caller = Caller {
             boot: 1,

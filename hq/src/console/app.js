@@ -3,12 +3,17 @@ const live = document.querySelector("#live");
 let asking = false;
 let again = false;
 
+// A page that takes long to make, of a large fleet, is asked for less often; what somebody types is left alone.
 async function refresh() {
+  if (document.activeElement?.closest("main form")) {
+    return;
+  }
   if (asking) {
     again = true;
     return;
   }
   asking = true;
+  const begun = performance.now();
   try {
     const answer = await fetch(location.href, { credentials: "same-origin" });
     if (answer.ok) {
@@ -20,6 +25,8 @@ async function refresh() {
       });
     }
   } finally {
+    const took = performance.now() - begun;
+    await new Promise((rested) => setTimeout(rested, Math.min(10 * took, 15_000)));
     asking = false;
     if (again) {
       again = false;

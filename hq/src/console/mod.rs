@@ -3,6 +3,7 @@
 mod chart;
 mod coupons;
 mod faces;
+mod fleet;
 mod pages;
 mod parity;
 mod payments;
@@ -34,7 +35,7 @@ use words::Language;
 const BREATH: Duration = Duration::from_millis(700);
 /// No inline script, no inline style, nothing from elsewhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 #[derive(Clone)]
 struct Console {
@@ -56,6 +57,7 @@ pub(crate) fn router(
     let console = Console { store, changes, up, address };
     Router::new()
         .route("/", get(overview))
+        .route("/fleet", get(fleet_page))
         .route("/box/{id}", get(one_box))
         .route("/coupons", get(coupons_page))
         .route("/api/coupon-conflicts", get(api_coupon_conflicts))
@@ -141,6 +143,17 @@ async fn overview(
     let language = Language::of(query.lang.as_deref(), &headers);
     let up = *console.up.borrow();
     let page = reading(&console, move |db| Ok(pages::overview(&read::overview(db)?, up, language))).await?;
+    Ok(in_language(page, language))
+}
+
+async fn fleet_page(
+    State(console): State<Console>,
+    Query(query): Query<fleet::Query>,
+    headers: HeaderMap,
+) -> Result<Response, Failed> {
+    let language = Language::of(query.lang.as_deref(), &headers);
+    let up = *console.up.borrow();
+    let page = reading(&console, move |db| Ok(fleet::page(&fleet::find(db, &query)?, &query, up, language))).await?;
     Ok(in_language(page, language))
 }
 

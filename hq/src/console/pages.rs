@@ -1,12 +1,9 @@
 //! Pages as text. Every value that comes from a box passes through `escape`.
 
 use super::chart;
-use super::read::{AlarmRow, BoxRow, DeadLetterRow, EventRow, OneBox, Overview, SaleRow, Today};
-use super::words::{Language, ago, escape, money, tender, thousands};
+use super::read::{AlarmRow, BoxRow, DataRow, DeadLetterRow, EventRow, OneBox, Overview, SaleRow, Today, Trouble};
+use super::words::{Language, ago, alarm_name, escape, money, tender, thousands};
 use std::fmt::Write as _;
-
-/// Events; a box that sells is a few behind at any moment.
-const BACKLOG_NOTABLE: i64 = 1000;
 
 pub(super) fn overview(seen: &Overview, up: bool, language: Language) -> String {
     let mut main = String::new();
@@ -18,9 +15,11 @@ pub(super) fn overview(seen: &Overview, up: bool, language: Language) -> String 
         let drawing = chart::by_hour(&today.by_hour, &escape(&today.currency), language);
         main.push_str(&panel(title, &escape(&today.currency), &drawing));
     }
+    main.push_str(&days(seen, language));
     main.push_str(&panel(language.pick("最近销售", "Latest sales"), "", &sales(&seen.sales, language)));
     main.push_str(r#"</div><div class="narrow">"#);
-    main.push_str(&panel(language.pick("告警", "Alarms"), "", &alarms(&seen.alarms, seen.now, language)));
+    let day = language.pick("最近 24 小时", "last 24 hours");
+    main.push_str(&panel(language.pick("告警", "Alarms"), day, &troubles(&seen.troubles, seen.now, language)));
     main.push_str(&panel(
         language.pick("无法读取的事件", "Dead letters"),
         "",
@@ -35,8 +34,8 @@ pub(super) fn one_box(seen: &OneBox, up: bool, language: Language) -> String {
     let mut main = String::new();
     let _ = write!(
         main,
-        r#"<p class="back"><a href="/">← {}</a></p><h1>{} <small>{}</small> {}</h1>"#,
-        language.pick("总览", "Overview"),
+        r#"<p class="back"><a href="/fleet">← {}</a></p><h1>{} <small>{}</small> {}</h1>"#,
+        language.pick("门店盒", "Fleet"),
         escape(&row.id),
         escape(&row.store),
         state_badge(row, language)
@@ -47,6 +46,7 @@ pub(super) fn one_box(seen: &OneBox, up: bool, language: Language) -> String {
     main.push_str(&panel(language.pick("最近销售", "Latest sales"), "", &sales(&seen.sales, language)));
     main.push_str(r#"</div><div class="narrow">"#);
     main.push_str(&panel(language.pick("设备", "Devices"), "", &device_list(row, language)));
+    main.push_str(&panel(language.pick("数据", "Data"), "", &data(&seen.data, seen.now, language)));
     main.push_str(&panel(language.pick("告警", "Alarms"), "", &alarms(&seen.alarms, seen.now, language)));
     main.push_str(&panel(
         language.pick("无法读取的事件", "Dead letters"),
@@ -72,15 +72,32 @@ pub(super) fn shell(title: &str, path: &str, main: &str, up: bool, language: Lan
 <html lang="{tag}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} · Aisle</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">
 <script src="/app.js" defer></script></head>
-<body><header><a class="brand" href="/">Aisle <span>{hq}</span></a><span class="spring"></span>
+<body><header><a class="brand" href="/">Aisle <span>{hq}</span></a><nav class="pages">{pages}</nav><span class="spring"></span>
 <span id="live" class="live">{live}</span><nav><a href="{path}?lang=zh"{zh}>中文</a><a href="{path}?lang=en"{en}>English</a></nav></header>
 <main><div class="link">{link}</div>{main}</main></body></html>"#,
         tag = language.tag(),
         hq = language.pick("总部", "Headquarters"),
+        pages = pages(path, language),
         live = language.pick("实时", "Live"),
         zh = here(Language::Zh),
         en = here(Language::En),
     )
+}
+
+fn pages(here: &str, language: Language) -> String {
+    let all = [
+        ("/", "总览", "Overview"),
+        ("/fleet", "门店盒", "Fleet"),
+        ("/payments", "收款", "Payments"),
+        ("/parity", "核价", "Prices"),
+        ("/coupons", "优惠券", "Coupons"),
+        ("/faces", "人脸同意", "Consents"),
+    ];
+    let links = all.map(|(path, zh, en)| {
+        let current = if path == here { r#" aria-current="page""# } else { "" };
+        format!(r#"<a href="{path}"{current}>{}</a>"#, language.pick(zh, en))
+    });
+    links.concat()
 }
 
 pub(super) fn panel(title: &str, note: &str, body: &str) -> String {
@@ -88,10 +105,9 @@ pub(super) fn panel(title: &str, note: &str, body: &str) -> String {
 }
 
 fn tiles(seen: &Overview, language: Language) -> String {
-    let online = seen.boxes.iter().filter(|row| row.online).count();
-    let backlog: i64 = seen.boxes.iter().map(|row| row.backlog).sum();
-    let devices = seen.boxes.iter().flat_map(|row| row.devices.values());
-    let down = devices.filter(|up| !**up).count();
+    let counts = &seen.counts;
+    let link = |state: &str, value: String| format!(r#"<a href="/fleet?state={state}">{value}</a>"#);
+    let number = |number: i64| thousands(number.unsigned_abs());
     let sales: i64 = seen.today.iter().map(|today| today.sales).sum();
     let totals = seen.today.iter().map(|today| money(today.total, &escape(&today.currency)));
     let total = totals.collect::<Vec<_>>().join(" + ");
@@ -108,17 +124,22 @@ fn tiles(seen: &Overview, language: Language) -> String {
         (language.pick("会员识别率", "With member"), share(&seen.today), of_today.into(), ""),
         (
             language.pick("在线门店盒", "Boxes online"),
-            format!("{online} / {}", seen.boxes.len()),
+            link("offline", format!("{} / {}", number(counts.online), number(counts.boxes))),
             String::new(),
-            tone(online < seen.boxes.len()),
+            tone(counts.online < counts.boxes),
         ),
         (
             language.pick("积压", "Backlog"),
-            thousands(backlog.unsigned_abs()),
+            link("behind", number(counts.backlog)),
             waiting.into(),
-            tone(backlog > BACKLOG_NOTABLE),
+            tone(counts.behind > 0),
         ),
-        (language.pick("设备故障", "Devices down"), down.to_string(), String::new(), tone(down > 0)),
+        (
+            language.pick("有设备故障的盒子", "Boxes with a device down"),
+            link("down", number(counts.down)),
+            String::new(),
+            tone(counts.down > 0),
+        ),
         (
             language.pick("核价差异", "Price differences"),
             format!(r#"<a href="/parity">{}</a>"#, seen.parity.differences.len()),
@@ -133,9 +154,9 @@ fn tiles(seen: &Overview, language: Language) -> String {
         ),
         (
             language.pick("告警", "Alarms"),
-            seen.alarms.len().to_string(),
-            format!(r#"<a href="/payments">{}</a>"#, language.pick("收款核对", "Payments")),
-            if seen.alarms.is_empty() { "" } else { "bad" },
+            link("alarms", number(counts.alarms)),
+            language.pick("台盒子，最近 24 小时", "boxes, last 24 hours").into(),
+            if counts.alarms == 0 { "" } else { "bad" },
         ),
     ];
     let mut out = String::from(r#"<div class="tiles">"#);
@@ -169,31 +190,56 @@ fn share(today: &[Today]) -> String {
 }
 
 fn boxes(seen: &Overview, language: Language) -> String {
-    if seen.boxes.is_empty() {
+    if seen.counts.boxes == 0 {
         let text = language.pick(
             "还没有门店盒报到。盒子连上消息通道后会出现在这里。",
             "No box has said hello yet. Boxes appear here when they reach the broker.",
         );
         return panel(language.pick("门店盒", "Boxes"), "", &format!(r#"<p class="empty">{text}</p>"#));
     }
-    let headers = [
-        (language.pick("门店盒", "Box"), ""),
-        (language.pick("状态", "State"), ""),
-        (language.pick("最近联系", "Last seen"), ""),
-        (language.pick("今日笔数", "Sales"), "num"),
-        (language.pick("今日金额", "Total today"), "num"),
-        (language.pick("积压", "Backlog"), "num"),
-        (language.pick("已确认 / 最新", "Acked / head"), "num"),
-        (language.pick("价格本", "Price book"), ""),
-        (language.pick("设备", "Devices"), ""),
-        (language.pick("版本", "Version"), ""),
-    ];
-    let rows = seen.boxes.iter().map(|row| box_row(row, seen, language)).collect();
-    panel(language.pick("门店盒", "Boxes"), "", &table(&headers, rows))
+    let all = usize::try_from(seen.counts.boxes).is_ok_and(|boxes| boxes == seen.boxes.len());
+    let title = if all {
+        language.pick("门店盒", "Boxes")
+    } else {
+        language.pick("需要关注的门店盒", "Boxes to look at")
+    };
+    let note = format!(r#"<a href="/fleet">{}</a>"#, language.pick("全部", "All boxes"));
+    if seen.boxes.is_empty() {
+        return panel(title, &note, &nothing(language));
+    }
+    panel(title, &note, &box_table(&seen.boxes, seen.now, seen.newest_price_book.as_deref(), None, language))
 }
 
-fn box_row(row: &BoxRow, seen: &Overview, language: Language) -> Vec<String> {
-    let stale = seen.newest_price_book.as_ref().is_some_and(|newest| *newest != row.price_book);
+/// `sort`: the link that sorts by that word, where the list can be sorted.
+pub(super) fn box_table(
+    boxes: &[BoxRow],
+    now: i64,
+    newest: Option<&str>,
+    sort: Option<&dyn Fn(&str) -> String>,
+    language: Language,
+) -> String {
+    let sorted = |by: &str, text: &str| match sort {
+        Some(link) => format!(r#"<a href="{}">{text}</a>"#, link(by)),
+        None => text.to_owned(),
+    };
+    let headers = [
+        (sorted("id", language.pick("门店盒", "Box")), ""),
+        (sorted("state", language.pick("状态", "State")), ""),
+        (sorted("seen", language.pick("最近联系", "Last seen")), ""),
+        (language.pick("今日笔数", "Sales").to_owned(), "num"),
+        (language.pick("今日金额", "Total today").to_owned(), "num"),
+        (sorted("backlog", language.pick("积压", "Backlog")), "num"),
+        (language.pick("已确认 / 最新", "Acked / head").to_owned(), "num"),
+        (language.pick("价格本", "Price book").to_owned(), ""),
+        (language.pick("设备", "Devices").to_owned(), ""),
+        (sorted("version", language.pick("版本", "Version")), ""),
+    ];
+    let headers = headers.each_ref().map(|(text, class)| (text.as_str(), *class));
+    table(&headers, boxes.iter().map(|row| box_line(row, now, newest, language)).collect())
+}
+
+fn box_line(row: &BoxRow, now: i64, newest: Option<&str>, language: Language) -> Vec<String> {
+    let stale = newest.is_some_and(|newest| newest != row.price_book);
     let book = escape(&row.price_book);
     vec![
         format!(
@@ -202,7 +248,7 @@ fn box_row(row: &BoxRow, seen: &Overview, language: Language) -> Vec<String> {
             id = escape(&row.id)
         ),
         state_badge(row, language),
-        ago(seen.now - row.last_seen, language),
+        ago(now - row.last_seen, language),
         thousands(row.sales_today.unsigned_abs()),
         if row.currency.is_empty() { "–".into() } else { money(row.total_today, &escape(&row.currency)) },
         if row.backlog > 0 {
@@ -219,6 +265,92 @@ fn box_row(row: &BoxRow, seen: &Overview, language: Language) -> Vec<String> {
         devices(row),
         escape(&row.version),
     ]
+}
+
+/// Two weeks: sales as bars, and below them what headquarters works out otherwise, where there is any.
+fn days(seen: &Overview, language: Language) -> String {
+    let Some(last) = seen.by_day.last() else { return String::new() };
+    let currency = escape(&last.currency);
+    let label = |day: &str, value: String| format!("{day}  {value}");
+    let sold: Vec<_> = seen
+        .by_day
+        .iter()
+        .map(|day| (day.day.as_str(), day.total, label(&day.day, money(day.total, &currency))))
+        .collect();
+    let title = language.pick("两周销售额", "Sales of two weeks");
+    let mut out = panel(title, &currency, &chart::by_day(&sold, "bar", title));
+    if seen.by_day.iter().any(|day| day.differences > 0) {
+        let found = seen.by_day.iter().map(|day| {
+            let count = thousands(day.differences.unsigned_abs());
+            (day.day.as_str(), day.differences, label(&day.day, count))
+        });
+        let found = found.collect::<Vec<_>>();
+        let title = language.pick("两周核价差异", "Price differences of two weeks");
+        let note = format!(r#"<a href="/parity">{}</a>"#, language.pick("明细", "Details"));
+        out.push_str(&panel(title, &note, &chart::by_day(&found, "bar wrong", title)));
+    }
+    out
+}
+
+/// One line for a kind of trouble, however many boxes have it.
+fn troubles(rows: &[Trouble], now: i64, language: Language) -> String {
+    if rows.is_empty() {
+        return nothing(language);
+    }
+    let mut out = String::from(r#"<ul class="alarms">"#);
+    for trouble in rows {
+        let name = alarm_name(&trouble.kind, language);
+        let (who, link) = if trouble.boxes == 1 {
+            let id = escape(&trouble.box_id);
+            (id.clone(), format!("/box/{id}"))
+        } else {
+            let word = language.pick("台盒子", "boxes");
+            let kind = in_address(&trouble.kind);
+            (format!("{} {word}", thousands(trouble.boxes.unsigned_abs())), format!("/fleet?alarm={kind}"))
+        };
+        let last = ago(now - trouble.last_at, language);
+        let _ = write!(out, r#"<li><b>{name}</b> <a href="{link}">{who}</a> <small>{last}</small></li>"#);
+    }
+    out.push_str("</ul>");
+    out
+}
+
+/// Which version of each dataset is in force, since when, and whether there is a newer one.
+fn data(rows: &[DataRow], now: i64, language: Language) -> String {
+    if rows.is_empty() {
+        return nothing(language);
+    }
+    let mut out = String::from(r#"<ul class="devices">"#);
+    for row in rows {
+        let age = ago(now - row.since, language);
+        let newer = row.newest.as_ref().filter(|(version, ..)| *version > row.version);
+        let state = match newer {
+            None => format!(r#"<span class="badge good">{age}</span>"#),
+            Some((_, name, at)) => {
+                let waits = ago(now - at, language);
+                format!(
+                    r#"<span class="badge bad">{} {} · {waits}</span>"#,
+                    language.pick("新版", "newer:"),
+                    escape(name)
+                )
+            }
+        };
+        let _ = write!(out, "<li>{} · {} {state}</li>", escape(&row.dataset), escape(&row.name));
+    }
+    out.push_str("</ul>");
+    out
+}
+
+/// As it stands in the query of an address.
+pub(super) fn in_address(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 fn state_badge(row: &BoxRow, language: Language) -> String {
@@ -346,21 +478,6 @@ fn alarms(rows: &[AlarmRow], now: i64, language: Language) -> String {
     }
     out.push_str("</ul>");
     out
-}
-
-fn alarm_name(kind: &str, language: Language) -> String {
-    let (zh, en) = match kind {
-        "new_epoch" => ("日志历史不一致，已开新纪元", "Another past: new epoch"),
-        "box_ahead" => ("盒子记录多于总部", "Box ahead of headquarters"),
-        "coupon_conflict" => ("优惠券重复核销", "Coupon redeemed twice"),
-        "sale_conflict" => ("同一笔交易内容冲突", "Sale completed twice, differently"),
-        "disk_low" => ("存储空间不足", "Little room on the disk"),
-        "disk_full" => ("存储空间已满", "Disk full"),
-        "wal_held" => ("有程序一直占用流水文件", "A program holds the journal"),
-        "batch_refused" => ("批次无法读取", "Batch refused"),
-        other => return escape(other),
-    };
-    language.pick(zh, en).into()
 }
 
 fn dead_letters(rows: &[DeadLetterRow], now: i64, language: Language) -> String {

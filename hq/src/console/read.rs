@@ -1,5 +1,6 @@
 //! What the console asks the database.
 
+use super::fleet::{self, Counts};
 use crate::db::{self, Connection, OptionalExtension as _, Row, ToCell, params};
 use crate::parity;
 use crate::store::now_ms;
@@ -112,14 +113,37 @@ pub(crate) struct Today {
     pub(crate) by_hour: [i64; 24],
 }
 
+/// Boxes with the same trouble lately.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) kind: String,
+    pub(crate) boxes: i64,
+    pub(crate) last_at: i64,
+    /// One of them, where it is the only one.
+    pub(crate) box_id: String,
+}
+
+/// A dataset at a box, and the newest there is.
+#[derive(Debug)]
+pub(crate) struct DataRow {
+    pub(crate) dataset: String,
+    pub(crate) name: String,
+    pub(crate) version: i64,
+    pub(crate) since: i64,
+    pub(crate) newest: Option<(i64, String, i64)>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Overview {
     pub(crate) now: i64,
+    pub(crate) counts: Counts,
+    /// Those somebody should look at; all of a small fleet.
     pub(crate) boxes: Vec<BoxRow>,
     pub(crate) newest_price_book: Option<String>,
     pub(crate) today: Vec<Today>,
+    pub(crate) by_day: Vec<Day>,
     pub(crate) sales: Vec<SaleRow>,
-    pub(crate) alarms: Vec<AlarmRow>,
+    pub(crate) troubles: Vec<Trouble>,
     pub(crate) dead_letters: Vec<DeadLetterRow>,
     pub(crate) parity: Parity,
     pub(crate) coupon_conflicts: i64,
@@ -129,6 +153,7 @@ pub(crate) struct Overview {
 pub(crate) struct OneBox {
     pub(crate) now: i64,
     pub(crate) row: BoxRow,
+    pub(crate) data: Vec<DataRow>,
     pub(crate) events: Vec<EventRow>,
     pub(crate) sales: Vec<SaleRow>,
     pub(crate) alarms: Vec<AlarmRow>,
@@ -143,14 +168,20 @@ pub(crate) struct Parity {
     pub(crate) differences: Vec<parity::Row>,
 }
 
+/// An alarm older than this is history.
+pub(super) const LATELY_MS: i64 = 24 * 3_600_000;
+const DAYS: i64 = 14;
+
 pub(crate) fn overview(db: &Connection) -> anyhow::Result<Overview> {
     Ok(Overview {
         now: now_ms(),
-        boxes: boxes(db)?,
+        counts: fleet::counts(db)?,
+        boxes: fleet::to_look_at(db)?,
         newest_price_book: newest_price_book(db)?,
         today: today(db)?,
+        by_day: by_day(db)?,
         sales: sales(db, None, None, 15)?,
-        alarms: alarms(db, None, 8)?,
+        troubles: troubles(db)?,
         dead_letters: dead_letters(db, None, 8)?,
         parity: parity(db)?,
         coupon_conflicts: db.query_row("SELECT count(*) FROM coupon_conflict", [], |row| row.get(0))?,
@@ -162,11 +193,10 @@ pub(crate) fn parity(db: &Connection) -> anyhow::Result<Parity> {
 }
 
 pub(crate) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox>> {
-    let Some(row) = boxes(db)?.into_iter().find(|row| row.id == id) else {
-        return Ok(None);
-    };
+    let Some(row) = fleet::one(db, id)? else { return Ok(None) };
     Ok(Some(OneBox {
         now: now_ms(),
+        data: data(db, id)?,
         events: events(db, &row)?,
         sales: sales(db, Some(id), None, 15)?,
         alarms: alarms(db, Some(id), 20)?,
@@ -175,54 +205,36 @@ pub(crate) fn one_box(db: &Connection, id: &str) -> anyhow::Result<Option<OneBox
     }))
 }
 
+/// Every box with its sales of today; for programs.
 pub(crate) fn boxes(db: &Connection) -> anyhow::Result<Vec<BoxRow>> {
-    let sql = "SELECT b.id, b.store, b.online, b.last_seen, b.version, b.journal, b.epoch, b.boot, b.head, b.acked,
-                b.price_book, b.devices, coalesce(s.sales, 0), coalesce(s.total, 0), coalesce(s.currency, ''),
-                b.exposure
-         FROM box AS b LEFT JOIN (SELECT box, count(*) AS sales, sum(total) AS total, min(currency) AS currency
-                                  FROM sale WHERE at >= ?1 GROUP BY box) AS s ON s.box = b.id
-         ORDER BY b.online, b.id";
-    let mut statement = db.prepare_cached(sql)?;
-    let rows = statement.query_map([db.today_ms()?], |row| {
-        let (head, acked): (i64, i64) = (row.get(8)?, row.get(9)?);
-        let devices: String = row.get(11)?;
-        Ok(BoxRow {
-            id: row.get(0)?,
-            store: row.get(1)?,
-            online: row.get(2)?,
-            last_seen: row.get(3)?,
-            version: row.get(4)?,
-            journal: row.get(5)?,
-            epoch: row.get(6)?,
-            boot: row.get(7)?,
-            head,
-            acked,
-            backlog: (head - acked).max(0),
-            price_book: row.get(10)?,
-            devices: serde_json::from_str(&devices).unwrap_or_default(),
-            sales_today: row.get(12)?,
-            total_today: row.get(13)?,
-            currency: row.get(14)?,
-            exposure: row.get(15)?,
-        })
+    let mut rows = fleet::rows(db, "1 = 1 ORDER BY online, id", &[])?;
+    let sql = "SELECT box, count(*), sum(total), min(currency) FROM sale WHERE at >= ?1 GROUP BY box";
+    let mut sold = BTreeMap::new();
+    db.prepare_cached(sql)?.each([db.today_ms()?], |row| -> db::Result<bool> {
+        sold.insert(row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?, row.get(3)?));
+        Ok(true)
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    for row in &mut rows {
+        if let Some(today) = sold.remove(&row.id) {
+            (row.sales_today, row.total_today, row.currency) = today;
+        }
+    }
+    Ok(rows)
 }
 
-fn newest_price_book(db: &Connection) -> anyhow::Result<Option<String>> {
+pub(super) fn newest_price_book(db: &Connection) -> anyhow::Result<Option<String>> {
     let sql = "SELECT name FROM dataset WHERE dataset = 'catalogue' ORDER BY version DESC LIMIT 1";
     Ok(db.query_row(sql, [], |row| row.get(0)).optional()?)
 }
 
+/// From the sums by quarter of an hour, which a local hour of any time zone is made of.
 fn today(db: &Connection) -> anyhow::Result<Vec<Today>> {
-    let sql =
-        "SELECT currency, CAST(strftime('%H', at / 1000, 'unixepoch', 'localtime') AS INTEGER), count(*), sum(total),
-                count(member)
-         FROM sale WHERE at >= ?1 GROUP BY 1, 2";
+    let sql = "SELECT currency, CAST(strftime('%H', quarter * 900, 'unixepoch', 'localtime') AS INTEGER), sales, total, with_member
+          FROM sale_quarter WHERE quarter >= ?1 / 900000";
     let mut found: BTreeMap<String, Today> = BTreeMap::new();
     db.prepare_cached(sql)?.each([db.today_ms()?], |row| -> db::Result<bool> {
         let currency: String = row.get(0)?;
-        let hour: u16 = row.get(1)?;
+        let hour: usize = row.get(1)?;
         let total: i64 = row.get(3)?;
         let today = found.entry(currency.clone()).or_insert_with(|| Today {
             currency,
@@ -234,12 +246,68 @@ fn today(db: &Connection) -> anyhow::Result<Vec<Today>> {
         today.sales += row.get::<_, i64>(2)?;
         today.total = today.total.saturating_add(total);
         today.with_member += row.get::<_, i64>(4)?;
-        if let Some(slot) = today.by_hour.get_mut(usize::from(hour)) {
-            *slot = total;
+        if let Some(slot) = today.by_hour.get_mut(hour) {
+            *slot = slot.saturating_add(total);
         }
         Ok(true)
     })?;
     Ok(found.into_values().collect())
+}
+
+/// A day of the last two weeks: what was sold in the currency sold most, and how often headquarters works it out otherwise.
+#[derive(Debug)]
+pub(crate) struct Day {
+    pub(crate) day: String,
+    pub(crate) currency: String,
+    pub(crate) total: i64,
+    pub(crate) differences: i64,
+}
+
+fn by_day(db: &Connection) -> anyhow::Result<Vec<Day>> {
+    let most = "SELECT currency FROM sale_quarter GROUP BY currency ORDER BY sum(sales) DESC LIMIT 1";
+    let currency: String = db.query_row(most, [], |row| row.get(0)).optional()?.unwrap_or_default();
+    let sold =
+        "SELECT coalesce(sum(total), 0) FROM sale_quarter WHERE quarter >= ?1 AND quarter < ?2 AND currency = ?3";
+    let differ = "SELECT count(*) FROM parity WHERE at >= ?1 AND at < ?2";
+    let name = "SELECT strftime('%m-%d', ?1, 'unixepoch', 'localtime')";
+    let day = |back: i64| -> db::Result<Day> {
+        let (first, after) = (db.day_ms(back)?, db.day_ms(back - 1)?);
+        Ok(Day {
+            day: db.query_row(name, [first / 1000], |row| row.get(0))?,
+            currency: currency.clone(),
+            total: db.query_row(sold, params![first / 900_000, after / 900_000, currency], |row| row.get(0))?,
+            differences: db.query_row(differ, [first, after], |row| row.get(0))?,
+        })
+    };
+    Ok((0..DAYS).rev().map(day).collect::<db::Result<_>>()?)
+}
+
+/// Alarms of the last day, one line for each kind however many boxes have it.
+fn troubles(db: &Connection) -> anyhow::Result<Vec<Trouble>> {
+    let mut statement = db.prepare_cached(
+        "SELECT kind, count(DISTINCT box), max(last_at), min(box) FROM alarm WHERE last_at >= ?1
+         GROUP BY kind ORDER BY 3 DESC LIMIT 12",
+    )?;
+    let rows = statement.query_map([now_ms() - LATELY_MS], |row| {
+        Ok(Trouble { kind: row.get(0)?, boxes: row.get(1)?, last_at: row.get(2)?, box_id: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn data(db: &Connection, box_id: &str) -> anyhow::Result<Vec<DataRow>> {
+    let mut statement = db.prepare_cached(
+        "SELECT b.dataset, b.name, b.version, b.since, d.version, d.name, d.imported FROM box_data AS b
+         LEFT JOIN dataset AS d ON d.dataset = b.dataset
+            AND d.version = (SELECT max(version) FROM dataset WHERE dataset = b.dataset)
+         WHERE b.box = ?1 ORDER BY b.dataset",
+    )?;
+    let rows = statement.query_map([box_id], |row| {
+        let newest: Option<i64> = row.get(4)?;
+        let newest = newest.map(|version| Ok::<_, db::Error>((version, row.get(5)?, row.get(6)?))).transpose()?;
+        let (dataset, name, version, since) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(DataRow { dataset, name, version, since, newest })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(crate) fn sales(

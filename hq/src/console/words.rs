@@ -90,6 +90,33 @@ pub(super) fn tender(kind: &str, language: Language) -> &str {
     }
 }
 
+/// What an alarm is called; docs/OPERATIONS-HQ.md says what to do.
+pub(super) fn alarm_name(kind: &str, language: Language) -> String {
+    let (zh, en) = match kind {
+        "new_epoch" => ("日志历史不一致，已开新纪元", "Another past: new epoch"),
+        "box_ahead" => ("盒子记录多于总部", "Box ahead of headquarters"),
+        "batch_refused" => ("批次无法读取", "Batch refused"),
+        "coupon_conflict" => ("优惠券重复核销", "Coupon redeemed twice"),
+        "sale_conflict" => ("同一笔交易内容冲突", "Sale completed twice, differently"),
+        "receipt_repeated" => ("小票号重复", "Receipt number given twice"),
+        "late_payment" => ("支付结束后到账", "Payment taken after its end"),
+        "terminal_difference" => ("刷卡机日结不符", "Terminal's day differs"),
+        "terminal_changed" => ("刷卡机编号变更", "Another card terminal"),
+        "head_mismatch" => ("签名与日志不符", "Journal is not as signed"),
+        "head_refused" => ("签名无法验证", "Signature refused"),
+        "journal_cut" => ("日志被截断", "Journal was cut"),
+        "box_key_changed" => ("盒子签名密钥变更", "Box signs with another key"),
+        "disk_low" => ("存储空间不足", "Little room on the disk"),
+        "disk_full" => ("存储空间已满", "Disk full"),
+        "wal_held" => ("有程序一直占用流水文件", "A program holds the journal"),
+        "backup_failed" => ("备份失败", "Backup failed"),
+        "clock_doubted" => ("时钟不可信", "Clock in doubt"),
+        "restored" => ("日志曾损坏或恢复", "Journal damaged or restored"),
+        other => return escape(other),
+    };
+    language.pick(zh, en).into()
+}
+
 /// Text made safe between tags and within double quotes.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

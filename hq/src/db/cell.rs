@@ -53,7 +53,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(i64, i32, u64, u32, u16, u8);
+numbers!(i64, i32, usize, u64, u32, u16, u8);
 
 impl ToCell for bool {
     fn cell(&self) -> Cell<'_> {
@@ -137,14 +137,30 @@ impl<T: FromCell> FromCell for Option<T> {
     }
 }
 
+/// One that is kept until the statement is put together.
+#[derive(Clone, Debug)]
+pub enum Value {
+    Int(i64),
+    Text(String),
+}
+
+impl ToCell for Value {
+    fn cell(&self) -> Cell<'_> {
+        match self {
+            Self::Int(number) => Cell::Int(*number),
+            Self::Text(text) => Cell::Text(text),
+        }
+    }
+}
+
 /// What a statement is filled in with.
 pub trait Params {
     fn with<R>(&self, then: impl FnOnce(&[Cell<'_>]) -> R) -> R;
 }
 
-impl Params for &[&dyn ToCell] {
+impl<T: ToCell> Params for &[T] {
     fn with<R>(&self, then: impl FnOnce(&[Cell<'_>]) -> R) -> R {
-        then(&self.iter().map(|value| value.cell()).collect::<Vec<_>>())
+        then(&self.iter().map(ToCell::cell).collect::<Vec<_>>())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::member::Member;
 use super::shop::Sum;
+use crate::db::{self, Connection, params};
 use anyhow::Context as _;
-use rusqlite::{Connection, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -27,20 +27,19 @@ pub(super) fn proof(db: &Connection, prefix: &str, members: &[Member]) -> anyhow
     // A range, so that each question goes by its index.
     let range = params![prefix, format!("{prefix}~")];
     let mut acked = BTreeMap::new();
-    let mut boxes = db.prepare("SELECT id, epoch, acked FROM box WHERE id BETWEEN ?1 AND ?2")?;
-    let mut rows = boxes.query(range)?;
-    while let Some(row) = rows.next()? {
+    let boxes = "SELECT id, epoch, acked FROM box WHERE id BETWEEN ?1 AND ?2";
+    db.prepare_cached(boxes)?.each(range, |row| -> db::Result<bool> {
         acked.insert(row.get::<_, String>(0)?, (row.get::<_, u64>(1)?, row.get::<_, u64>(2)?));
-    }
+        Ok(true)
+    })?;
     let mut sums: BTreeMap<(String, u64), Sum> = BTreeMap::new();
     let events = "SELECT box, epoch, count(*) FROM journal_event WHERE box BETWEEN ?1 AND ?2 GROUP BY 1, 2";
-    let mut events = db.prepare(events)?;
-    let mut rows = events.query(range)?;
-    while let Some(row) = rows.next()? {
+    db.prepare_cached(events)?.each(range, |row| -> db::Result<bool> {
         sums.entry((row.get(0)?, row.get(1)?)).or_default().events = row.get(2)?;
-    }
+        Ok(true)
+    })?;
     let sold = "SELECT box, count(*), sum(total) FROM sale WHERE box BETWEEN ?1 AND ?2 GROUP BY 1";
-    let mut sold = db.prepare(sold)?;
+    let mut sold = db.prepare_cached(sold)?;
     let sold: BTreeMap<String, (u64, i64)> =
         sold.query_map(range, |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?.collect::<Result<_, _>>()?;
     let mut proof = Proof { boxes: members.len(), ..Proof::default() };

@@ -41,6 +41,15 @@ async fn the_console_shows_what_boxes_said_in_two_languages_and_as_json() {
     assert!(chinese.contains("&lt;script&gt;.alert(1)") && !chinese.contains("<script>"));
     assert!(get(hq.http, "/box/none", &own).await.starts_with("HTTP/1.1 404"));
 
+    for (found, words) in [
+        (true, "q=BOX-1&sort=backlog"),
+        (true, "version=0.1.0&state=down&sort=seen"),
+        (false, "state=offline"),
+        (false, "state=alarms&alarm=disk_full&sort=store"),
+    ] {
+        let list = get(hq.http, &format!("/fleet?{words}"), &own).await;
+        assert_eq!(list.contains("/box/box-1"), found, "{words}: {list}");
+    }
     the_json_says_the_same(hq.http, &own).await;
 }
 

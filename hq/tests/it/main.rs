@@ -10,6 +10,7 @@ mod fleet;
 mod hostile;
 mod ingest;
 mod kill;
+mod large;
 mod parity;
 mod payments;
 mod postgres;

@@ -1,12 +1,12 @@
 //! A simulated fleet against a real headquarters: every box comes back from an outage, and from headquarters' sudden end.
 
+use crate::support::tempdir;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tempfile::tempdir;
 
 const GOODS: &str = r#"{"key":"6901234567892","name":{"zh":"可乐","en":"Cola"},"price":350,"tax_bp":1300}
 {"key":"6920000000005","name":{"zh":"方便面","en":"Noodles"},"price":300,"tax_bp":1300}
