@@ -47,6 +47,14 @@ pub fn run(config: &Backup, journal: &Path, zone: &Zone, core: &mpsc::Sender<ToC
     }
 }
 
+/// A copy at once, whatever the hour: how many rows are on it, and its bytes.
+///
+/// # Errors
+/// As for the daily one: the medium is not there, is full or too slow, or the copy is not what was copied.
+pub fn now(config: &Backup, journal: &Path) -> Result<(u64, u64)> {
+    copy(config, journal).map(|Copy { rows, bytes }| (rows, bytes))
+}
+
 fn is_due(config: &Backup, zone: &Zone) -> bool {
     let newest = copies(&config.folder).last().and_then(|path| path.metadata().ok()?.modified().ok());
     let Some(newest) = newest else { return true };

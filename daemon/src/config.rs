@@ -3,6 +3,7 @@
 use crate::clock::Zone;
 use crate::coupon_key::CouponKey;
 use anyhow::{Context, Result, bail, ensure};
+use checkout::bounds::Bounds;
 use checkout::config::{GivesBack, LaneConfig, PriceRules, StaffConfig, StoreConfig, TillRules};
 use checkout::receipt::Currency;
 use checkout::rules::FloorRules;
@@ -197,6 +198,14 @@ pub struct Hq {
     pub key: Option<PathBuf>,
     #[serde(default = "keep_alive")]
     pub keep_alive_s: u16,
+    /// How far a price book may be from the one in force without two operators' word; left out: as far as headquarters says.
+    pub bounds: Option<Bounds>,
+    /// Operators this box knows, by name, and their keys as `aisle-hq users list` prints them; left out: headquarters says who agreed.
+    #[serde(default)]
+    pub approvers: BTreeMap<String, String>,
+    /// Seconds after which a start with what headquarters wants has gone well.
+    #[serde(default = "settle")]
+    pub settle_s: u16,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -250,6 +259,10 @@ impl Staff {
     }
 }
 
+const fn settle() -> u16 {
+    60
+}
+
 const fn keep_alive() -> u16 {
     10
 }
@@ -269,6 +282,14 @@ impl Config {
     /// As [`Config::read`].
     pub fn parse(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text).map_err(|error| anyhow::anyhow!("{error}"))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// # Errors
+    /// As [`Config::read`], without the line.
+    pub fn of(table: toml::Table) -> Result<Self> {
+        let config: Self = table.try_into().map_err(|error| anyhow::anyhow!("{error}"))?;
         config.check()?;
         Ok(config)
     }

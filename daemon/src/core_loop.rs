@@ -8,6 +8,7 @@ use crate::space::Ballast;
 use crate::turn::{CURSOR_EVERY_MS, Core, World};
 use crate::watch::Pulse;
 use anyhow::{Context, Result, bail};
+use checkout::control::{Act, Reported};
 use checkout::device::DeviceCommand;
 use checkout::event::Record;
 use checkout::facts::Facts;
@@ -60,6 +61,16 @@ pub enum ToCore {
         name: String,
     },
     Stop,
+    /// As [`ToCore::Stop`], and the service manager starts the daemon again.
+    Restart,
+}
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Stopped,
+    /// To be started again.
+    Again,
 }
 
 /// What pages and the sync port see of the core.
@@ -67,6 +78,8 @@ pub enum ToCore {
 pub struct Picture {
     pub view: View,
     pub head: u64,
+    /// What became of the configuration headquarters wants.
+    pub reported: Option<Reported>,
 }
 
 /// A question for headquarters.
@@ -81,6 +94,7 @@ pub struct AskHq {
 pub struct Outlets {
     pub devices: BTreeMap<DeviceId, mpsc::Sender<DeviceCommand>>,
     pub hq: Option<mpsc::Sender<AskHq>>,
+    pub control: Option<mpsc::Sender<Act>>,
 }
 
 #[derive(Debug)]
@@ -168,7 +182,7 @@ impl CoreLoop {
     ///
     /// # Errors
     /// The journal cannot be written: the process must end, a lane that cannot record must not sell.
-    pub async fn run(mut self) -> Result<()> {
+    pub async fn run(mut self) -> Result<Ended> {
         let boot = Input::Boot { version: env!("CARGO_PKG_VERSION").into(), nonce: self.nonce };
         let in_force = self.shop.catalog.in_force().map(|(dataset, version, name)| {
             let (dataset, name) = (dataset.into(), name.into());
@@ -180,7 +194,8 @@ impl CoreLoop {
         let heartbeat = Notify::heartbeat();
         loop {
             let ready = self.drain(heartbeat).await;
-            let stop = ready.iter().any(|input| matches!(input, ToCore::Stop));
+            let again = ready.iter().any(|input| matches!(input, ToCore::Restart));
+            let stop = again || ready.iter().any(|input| matches!(input, ToCore::Stop));
             self.turn(ready)?;
             if self.pulse.beats() {
                 self.notify.send("WATCHDOG=1");
@@ -190,7 +205,7 @@ impl CoreLoop {
                 self.core.stop(&mut self.shop)?;
                 // One file that stands for itself, for whoever takes it away.
                 self.shop.journal.shrink(READERS);
-                return Ok(());
+                return Ok(if again { Ended::Again } else { Ended::Stopped });
             }
         }
     }
@@ -260,7 +275,7 @@ impl CoreLoop {
                 self.shop.catalog.reopen(&dataset);
                 self.step(Input::Hq(HqInput::Dataset { dataset, version, name }));
             }
-            ToCore::Stop => {}
+            ToCore::Stop | ToCore::Restart => {}
         }
     }
 
@@ -362,12 +377,18 @@ impl World for Shop {
                     let _ = reply.send(result);
                 }
             }
+            Effect::Control(act) => {
+                // A command that finds no room is a command that did not end: the next start says so.
+                if self.outlets.control.as_ref().is_some_and(|port| port.try_send(act).is_err()) {
+                    tracing::warn!("a command is not carried out: too many wait");
+                }
+            }
         }
     }
 
     fn show(&mut self, store: &Store) {
-        let view = store.view(&self.catalog);
-        self.picture.send_replace(Arc::new(Picture { view, head: self.journal.head() }));
+        let picture = picture_of(store, &self.catalog, self.journal.head());
+        self.picture.send_replace(Arc::new(picture));
     }
 }
 
@@ -396,8 +417,8 @@ pub fn replay(journal: &mut Journal, config: checkout::config::StoreConfig) -> R
     Ok(store)
 }
 
-/// The picture before the first turn.
+/// What is seen of a store.
 #[must_use]
-pub fn first_picture(store: &Store, catalog: &SqliteCatalog, head: u64) -> Picture {
-    Picture { view: store.view(catalog), head }
+pub fn picture_of(store: &Store, catalog: &SqliteCatalog, head: u64) -> Picture {
+    Picture { view: store.view(catalog), head, reported: store.facts().control.config.clone() }
 }

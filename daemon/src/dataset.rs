@@ -3,12 +3,13 @@
 use crate::catalog;
 use crate::jws::hex;
 use anyhow::{Context, Result, ensure};
+use checkout::bounds::{Bounds, Delta};
 use checkout::catalog::{Campaign, Item, Member, Promotion, Recall};
 use checkout::face::Erasure;
 use checkout::phone;
 use checkout::policy::Policy;
 use checkout::wire::{CHUNK_MAX, Manifest};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OpenFlags, params};
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -69,12 +70,15 @@ impl Fetch {
     ///
     /// # Errors
     /// The rows are not what the manifest says: the old dataset stays in force.
-    pub fn build(&self, data: &Path) -> Result<()> {
+    pub fn build(&self, data: &Path, bounds: Option<&Bounds>) -> Result<()> {
         let target = catalog::file(data, &self.manifest.dataset);
         let fresh = target.with_extension("db.new");
         let _ = std::fs::remove_file(&fresh);
         write(&fresh, &self.manifest, self.rows()?)
             .with_context(|| format!("dataset {} version {}", self.manifest.dataset, self.manifest.version))?;
+        if let Some(bounds) = bounds.filter(|_| self.manifest.dataset == "catalogue" && target.exists()) {
+            within(bounds, &target, &fresh)?;
+        }
         std::fs::rename(&fresh, &target)?;
         std::fs::File::open(data)?.sync_all()?;
         let _ = std::fs::remove_dir_all(&self.folder);
@@ -92,6 +96,21 @@ impl Fetch {
         unpacked.window_log_max(WINDOW_LOG_MAX)?;
         Ok(BufReader::with_capacity(READ_AHEAD, unpacked.take(self.manifest.raw + 1)))
     }
+}
+
+/// Whether prices move no further than `bounds` allow.
+fn within(bounds: &Bounds, old: &Path, new: &Path) -> Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let (old, new) = (Connection::open_with_flags(old, flags)?, Connection::open_with_flags(new, flags)?);
+    let sql = "SELECT key, body FROM item ORDER BY key";
+    let (mut before, mut after) = (old.prepare(sql)?, new.prepare(sql)?);
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let before = before.query_map([], row)?.map(|row| Ok(row?));
+    let after = after.query_map([], row)?.map(|row| Ok(row?));
+    let delta = Delta::between(before, after, |body| anyhow::Ok(serde_json::from_str(body)?))?;
+    let outside = delta.outside(bounds);
+    ensure!(outside.is_empty(), "outside the bounds, and two operators have not agreed: {}", outside.join("; "));
+    Ok(())
 }
 
 /// Chunks of a dataset one after the other, each checked again: a disk may have turned a bit.
@@ -224,8 +243,15 @@ mod tests {
     fn manifest_of(dataset: &str, raw: &[u8], rows: u64) -> (Manifest, Vec<u8>) {
         let packed = zstd::encode_all(raw, 3).unwrap();
         let chunks = vec![hex(&Sha256::digest(&packed))];
-        let manifest =
-            Manifest { dataset: dataset.into(), version: 7, name: "pb-7".into(), chunks, raw: raw.len() as u64, rows };
+        let manifest = Manifest {
+            dataset: dataset.into(),
+            version: 7,
+            name: "pb-7".into(),
+            chunks,
+            raw: raw.len() as u64,
+            rows,
+            approvals: Vec::new(),
+        };
         (manifest, packed)
     }
 
@@ -234,7 +260,7 @@ mod tests {
         manifest.version = version;
         let fetch = Fetch::begin(data, manifest.clone()).unwrap();
         assert!(fetch.take(&manifest.chunks[0], &packed).unwrap());
-        fetch.build(data)
+        fetch.build(data, None)
     }
 
     #[test]
@@ -376,7 +402,7 @@ mod tests {
         assert!(!fetch.take(&good.chunks[0], b"something else").unwrap());
         assert!(fetch.take(&good.chunks[0], &packed).unwrap());
         assert_eq!(fetch.missing(), None);
-        fetch.build(data.path()).unwrap();
+        fetch.build(data.path(), None).unwrap();
         let mut catalog = catalog::SqliteCatalog::open(data.path());
         assert_eq!(catalog.item(&"4006381333931".into()).unwrap().price, Money(250));
         assert_eq!((catalog.version("catalogue"), catalog.price_book().0.as_str()), (7, "pb-7"));
@@ -385,13 +411,13 @@ mod tests {
             let (bad, packed) = manifest(raw, rows);
             let fetch = Fetch::begin(data.path(), bad.clone()).unwrap();
             assert!(fetch.take(&bad.chunks[0], &packed).unwrap());
-            assert!(fetch.build(data.path()).is_err());
+            assert!(fetch.build(data.path(), None).is_err());
         }
         let (mut lying, packed) = manifest(row, 1);
         lying.raw -= 1;
         let fetch = Fetch::begin(data.path(), lying.clone()).unwrap();
         assert!(fetch.take(&lying.chunks[0], &packed).unwrap());
-        assert!(fetch.build(data.path()).is_err());
+        assert!(fetch.build(data.path(), None).is_err());
         assert_eq!(catalog::SqliteCatalog::open(data.path()).version("catalogue"), 7);
 
         let dearer = std::str::from_utf8(row).unwrap().replace("250", "275");
@@ -399,7 +425,7 @@ mod tests {
         next.version = 8;
         let fetch = Fetch::begin(data.path(), next.clone()).unwrap();
         assert!(fetch.take(&next.chunks[0], &packed).unwrap());
-        fetch.build(data.path()).unwrap();
+        fetch.build(data.path(), None).unwrap();
         catalog.reopen("catalogue");
         let price = catalog.item(&"4006381333931".into()).unwrap().price;
         assert_eq!(

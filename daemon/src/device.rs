@@ -15,7 +15,7 @@ use drivers::{Driver, In, Kind, LinkKind, Mirror, Out, Spec};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 const READ: usize = 4096;
@@ -32,11 +32,16 @@ pub async fn port(
     core: mpsc::Sender<ToCore>,
     mut commands: mpsc::Receiver<DeviceCommand>,
     board: Arc<Board>,
+    anew: Arc<Notify>,
 ) {
     let mut backoff = Backoff::new(BACKOFF_MAX, false);
     loop {
         backoff.starting();
-        let Err(error) = guarded(run(&device, &core, &mut commands, &board)).await else { return };
+        let ended = tokio::select! {
+            ended = guarded(run(&device, &core, &mut commands, &board)) => ended,
+            () = anew.notified() => Err(anyhow::anyhow!("headquarters asked for a fresh start of it")),
+        };
+        let Err(error) = ended else { return };
         let reason = format!("{error:#}");
         board.note(&device.name, |health| health.failed(&reason));
         board.mirror(&device.name, Mirror::Dark);
@@ -261,7 +266,7 @@ mod tests {
         let (core, inputs) = mpsc::channel(64);
         let (commands, asked) = mpsc::channel(8);
         let board = Arc::new(Board::default());
-        tokio::spawn(port(device, core, asked, Arc::clone(&board)));
+        tokio::spawn(port(device, core, asked, Arc::clone(&board), Arc::default()));
         (inputs, commands, board)
     }
 

@@ -46,6 +46,18 @@ impl Verifier {
     }
 }
 
+impl Verifier {
+    /// The same of a document that must name this box.
+    ///
+    /// # Errors
+    /// As [`Verifier::open`], and where it is for every box.
+    pub fn open_own<T: DeserializeOwned>(&self, compact: &[u8], purpose: &str) -> Result<Signed<T>> {
+        let document = self.open(compact, purpose)?;
+        ensure!(document.box_id.is_some(), "signed for every box");
+        Ok(document)
+    }
+}
+
 /// 43 letters, digits, `-` and `_`.
 #[must_use]
 pub fn public_key(text: &str) -> Option<[u8; 32]> {
@@ -57,8 +69,7 @@ pub fn public_key(text: &str) -> Option<[u8; 32]> {
 /// # Errors
 /// It is none, or somebody else signed it.
 pub fn read<T: DeserializeOwned>(compact: &[u8], key: &[u8; 32]) -> Result<Signed<T>> {
-    let text = std::str::from_utf8(compact).context("not a compact JWS")?;
-    let (signed, signature) = text.trim_end().rsplit_once('.').context("not a compact JWS")?;
+    let (signed, signature) = parts(compact)?;
     let (header, payload) = signed.split_once('.').context("not a compact JWS")?;
     let header: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header)?)?;
     ensure!(header.alg == "EdDSA", "signed with {}, not EdDSA", header.alg);
@@ -67,6 +78,21 @@ pub fn read<T: DeserializeOwned>(compact: &[u8], key: &[u8; 32]) -> Result<Signe
         .verify(signed.as_bytes(), &signature)
         .map_err(|_| anyhow::anyhow!("the signature is another's"))?;
     Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?)
+}
+
+/// What a document says of itself, whoever signed it: for documents that come inside another one.
+///
+/// # Errors
+/// It is none.
+pub fn claimed<T: DeserializeOwned>(compact: &[u8]) -> Result<Signed<T>> {
+    let (_, payload) = parts(compact)?.0.split_once('.').context("not a compact JWS")?;
+    Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?)
+}
+
+/// What is signed, and the signature.
+fn parts(compact: &[u8]) -> Result<(&str, &str)> {
+    let text = std::str::from_utf8(compact).context("not a compact JWS")?;
+    text.trim_end().rsplit_once('.').context("not a compact JWS")
 }
 
 /// Compact JWS, EdDSA.

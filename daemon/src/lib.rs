@@ -1,27 +1,33 @@
 //! All I/O of a store box. The program in one picture stands in `docs/ARCHITECTURE.md`; the turn itself in [`turn`].
 
+mod approval;
 pub mod backup;
 pub mod catalog;
 pub mod classify;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod core_loop;
 pub mod coupon_key;
 pub mod dataset;
 pub mod decode;
 pub mod demo;
+pub mod desired;
 pub mod device;
 pub mod device_board;
 pub mod export;
 pub mod http;
+pub mod identity;
 pub mod journal;
 pub mod jws;
 pub mod link;
+pub mod log_count;
 pub mod member_data;
 pub mod node;
 pub mod notify;
 mod pin;
+pub mod provision;
 mod recording;
 pub mod restore;
 pub mod run;

@@ -1,18 +1,26 @@
 //! The command `aisled`.
 
 use aisled::config::Config;
-use aisled::{backup, classify, client, decode, demo, export, http, journal, restore, run, sim, sync, wire_trace};
+use aisled::core_loop::Ended;
+use aisled::identity::Identity;
+use aisled::log_count::Counts;
+use aisled::{
+    backup, classify, client, decode, demo, export, http, journal, provision, restore, run, sim, sync, wire_trace,
+};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// sysexits.h
 const EX_USAGE: u8 = 64;
 const EX_DATAERR: u8 = 65;
 const EX_IOERR: u8 = 74;
+const EX_TEMPFAIL: u8 = 75;
 const EX_CONFIG: u8 = 78;
 
 /// The daemon of a store box: sells at staffed lanes and kiosks, with the network up or down.
@@ -53,6 +61,16 @@ enum Command {
         /// Print the bytes on device lines, card numbers masked
         #[arg(long)]
         trace_wire: bool,
+    },
+    /// Make this box's key, show a code, and wait until headquarters has given it its certificate
+    Provision {
+        #[arg(long, value_name = "FILE", default_value = "/etc/aisle/aisled.toml")]
+        config: PathBuf,
+        /// The claim certificate the box came with
+        #[arg(long, value_name = "FILE")]
+        claim: PathBuf,
+        #[arg(long, value_name = "FILE")]
+        claim_key: PathBuf,
     },
     /// Read a configuration and say what is wrong with it
     Check {
@@ -141,9 +159,11 @@ fn main() -> ExitCode {
     };
     let filter = EnvFilter::try_from_env("AISLE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr);
+    log.finish().with(Counts).init();
     let (ended, code) = perform(cli.command);
     match ended {
+        Ok(()) if code == EX_TEMPFAIL => ExitCode::from(code),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -159,14 +179,26 @@ fn perform(command: Command) -> (Result<()>, u8) {
                 wire_trace::switch_on();
             }
             match checked(&config) {
-                Ok(config) if training => (guarded(&config.for_training()), EX_IOERR),
-                Ok(config) => (guarded(&config), EX_IOERR),
+                Ok(own) => {
+                    let own = if training { own.for_training() } else { own };
+                    match guarded(&own, &config) {
+                        Ok(Ended::Stopped) => (Ok(()), 0),
+                        // Not a failure, but what `Restart=on-failure` starts again.
+                        Ok(Ended::Again) => (Ok(()), EX_TEMPFAIL),
+                        Err(error) => (Err(error), EX_IOERR),
+                    }
+                }
                 Err(error) => (Err(error), EX_CONFIG),
             }
         }
         Command::Demo { once, mosquitto, dir, faces, trace_wire } => {
             let faces = faces.or_else(|| std::env::var_os("AISLE_FACES").map(PathBuf::from));
             (demo::run(&demo::Options { once, mosquitto, folder: dir, faces, trace_wire }), 1)
+        }
+        Command::Provision { config, claim, claim_key } => {
+            let claim = Identity { cert: claim, key: claim_key };
+            let paired = Config::read(&config).and_then(|config| provision::run(&config, &claim, say));
+            (paired.map(drop), EX_IOERR)
         }
         Command::Check { config } => (checked(&config).map(|_| say("the configuration is good")), EX_CONFIG),
         Command::Status { config } => (status(&config), EX_IOERR),
@@ -209,7 +241,7 @@ fn classified(hex: bool, paying: bool, templates: Vec<String>, config: Option<&P
 fn checked(path: &Path) -> Result<Config> {
     let config = Config::read(path)?;
     if let Some(hq) = &config.hq {
-        sync::check(hq)?;
+        sync::check(hq, &config.data)?;
     }
     http::pin::Desk::new(&config.staff)?;
     config.coupon_key()?;
@@ -217,7 +249,7 @@ fn checked(path: &Path) -> Result<Config> {
 }
 
 /// A panic of the core must not leave a process that looks alive: the service manager starts a fresh one.
-fn guarded(config: &Config) -> Result<()> {
+fn guarded(config: &Config, file: &Path) -> Result<Ended> {
     struct Abort;
     impl Drop for Abort {
         fn drop(&mut self) {
@@ -227,7 +259,7 @@ fn guarded(config: &Config) -> Result<()> {
         }
     }
     let _abort = Abort;
-    run::run(config)
+    run::run(config, file)
 }
 
 fn status(path: &Path) -> Result<()> {

@@ -208,7 +208,8 @@ impl Told<'_> {
             | Event::Lane(_)
             | Event::Tender(_)
             | Event::Shift(_)
-            | Event::Box(_) => None,
+            | Event::Box(_)
+            | Event::Control(_) => None,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::jws;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use checkout::wire::{Head, Signed};
+use checkout::wire::{Head, Renewal, Signed};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use std::fs::OpenOptions;
@@ -64,6 +64,14 @@ impl BoxKey {
     #[must_use]
     pub fn public(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.public_key().as_ref())
+    }
+
+    /// # Errors
+    /// The document is not JSON.
+    pub fn renewal(&self, tenant: &str, box_id: &str, request: String) -> Result<String> {
+        let (tenant, box_id, doc) = (tenant.to_owned(), Some(box_id.to_owned()), Renewal { request });
+        let rev = crate::clock::utc().0.unsigned_abs();
+        jws::sign(&Signed { tenant, box_id, purpose: "renew".into(), rev, doc }, &self.0)
     }
 
     /// # Errors

@@ -3,10 +3,15 @@
 //! The connection is a disposable pipe: one event loop per connection, never reused, nothing trusted that it holds.
 //! What was not acknowledged by headquarters' commit is sent again.
 
+mod control;
+mod datasets;
+mod renewal;
+
 use crate::catalog::DATASETS;
 use crate::config::Hq;
 use crate::core_loop::{AskHq, Picture, ToCore};
 use crate::dataset::Fetch;
+use crate::identity::Identity;
 use crate::journal::{Cursor, Reader};
 use crate::jws::{Verifier, hex};
 use crate::seal::BoxKey;
@@ -14,6 +19,7 @@ use crate::supervise::{Backoff, guarded};
 use crate::uplink::{Caller, Uplink, Welcomed};
 use anyhow::{Context, Result, bail, ensure};
 use checkout::Input;
+use checkout::control::Reported;
 use checkout::returns::Sold;
 use checkout::store::HqInput;
 use checkout::upkeep::BoxInput;
@@ -22,8 +28,6 @@ use checkout::wire::{
 };
 use checkout::words::Utc;
 use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Packet, Publish, QoS, Transport};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +44,8 @@ const STATE_EVERY: Duration = Duration::from_secs(15);
 /// A hello that headquarters was not there to hear is said again.
 const HELLO_EVERY: Duration = Duration::from_secs(3);
 const CHUNK_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked whether the box's certificate is to be renewed, and how often that is asked for.
+const RENEW_AGAIN: Duration = Duration::from_secs(600);
 const HEAD_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// An answer that does not come is asked for again.
 const REFILL_AGAIN: Duration = Duration::from_secs(10);
@@ -73,6 +79,10 @@ pub struct Sync {
     pub versions: BTreeMap<String, u64>,
     /// None: it could not be made, and nothing is signed.
     pub key: Option<BoxKey>,
+    /// Datasets that are not to be had: what is retained comes again and again.
+    pub refused: BTreeMap<String, Manifest>,
+    /// To who keeps what headquarters wants: revision and document.
+    pub desired: mpsc::Sender<(u64, String)>,
 }
 
 impl Sync {
@@ -106,7 +116,7 @@ impl Sync {
         let topics = Topics::new(&self.tenant, &self.box_id);
         let reader = Reader::open(&self.journal)?;
         let will = self.state(connection, false);
-        let options = options(&self.hq, &self.box_id, &topics, &will)?;
+        let options = self.options(&topics, &will)?;
         let (client, events) = AsyncClient::new(options, 64);
         let keep_alive = Duration::from_secs(u64::from(self.hq.keep_alive_s));
         self.uplink.connected();
@@ -126,9 +136,27 @@ impl Sync {
             seal: None,
             refill: None,
             signed: None,
+            reported: None,
+            renewal: None,
             started,
         };
         link.serve(events, keep_alive).await
+    }
+
+    fn options(&self, topics: &Topics, will: &BoxState) -> Result<MqttOptions> {
+        let hq = &self.hq;
+        let (tls, host, port) = address(&hq.broker)?;
+        let mut options = MqttOptions::new(&self.box_id, host, port);
+        options.set_keep_alive(Duration::from_secs(u64::from(hq.keep_alive_s.max(5))));
+        options.set_clean_session(true);
+        options.set_inflight(u16::try_from(crate::uplink::IN_FLIGHT_MAX * 2)?);
+        options.set_max_packet_size(MESSAGE_MAX + 4096, MESSAGE_MAX + 4096);
+        options.set_last_will(LastWill::new(topics.of("state"), serde_json::to_vec(will)?, QoS::AtLeastOnce, true));
+        if tls {
+            let config = Identity::of(hq, &self.data, crate::clock::utc())?.tls(ca_of(hq)?)?;
+            options.set_transport(Transport::tls_with_config(config.into()));
+        }
+        Ok(options)
     }
 
     fn state(&self, connection: u64, online: bool) -> BoxState {
@@ -168,6 +196,10 @@ struct Link<'a> {
     /// Sales asked for after rows were lost: the number of the ask and when it was put.
     refill: Option<(u64, Instant)>,
     signed: Option<Instant>,
+    /// What was reported of the configuration on this connection.
+    reported: Option<Reported>,
+    /// When it was looked last whether the certificate is to be renewed.
+    renewal: Option<Instant>,
     started: Instant,
 }
 
@@ -195,6 +227,7 @@ impl Link<'_> {
                     changed.context("the core has ended")?;
                     self.sync.uplink.head = head.borrow_and_update().head;
                     self.ask_for_lost_sales(None)?;
+                    self.report()?;
                     gather.get_or_insert(Instant::now() + GATHER);
                 }
                 () = until(gather) => gather = None,
@@ -205,6 +238,7 @@ impl Link<'_> {
                     if self.sync.uplink.is_welcome() {
                         self.publish_state()?;
                         self.sign_head()?;
+                        self.renew()?;
                         self.ask_for_lost_sales(None)?;
                         self.manifests_again()?;
                     }
@@ -237,7 +271,7 @@ impl Link<'_> {
     }
 
     fn listen(&mut self) -> Result<()> {
-        for leaf in ["welcome", "ack", "reply"] {
+        for leaf in ["welcome", "ack", "reply", "cmd", "desired", "certificate"] {
             self.client.try_subscribe(self.topics.of(leaf), QoS::AtLeastOnce)?;
         }
         self.hear_manifests()?;
@@ -270,6 +304,12 @@ impl Link<'_> {
             self.ack(&publish.payload)
         } else if topic == self.topics.of("reply") {
             self.reply(&publish.payload)
+        } else if topic == self.topics.of("cmd") {
+            self.command(&publish.payload)
+        } else if topic == self.topics.of("desired") {
+            self.desired(&publish.payload)
+        } else if topic == self.topics.of("certificate") {
+            self.certificate(&publish.payload)
         } else if let Some(hash) = topic.strip_prefix(&self.topics.chunk("")) {
             self.chunk(hash, &publish.payload)
         } else {
@@ -310,9 +350,13 @@ impl Link<'_> {
         if let Some(utc) = signed.doc.utc {
             self.tell(ToCore::Time(utc))?;
         }
+        if !signed.doc.pending.is_empty() {
+            tracing::info!(commands = signed.doc.pending.len(), "headquarters waits for the end of commands");
+        }
         self.signed = None;
         self.sign_head()?;
         self.ask_for_lost_sales(None)?;
+        self.report()?;
         self.publish_state()
     }
 
@@ -448,79 +492,6 @@ impl Link<'_> {
     }
 }
 
-/// Datasets.
-impl Link<'_> {
-    fn manifest(&mut self, payload: &[u8]) -> Result<()> {
-        let signed = self.verifier.open::<Manifest>(payload, "manifest")?;
-        let manifest = signed.doc;
-        ensure!(signed.rev == manifest.version, "its revision is not its version");
-        let have = self.sync.versions.get(&manifest.dataset).copied().unwrap_or(0);
-        if self.sync.picture.borrow().view.upkeep.spares() {
-            // Room is for sales; the manifest is retained and is asked for again.
-            self.passed_over = true;
-            return Ok(());
-        }
-        if manifest.version <= have || self.fetching.as_ref().is_some_and(|fetch| fetch.manifest == manifest) {
-            return Ok(());
-        }
-        if self.fetching.is_some() {
-            // One at a time; the retained manifest is asked for again when this one is done.
-            return Ok(());
-        }
-        tracing::info!(dataset = %manifest.dataset, version = manifest.version, rows = manifest.rows, "a new dataset is on its way");
-        self.fetching = Some(Fetch::begin(&self.sync.data, manifest)?);
-        self.next_chunk()
-    }
-
-    /// What was passed over for want of room.
-    fn manifests_again(&mut self) -> Result<()> {
-        if self.passed_over && !self.sync.picture.borrow().view.upkeep.spares() {
-            self.passed_over = false;
-            self.hear_manifests()?;
-        }
-        Ok(())
-    }
-
-    fn next_chunk(&mut self) -> Result<()> {
-        self.chunk_due = None;
-        if self.sync.picture.borrow().view.upkeep.spares() {
-            self.passed_over |= self.fetching.take().is_some();
-        }
-        let Some(fetch) = &self.fetching else { return Ok(()) };
-        if let Some(hash) = fetch.missing().map(str::to_owned) {
-            self.client.try_subscribe(self.topics.chunk(&hash), QoS::AtLeastOnce)?;
-            self.chunk_due = Some(Instant::now() + CHUNK_EVERY);
-            return self.ask(2_000, Question::Chunk { hash });
-        }
-        let manifest = fetch.manifest.clone();
-        let built = tokio::task::block_in_place(|| fetch.build(&self.sync.data));
-        self.fetching = None;
-        match built {
-            Ok(()) => {
-                tracing::info!(dataset = %manifest.dataset, version = manifest.version, name = %manifest.name, "dataset in force");
-                self.sync.versions.insert(manifest.dataset.clone(), manifest.version);
-                let (dataset, version, name) = (manifest.dataset, manifest.version, manifest.name);
-                self.tell(ToCore::Dataset { dataset, version, name })?;
-                self.publish_state()?;
-            }
-            Err(error) => {
-                tracing::warn!(dataset = %manifest.dataset, error = format!("{error:#}"), "a dataset is refused; the last good one stays")
-            }
-        }
-        // The next dataset gets its turn.
-        self.hear_manifests()
-    }
-
-    fn chunk(&mut self, hash: &str, payload: &[u8]) -> Result<()> {
-        let Some(fetch) = &self.fetching else { return Ok(()) };
-        if fetch.take(hash, payload)? {
-            self.client.try_unsubscribe(self.topics.chunk(hash))?;
-            self.next_chunk()?;
-        }
-        Ok(())
-    }
-}
-
 /// The core is gone: the process ends.
 #[derive(Debug, thiserror::Error)]
 #[error("the core has ended")]
@@ -533,22 +504,8 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-fn options(hq: &Hq, box_id: &str, topics: &Topics, will: &BoxState) -> Result<MqttOptions> {
-    let (tls, host, port) = address(&hq.broker)?;
-    let mut options = MqttOptions::new(box_id, host, port);
-    options.set_keep_alive(Duration::from_secs(u64::from(hq.keep_alive_s.max(5))));
-    options.set_clean_session(true);
-    options.set_inflight(u16::try_from(crate::uplink::IN_FLIGHT_MAX * 2)?);
-    options.set_max_packet_size(MESSAGE_MAX + 4096, MESSAGE_MAX + 4096);
-    options.set_last_will(LastWill::new(topics.of("state"), serde_json::to_vec(will)?, QoS::AtLeastOnce, true));
-    if tls {
-        options.set_transport(Transport::tls_with_config(tls_config(hq)?.into()));
-    }
-    Ok(options)
-}
-
 /// TLS?, host, port.
-fn address(broker: &str) -> Result<(bool, String, u16)> {
+pub(crate) fn address(broker: &str) -> Result<(bool, String, u16)> {
     let wanted = || format!("broker {broker:?}: write mqtt://host:1883 or mqtts://host:8883");
     let (tls, rest) = match broker.split_once("://") {
         Some(("mqtt", rest)) => (false, rest),
@@ -559,35 +516,23 @@ fn address(broker: &str) -> Result<(bool, String, u16)> {
     Ok((tls, host.into(), port.parse().ok().with_context(wanted)?))
 }
 
-/// Mutual TLS with a private CA: only headquarters' broker is believed, and it knows this box by its certificate.
-fn tls_config(hq: &Hq) -> Result<rustls::ClientConfig> {
-    let ca = pem_path(hq.ca.as_deref(), "ca")?;
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca).with_context(|| format!("ca {}", ca.display()))? {
-        roots.add(certificate?)?;
-    }
-    let cert = pem_path(hq.cert.as_deref(), "cert")?;
-    let chain = CertificateDer::pem_file_iter(cert).with_context(|| format!("cert {}", cert.display()))?;
-    let chain = chain.collect::<Result<Vec<_>, _>>()?;
-    let key = pem_path(hq.key.as_deref(), "key")?;
-    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("key {}", key.display()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots).with_client_auth_cert(chain, key)?)
-}
-
-fn pem_path<'a>(path: Option<&'a Path>, name: &str) -> Result<&'a Path> {
-    path.with_context(|| format!("[hq] {name} is missing: mqtts needs ca, cert and key"))
+/// # Errors
+/// It is not named.
+pub(crate) fn ca_of(hq: &Hq) -> Result<&Path> {
+    hq.ca.as_deref().context("[hq] ca is missing: mqtts needs the certificate of the authority")
 }
 
 /// Checks what can be checked of `[hq]` without connecting.
 ///
 /// # Errors
 /// Says which setting is wrong.
-pub fn check(hq: &Hq) -> Result<()> {
+pub fn check(hq: &Hq, data: &Path) -> Result<()> {
     Verifier::new(&hq.public_key, "", "").context("[hq]")?;
+    for (name, key) in &hq.approvers {
+        crate::jws::public_key(key).with_context(|| format!("[hq] approvers: {name} has no key of ours"))?;
+    }
     if address(&hq.broker)?.0 {
-        tls_config(hq)?;
+        Identity::of(hq, data, crate::clock::utc())?.tls(ca_of(hq)?)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! its certificate and by the certificate's common name, never by its address.
 
 use anyhow::{Context as _, Result, bail};
+use checkout::words::Utc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -151,18 +152,75 @@ const SEQUENCE: u8 = 0x30;
 /// 2.5.4.3 (RFC 5280 appendix A).
 const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
-/// The last common name of the certificate's subject.
-fn common_name(certificate: &[u8]) -> Option<String> {
+/// Whose a certificate is, and from when to when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validity {
+    pub name: Option<String>,
+    from: Utc,
+    until: Utc,
+}
+
+impl Validity {
+    #[must_use]
+    pub fn of(certificate: &[u8]) -> Option<Self> {
+        let (_, times, _) = der(from_serial(certificate, 3)?)?;
+        let (kind, from, times) = der(times)?;
+        let (until_kind, until, _) = der(times)?;
+        let (from, until) = (time(kind, from)?, time(until_kind, until)?);
+        Some(Self { name: common_name(certificate), from, until })
+    }
+
+    #[must_use]
+    pub fn holds(&self, now: Utc) -> bool {
+        self.from <= now && now < self.until
+    }
+
+    /// Two thirds of its life are over.
+    #[must_use]
+    pub fn is_due(&self, now: Utc) -> bool {
+        let life = self.until.0.saturating_sub(self.from.0);
+        now.0 >= self.from.0.saturating_add(life / 3 * 2)
+    }
+}
+
+/// `UTCTime` and `GeneralizedTime` as certificates write them (RFC 5280, 4.1.2.5): with seconds, in UTC.
+fn time(tag: u8, text: &[u8]) -> Option<Utc> {
+    let text = core::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+    let (year, rest) = match tag {
+        0x17 => {
+            let (year, rest) = text.split_at_checked(2)?;
+            let year: u32 = year.parse().ok()?;
+            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
+        }
+        0x18 => {
+            let (year, rest) = text.split_at_checked(4)?;
+            (year.parse().ok()?, rest)
+        }
+        _ => return None,
+    };
+    let part = |at: usize| rest.get(at..at + 2);
+    let minute = format!("{year:04}-{}-{}T{}:{}", part(0)?, part(2)?, part(4)?, part(6)?);
+    let minutes = checkout::calendar::read(&minute)?.0;
+    let seconds: i64 = part(8)?.parse().ok()?;
+    Some(Utc(minutes.checked_mul(60_000)?.checked_add(seconds * 1000)?))
+}
+
+/// What stands in a certificate `skip` fields behind its version: serial number, signature algorithm, issuer, validity, subject.
+fn from_serial(certificate: &[u8], skip: usize) -> Option<&[u8]> {
     let (_, certificate, _) = der(certificate)?;
     let (_, mut rest, _) = der(certificate)?;
     if let Some((0xA0, _, after)) = der(rest) {
         rest = after;
     }
-    // Serial number, signature algorithm, issuer, validity; then the subject.
-    for _ in 0..4 {
+    for _ in 0..skip {
         rest = der(rest)?.2;
     }
-    let (_, mut sets, _) = der(rest)?;
+    Some(rest)
+}
+
+/// The last common name of the certificate's subject.
+fn common_name(certificate: &[u8]) -> Option<String> {
+    let (_, mut sets, _) = der(from_serial(certificate, 4)?)?;
     let mut found = None;
     while let Some((_, mut set, after)) = der(sets) {
         while let Some((SEQUENCE, pair, next)) = der(set) {

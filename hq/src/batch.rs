@@ -130,6 +130,14 @@ pub fn hash_of_hex(text: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
+/// Pairs of hexadecimal digits.
+#[must_use]
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks_exact(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    text.len().is_multiple_of(2).then(|| pairs.map(byte).collect())?
+}
+
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -1,5 +1,6 @@
 //! Commands about members' faces and wallets, and about the fleet.
 
+use crate::desk;
 use aisle_hq::faces;
 use aisle_hq::fleet::{self, Filter};
 use aisle_hq::member_data;
@@ -50,6 +51,14 @@ pub enum FleetCommand {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Have a box do something from a fixed list; prints the command as JSON
+    Command(desk::CommandArgs),
+    /// Print commands and how far each is, the newest first, a line of JSON each
+    Commands(desk::CommandsArgs),
+    /// Put boxes into a ring, whose boxes get changes together
+    Ring(desk::RingArgs),
+    /// Want a configuration of a box or of a ring's boxes
+    Desired(Box<desk::DesiredArgs>),
     /// Print alarms, the latest first, a line of JSON each
     Alarms {
         #[arg(long = "box", value_name = "BOX")]
@@ -69,6 +78,10 @@ pub fn fleet(what: FleetCommand) -> anyhow::Result<()> {
         FleetCommand::Show { box_id, data } => {
             println!("{:#}", fleet::show(&Store::open(&data)?.reader()?, &box_id)?);
         }
+        FleetCommand::Command(what) => desk::command(&what)?,
+        FleetCommand::Commands(what) => desk::commands(&what)?,
+        FleetCommand::Ring(what) => desk::ring(&what)?,
+        FleetCommand::Desired(what) => desk::desired(*what)?,
         FleetCommand::Alarms { box_id, data } => {
             print!("{}", fleet::alarms(&Store::open(&data)?.reader()?, box_id.as_deref())?);
         }

@@ -1,10 +1,14 @@
 //! Reference data on its way to the boxes: rows in, versions with a manifest and content-addressed chunks out.
 
+pub mod quarantine;
+
 use crate::batch::hex;
 use crate::db::{self, Connection, OptionalExtension as _, Transaction, params};
+use crate::operators::{Operator, audit};
 use crate::store::{Store, int, now_ms};
 use anyhow::{Context as _, bail};
 use checkout::wire::{CHUNK_MAX, MESSAGE_MAX, Manifest};
+use quarantine::Held;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -15,8 +19,11 @@ const ZSTD_LEVEL: i32 = 9;
 /// What an import did.
 #[derive(Debug)]
 pub struct Imported {
+    /// Without a version where it is held.
     pub manifest: Manifest,
     pub bad: Vec<BadLine>,
+    /// It is outside the bounds and waits for two operators.
+    pub held: Option<Held>,
 }
 
 /// Whether bad lines stop an import.
@@ -37,6 +44,21 @@ pub fn import(
     name: Option<&str>,
     on_bad: OnBad,
 ) -> anyhow::Result<Result<Imported, Vec<BadLine>>> {
+    import_by(store, None, kind, text, name, on_bad)
+}
+
+/// The same by somebody who signs for it, where it is outside the bounds.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_by(
+    store: &Store,
+    by: Option<&Operator>,
+    kind: Kind,
+    text: &str,
+    name: Option<&str>,
+    on_bad: OnBad,
+) -> anyhow::Result<Result<Imported, Vec<BadLine>>> {
     let (rows, bad) = crate::rows::read(kind, text);
     if !bad.is_empty() && on_bad == OnBad::Refuse {
         return Ok(Err(bad));
@@ -46,16 +68,26 @@ pub fn import(
     }
     let mut db = store.writer()?;
     let txn = db.transaction()?;
-    let version: i64 = next(&txn, kind.name())?;
-    let name = name.map_or_else(|| format!("{}-{version}", kind.short()), str::to_owned);
-    let manifest = put(&txn, kind.name(), &name, &rows)?;
+    let next = version(&txn, kind.name())? + 1;
+    let name = name.map_or_else(|| format!("{}-{next}", kind.short()), str::to_owned);
+    let mut manifest = keep(&txn, kind.name(), &name, &rows)?;
+    let held = match quarantine::outside(&txn, kind.name(), quarantine::written(&rows))? {
+        Some(told) => Some(quarantine::hold(&txn, by, &manifest, told)?),
+        None => {
+            manifest = publish(&txn, manifest)?;
+            None
+        }
+    };
+    let (who, state) = (by.map_or("", |by| &by.name), if held.is_some() { "held" } else { "published" });
+    audit(&txn, who, "imported", kind.name(), &format!("{name}, {} rows, {state}", manifest.rows))?;
     txn.commit()?;
-    Ok(Ok(Imported { manifest, bad }))
+    Ok(Ok(Imported { manifest, bad, held }))
 }
 
-fn next(txn: &Transaction<'_>, dataset: &str) -> db::Result<i64> {
-    let sql = "SELECT coalesce(max(version), 0) + 1 FROM dataset WHERE dataset = ?1";
-    txn.query_row(sql, [dataset], |row| row.get(0))
+/// The newest version there is; 0: none.
+fn version(db: &Connection, dataset: &str) -> db::Result<i64> {
+    let sql = "SELECT coalesce(max(version), 0) FROM dataset WHERE dataset = ?1";
+    db.query_row(sql, [dataset], |row| row.get(0))
 }
 
 /// Makes `rows` the next version of a dataset, under that name.
@@ -68,7 +100,11 @@ pub(crate) fn put(
     name: &str,
     rows: &[impl Serialize],
 ) -> anyhow::Result<Manifest> {
-    let version = next(txn, dataset)?;
+    publish(txn, keep(txn, dataset, name, rows)?)
+}
+
+/// Keeps the chunks of `rows`; a manifest without a version.
+fn keep(txn: &Transaction<'_>, dataset: &str, name: &str, rows: &[impl Serialize]) -> anyhow::Result<Manifest> {
     let packed = pack(rows)?;
     let mut chunks = Vec::new();
     for chunk in packed.stream.chunks(CHUNK_MAX) {
@@ -76,19 +112,27 @@ pub(crate) fn put(
         txn.execute("INSERT INTO chunk (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![hash, chunk])?;
         chunks.push(hash);
     }
+    Ok(Manifest {
+        dataset: dataset.into(),
+        version: 0,
+        name: name.into(),
+        chunks,
+        raw: packed.raw,
+        rows: u64::try_from(rows.len()).unwrap_or(u64::MAX),
+        approvals: Vec::new(),
+    })
+}
+
+/// Gives kept content the next version: versions only grow.
+fn publish(txn: &Transaction<'_>, manifest: Manifest) -> anyhow::Result<Manifest> {
+    let (dataset, name) = (&manifest.dataset, &manifest.name);
     // Lines carry the name of their price book for ever: it must mean one version.
     let taken = "SELECT EXISTS (SELECT 1 FROM dataset WHERE dataset = ?1 AND name = ?2)";
     if txn.query_row(taken, [dataset, name], |row| row.get(0))? {
         bail!("there is a version {name} of {dataset} already: give this one another --name");
     }
-    let manifest = Manifest {
-        dataset: dataset.into(),
-        version: version.unsigned_abs(),
-        name: name.into(),
-        chunks,
-        raw: packed.raw,
-        rows: u64::try_from(rows.len()).unwrap_or(u64::MAX),
-    };
+    let version = version(txn, dataset)? + 1;
+    let manifest = Manifest { version: version.unsigned_abs(), ..manifest };
     let document = serde_json::to_string(&manifest)?;
     anyhow::ensure!(
         document.len() < MESSAGE_MAX / 2,
@@ -100,6 +144,10 @@ pub(crate) fn put(
         params![manifest.dataset, version, manifest.name, int(manifest.rows), now_ms(), document],
     )?;
     Ok(manifest)
+}
+
+fn newest_of(db: &Connection, dataset: &str) -> anyhow::Result<Option<Manifest>> {
+    Ok(newest(db)?.into_iter().find(|manifest| manifest.dataset == dataset))
 }
 
 /// The newest manifest of each dataset.

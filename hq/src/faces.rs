@@ -47,9 +47,13 @@ pub(crate) fn record(txn: &Transaction<'_>, origin: Origin<'_>, at: i64, event: 
             let detail = serde_json::json!({ "listed": listed, "receipts": receipts });
             keep(txn, origin, at, &member.0, "erased", &detail)
         }
-        Event::Store(_) | Event::Lane(_) | Event::Basket(_) | Event::Tender(_) | Event::Shift(_) | Event::Box(_) => {
-            Ok(())
-        }
+        Event::Store(_)
+        | Event::Lane(_)
+        | Event::Basket(_)
+        | Event::Tender(_)
+        | Event::Shift(_)
+        | Event::Box(_)
+        | Event::Control(_) => Ok(()),
     }
 }
 

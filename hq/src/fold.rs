@@ -112,6 +112,12 @@ fn follow(txn: &Transaction<'_>, origin: Origin<'_>, read: &Read<'_>) -> db::Res
             Err(error) => set_aside(txn, origin, body, &shape(&error)),
         };
     }
+    if kind.0.starts_with("control.") {
+        return match serde_json::from_str(read.event()) {
+            Ok(event) => crate::control::fold(txn, origin, &event),
+            Err(error) => set_aside(txn, origin, body, &shape(&error)),
+        };
+    }
     if kind.0.starts_with("tender.") {
         return tender::fold(txn, origin.box_id, envelope.utc, read.event());
     }

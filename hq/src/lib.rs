@@ -8,10 +8,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod acl;
 mod batch;
 mod broker;
+pub mod ca;
 pub mod config;
 mod console;
+pub mod control;
 pub mod coupon;
 pub mod dataset;
 pub mod db;
@@ -27,6 +30,8 @@ mod link;
 pub mod member_data;
 pub mod member_wallet;
 pub mod notices;
+pub mod operators;
+pub mod pairing;
 pub mod parity;
 pub mod pay;
 mod pin;
@@ -40,7 +45,7 @@ mod work;
 mod writer;
 
 pub use batch::{hash_of_hex, hex};
-pub use broker::Broker;
+pub use broker::{Access, Broker, Revoked};
 pub use tls::{ClientTls, ServerTls};
 pub use work::{Outgoing, Work, parse};
 pub use writer::Writer;
@@ -55,6 +60,7 @@ use pay::gift::Gifts;
 use pay::sandbox::Sandbox;
 use pay::{Providers, desk};
 use sign::Signer;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +104,7 @@ impl Hq {
     pub async fn start_with(config: &Config, store: Store, providers: Providers) -> anyhow::Result<Self> {
         tls::install_provider();
         let signer = Arc::new(Signer::open(&store.key_path())?);
+        store::set_setting(&store.writer()?, "tenant", &config.tenant)?;
         let public_key = signer.public_key();
         let (first, shards) = watch::channel(lease::all());
         let leases = if store.is_shared() { Some(Leases::open(&store, &public_key)?) } else { None };
@@ -105,7 +112,8 @@ impl Hq {
             first.send_replace(Arc::default());
         }
         let worker = leases.as_ref().map_or(String::new(), |leases| format!("-{}", leases.name()));
-        let (broker, target) = broker_of(config, &public_key, shards.clone(), &worker).await?;
+        let (revoke, revoked) = watch::channel(Arc::new(pairing::revoked(&store.reader()?)?));
+        let (broker, target) = broker_of(config, &public_key, revoked, shards.clone(), &worker).await?;
         let (jobs, to_call) = mpsc::channel(desk::JOBS);
         let writer = Writer::new(&store, signer, &config.tenant, jobs)?;
 
@@ -133,6 +141,7 @@ impl Hq {
         tasks.spawn(async move { Ok(axum::serve(listener, console).await?) });
         let named = (target.host.clone(), target.port);
         tasks.spawn(tick(work.clone()));
+        tasks.spawn(taken_back(store.clone(), revoke));
         tasks.spawn(notices::run(store.clone(), delivery(config), shards));
         if let Some(leases) = leases {
             tasks.spawn_blocking(move || leases.run(&first));
@@ -186,9 +195,26 @@ async fn tick(work: mpsc::Sender<Work>) -> anyhow::Result<()> {
     }
 }
 
+/// Certificates are taken back by another process, too: who has one of them is shown out within seconds.
+async fn taken_back(store: Store, told: watch::Sender<Arc<BTreeSet<String>>>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(IMPORT_POLL).await;
+        let store = store.clone();
+        let revoked = tokio::task::spawn_blocking(move || anyhow::Ok(pairing::revoked(&store.reader()?)?)).await??;
+        told.send_if_modified(|known| {
+            let news = **known != revoked;
+            if news {
+                *known = Arc::new(revoked);
+            }
+            news
+        });
+    }
+}
+
 async fn broker_of(
     config: &Config,
     public_key: &str,
+    revoked: Revoked,
     shards: watch::Receiver<Shards>,
     worker: &str,
 ) -> anyhow::Result<(Option<Broker>, Target)> {
@@ -198,7 +224,8 @@ async fn broker_of(
     match &config.broker {
         BrokerChoice::Remote { host, port, tls } => Ok((None, target(host.clone(), *port, tls.clone()))),
         BrokerChoice::Embedded { listen, tls } => {
-            let broker = Broker::start(*listen, tls.as_ref().map(|(server, _, _)| server)).await?;
+            let access = Access { tenant: config.tenant.clone(), revoked };
+            let broker = Broker::start(*listen, tls.as_ref().map(|(server, _, _)| (server, access))).await?;
             let port = broker.address.port();
             let (host, client) = match tls {
                 Some((_, client, name)) => (name.clone(), Some(client.clone())),

@@ -4,6 +4,7 @@ use crate::lease::{self, Shards};
 use crate::tls::ClientTls;
 use crate::work::{Outgoing, Work, parse};
 use anyhow::{Context as _, bail};
+use checkout::wire::Topics;
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, QoS, SubscribeFilter, SubscribeReasonCode,
     Transport,
@@ -25,7 +26,7 @@ const INFLIGHT: u16 = 100;
 const ROOM_KIB: usize = 16 * 1024;
 /// Turns of the writer whose answers may wait; beyond, the connection is given up with them, and boxes ask again.
 const TURNS_MAX: usize = 1_000;
-const LEAVES: [&str; 5] = ["hello", "journal", "head", "state", "ask"];
+const LEAVES: [&str; 7] = ["hello", "journal", "head", "state", "ask", "reported", "renew"];
 
 /// Where and as whom HQ connects.
 #[derive(Clone, Debug)]
@@ -102,6 +103,8 @@ async fn connection(
     for leaf in LEAVES {
         client.subscribe_many(filters(&target.tenant, &shards, leaf)).await?;
     }
+    let door = Topics::claim(&target.tenant, "+", "request");
+    client.subscribe(door, QoS::AtLeastOnce).await?;
     tokio::select! {
         ended = receive(target, &shards, events, work, up) => ended,
         ended = send(&client, outgoing) => ended,
@@ -138,7 +141,7 @@ async fn receive(
                     bail!("the broker refuses our subscriptions: check its access list");
                 }
                 subscribed += 1;
-                if subscribed < LEAVES.len() {
+                if subscribed < LEAVES.len() + 1 {
                     continue;
                 }
                 tracing::info!(host = target.host, port = target.port, "connected to the broker");

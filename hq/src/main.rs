@@ -1,6 +1,8 @@
 //! The command `aisle-hq`.
 
 mod commands;
+mod desk;
+mod door;
 
 use aisle_hq::Hq;
 use aisle_hq::config::Options;
@@ -64,6 +66,59 @@ enum Command {
         /// Import the good lines although some are bad
         #[arg(long)]
         skip_bad: bool,
+        #[command(flatten)]
+        by: desk::By,
+    },
+    /// Operators: people with a key of their own
+    Users {
+        #[command(subcommand)]
+        what: desk::UsersCommand,
+    },
+    /// What waits for a second operator
+    Approvals {
+        #[command(subcommand)]
+        what: desk::ApprovalCommand,
+    },
+    /// Agree to what waits under this number; with the second operator's word it is done
+    Approve {
+        id: i64,
+        #[command(flatten)]
+        by: desk::By,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Print who did what, the newest first, a line of JSON each
+    Audit {
+        #[arg(long, default_value_t = 1000)]
+        limit: u32,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// The certificate authority: who may speak on the broker, and as whom
+    Ca {
+        #[command(subcommand)]
+        what: door::CaCommand,
+    },
+    /// Print new boxes that wait, by the code they show, a line of JSON each
+    Pairings {
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Say which box it is that shows this code: it gets its certificate
+    Pair(door::PairArgs),
+    /// Print the access list of a broker of your own
+    Acl {
+        #[arg(value_enum)]
+        software: door::Software,
+        #[arg(long, default_value = "demo")]
+        tenant: String,
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Bounds of price books, and the way back to an earlier one
+    Data {
+        #[command(subcommand)]
+        what: desk::DataCommand,
     },
     /// Coupons: their key, their codes, which were redeemed twice
     Coupon {
@@ -202,10 +257,19 @@ fn main() -> ExitCode {
         .init();
     let (ended, code) = match cli.command {
         Command::Serve { options, config, ready_json } => serve(*options, config.as_deref(), ready_json),
-        Command::Import { dataset, file, data, name, skip_bad } => {
+        Command::Import { dataset, file, data, name, skip_bad, by } => {
             let on_bad = if skip_bad { OnBad::Skip } else { OnBad::Refuse };
-            (import(dataset, &file, &data, name.as_deref(), on_bad), EX_DATAERR)
+            (import(dataset, &file, &data, name.as_deref(), on_bad, &by), EX_DATAERR)
         }
+        Command::Users { what } => (desk::users(what), EX_DATAERR),
+        Command::Approvals { what } => (desk::approvals(what), EX_DATAERR),
+        Command::Approve { id, by, data } => (desk::approve(id, &by, &data), EX_DATAERR),
+        Command::Audit { limit, data } => (desk::audit(&data, limit), EX_IOERR),
+        Command::Ca { what } => (door::ca(what), EX_DATAERR),
+        Command::Pairings { data } => (door::pairings(&data), EX_IOERR),
+        Command::Pair(what) => (door::pair(&what), EX_DATAERR),
+        Command::Acl { software, tenant, data } => (door::acl(software, &tenant, &data), EX_IOERR),
+        Command::Data { what } => (desk::data(what), EX_DATAERR),
         Command::Coupon { what } => (coupon(what), EX_DATAERR),
         Command::Pay { what } => (pay(what), EX_DATAERR),
         Command::Faces { what } => (commands::faces(what), EX_DATAERR),
@@ -274,13 +338,24 @@ fn announce(hq: &Hq, ready_json: bool) {
 }
 
 #[expect(clippy::print_stdout, reason = "what the person at the terminal asked for")]
-fn import(kind: Kind, file: &Path, data: &Path, name: Option<&str>, on_bad: OnBad) -> anyhow::Result<()> {
+fn import(
+    kind: Kind,
+    file: &Path,
+    data: &Path,
+    name: Option<&str>,
+    on_bad: OnBad,
+    by: &desk::By,
+) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let store = Store::open(data)?;
-    match dataset::import(&store, kind, &text, name, on_bad)? {
+    let by = by.sign_in(&store.reader()?)?;
+    match dataset::import_by(&store, by.as_ref(), kind, &text, name, on_bad)? {
         Ok(imported) => {
             for bad in &imported.bad {
                 println!("skipped {bad}");
+            }
+            if let Some(held) = &imported.held {
+                return desk::held_back(held);
             }
             let manifest = imported.manifest;
             println!("{}", serde_json::to_string(&manifest)?);
@@ -430,4 +505,14 @@ fn pubkey(data: &Path) -> anyhow::Result<()> {
     let store = Store::open(data)?;
     println!("{}", Signer::open(&store.key_path())?.public_key());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_s_options_go_together() {
+        super::Cli::command().debug_assert();
+    }
 }

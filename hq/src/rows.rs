@@ -67,7 +67,7 @@ pub(crate) enum Row {
 
 impl Row {
     /// What the row is found by; rows are published in this order, which is how a box builds its index fastest.
-    fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         match self {
             Self::Item(item) => &item.key.0,
             Self::Member(member) => &member.id.0,

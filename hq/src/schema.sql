@@ -476,3 +476,130 @@ CREATE TABLE IF NOT EXISTS hq_key (
     public_key TEXT NOT NULL,
     PRIMARY KEY (id)
 ) STRICT, WITHOUT ROWID;
+-- What headquarters was told to go by: tenant, bounds.
+CREATE TABLE IF NOT EXISTS setting (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- People who work headquarters. `key` is the public half; the other is a file of their own. `gone`: they are no more.
+CREATE TABLE IF NOT EXISTS operator (
+    name TEXT PRIMARY KEY,
+    role TEXT NOT NULL CHECK (role IN ('viewer', 'operator', 'admin')),
+    key  TEXT NOT NULL UNIQUE,
+    at   INTEGER NOT NULL,
+    gone INTEGER
+) STRICT;
+
+-- What takes two operators, in words and as the SHA-256 of what is agreed to.
+CREATE TABLE IF NOT EXISTS approval (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    what    TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    state   TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'refused', 'expired'))
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS approval_signature (
+    approval INTEGER NOT NULL,
+    operator TEXT NOT NULL,
+    -- Compact JWS, signed with the operator's own key.
+    document TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (approval, operator)
+) STRICT, WITHOUT ROWID;
+
+-- Who did what at headquarters. Rows are only ever added.
+CREATE TABLE IF NOT EXISTS audit (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    at     INTEGER NOT NULL,
+    -- Empty: whoever stood at the machine.
+    who    TEXT NOT NULL,
+    did    TEXT NOT NULL,
+    about  TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit is only added to'); END;
+CREATE TRIGGER IF NOT EXISTS audit_is_kept BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit is only added to'); END;
+
+-- Imports outside the bounds, until two operators have agreed. Their chunks are in `chunk`.
+CREATE TABLE IF NOT EXISTS quarantine (
+    approval INTEGER PRIMARY KEY,
+    -- wire::Manifest as JSON, without a version.
+    manifest TEXT NOT NULL,
+    -- The version it was compared with.
+    against  INTEGER NOT NULL,
+    -- bounds::Delta as JSON.
+    delta    TEXT NOT NULL
+) STRICT;
+
+-- Commands to boxes. `rev` rises with each that is sent to a box.
+CREATE TABLE IF NOT EXISTS command (
+    id       TEXT PRIMARY KEY,
+    box      TEXT NOT NULL,
+    rev      INTEGER,
+    verb     TEXT NOT NULL,
+    issued   INTEGER NOT NULL,
+    expires  INTEGER NOT NULL,
+    -- control::Command as JSON.
+    document TEXT NOT NULL,
+    approval INTEGER,
+    asked_by TEXT NOT NULL,
+    state    TEXT NOT NULL CHECK (state IN
+        ('waiting', 'queued', 'sent', 'received', 'started', 'done', 'failed', 'refused', 'expired')),
+    -- Result or reason, as the box tells it.
+    said     TEXT NOT NULL DEFAULT '',
+    -- How often it went out: a box that heard it all the same refuses it the second time.
+    sends    INTEGER NOT NULL DEFAULT 0,
+    changed  INTEGER NOT NULL,
+    UNIQUE (box, rev)
+) STRICT;
+CREATE INDEX IF NOT EXISTS command_open ON command (box) WHERE state IN ('waiting', 'queued', 'sent', 'received', 'started');
+
+-- The configuration each box is to have, as TOML.
+CREATE TABLE IF NOT EXISTS desired (
+    box    TEXT PRIMARY KEY,
+    rev    INTEGER NOT NULL,
+    config TEXT NOT NULL,
+    hash   TEXT NOT NULL,
+    at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS desired_at ON desired (at);
+
+-- What each box says it made of it: control::Reported as JSON.
+CREATE TABLE IF NOT EXISTS box_config (
+    box      TEXT PRIMARY KEY,
+    document TEXT NOT NULL,
+    at       INTEGER NOT NULL
+) STRICT;
+
+-- Which boxes get changes together.
+CREATE TABLE IF NOT EXISTS box_ring (
+    box  TEXT PRIMARY KEY,
+    ring TEXT NOT NULL
+) STRICT;
+
+-- Certificates headquarters gave out: of boxes, claims and itself. `revoked`: nobody gets in with it any more.
+CREATE TABLE IF NOT EXISTS certificate (
+    serial    TEXT PRIMARY KEY,
+    -- Its common name: the box.
+    name      TEXT NOT NULL,
+    pem       TEXT NOT NULL,
+    request   TEXT NOT NULL,
+    not_after INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    revoked   INTEGER,
+    reason    TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX IF NOT EXISTS certificate_of ON certificate (name, at);
+
+-- New boxes that wait for somebody to say who they are, by the code they show.
+CREATE TABLE IF NOT EXISTS pairing (
+    id          TEXT PRIMARY KEY,
+    code        TEXT NOT NULL,
+    csr         TEXT NOT NULL,
+    at          INTEGER NOT NULL,
+    box         TEXT,
+    certificate TEXT
+) STRICT;

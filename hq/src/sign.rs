@@ -50,6 +50,15 @@ impl Signer {
         Self::from_pkcs8(generate()?.as_ref())
     }
 
+    /// As [`Signer::open`], where there must be one.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no key.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let stored = std::fs::read(path).with_context(|| format!("cannot read the key {}", path.display()))?;
+        Self::from_pkcs8(&stored).with_context(|| format!("{} is no key of ours", path.display()))
+    }
+
     fn create(path: &Path) -> anyhow::Result<Self> {
         let made = generate()?;
         let mut file = OpenOptions::new()

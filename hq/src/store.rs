@@ -91,6 +91,12 @@ impl Store {
         self.dir.join("hq.key")
     }
 
+    /// Where the certificate authority lies.
+    #[must_use]
+    pub fn ca_path(&self) -> PathBuf {
+        self.dir.join("ca")
+    }
+
     /// Where price books lie that sales are priced again from; made from the database whenever one is missing.
     pub(crate) fn books_path(&self) -> PathBuf {
         self.dir.join("books")
@@ -216,6 +222,30 @@ fn wall_ms() -> i64 {
 /// SQLite counts in `i64`; what does not fit stops at the end of the scale.
 pub(crate) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A transaction that is going to write: one that read first could not wait for another that writes.
+///
+/// # Errors
+/// When the database cannot be written.
+pub(crate) fn begin(db: &mut Connection) -> db::Result<Transaction<'_>> {
+    db.transaction()
+}
+
+/// # Errors
+/// When the database cannot be read.
+pub(crate) fn setting(db: &Connection, name: &str) -> db::Result<Option<String>> {
+    db.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0)).optional()
+}
+
+/// # Errors
+/// When the database cannot be written.
+pub(crate) fn set_setting(db: &Connection, name: &str, value: &str) -> db::Result<()> {
+    db.execute(
+        "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
+        [name, value],
+    )
+    .map(drop)
 }
 
 /// What HQ has of a box.

@@ -22,6 +22,11 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
+    /// Headquarters' own certificate.
+    pub(crate) fn leaf(&self) -> anyhow::Result<CertificateDer<'static>> {
+        certificates(&self.cert)?.into_iter().next().context("no certificate")
+    }
+
     /// # Errors
     /// When a file cannot be read or does not hold what its name says.
     pub fn config(&self) -> anyhow::Result<ServerConfig> {

@@ -1,10 +1,12 @@
 //! What boxes ask of HQ and what HQ tells them, freed from MQTT.
 
 use crate::batch::Batch;
+use crate::ca::CLAIM;
 use crate::lease::Shards;
 use crate::pay::{About, Asked, Told};
 use bytes::Bytes;
-use checkout::wire::{Ask, BoxState, Hello, parse_topic};
+use checkout::control::Reported;
+use checkout::wire::{Ask, BoxState, Claim, Hello, parse_topic};
 use checkout::words::{LaneId, Money};
 use serde::de::DeserializeOwned;
 use std::time::Instant;
@@ -37,6 +39,21 @@ pub enum Work {
     State {
         box_id: String,
         state: BoxState,
+    },
+    /// What a box made of the configuration it was sent.
+    Reported {
+        box_id: String,
+        reported: Reported,
+    },
+    /// A new box asks who it is.
+    Claim {
+        id: String,
+        claim: Claim,
+    },
+    /// A box asks for its next certificate, signed.
+    Renew {
+        box_id: String,
+        document: String,
     },
     /// A signed head of a journal.
     Head {
@@ -79,11 +96,17 @@ pub struct Outgoing {
 /// # Errors
 /// When topic or payload is not of the contract.
 pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static str> {
+    if let Some(id) = claimant(tenant, topic) {
+        return json(payload).map(|claim| Work::Claim { id: id.to_owned(), claim });
+    }
     let (of_tenant, box_id, leaf) = parse_topic(topic).ok_or("not a topic of the contract, or the wrong shard")?;
     if of_tenant != tenant {
         return Err("another tenant");
     }
     let printable = box_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if box_id.starts_with(CLAIM) {
+        return Err("a claim is no box");
+    }
     if box_id.is_empty() || box_id.len() > BOX_ID_MAX || !printable {
         return Err("a box id is up to 64 letters, digits, '-', '_' and '.'");
     }
@@ -91,11 +114,10 @@ pub fn parse(tenant: &str, topic: &str, payload: &[u8]) -> Result<Work, &'static
     match leaf {
         "hello" => json(payload).and_then(possible).map(|hello| Work::Hello { box_id, hello }),
         "state" => json(payload).map(|state| Work::State { box_id, state }),
+        "reported" => json(payload).map(|reported| Work::Reported { box_id, reported }),
         "ask" => json(payload).map(|ask| Work::Ask { box_id, ask, heard: Instant::now() }),
-        "head" => match std::str::from_utf8(payload) {
-            Ok(document) => Ok(Work::Head { box_id, document: document.to_owned() }),
-            Err(_) => Err("not a compact JWS"),
-        },
+        "head" => text(payload).map(|document| Work::Head { box_id, document }),
+        "renew" => text(payload).map(|document| Work::Renew { box_id, document }),
         "journal" => Ok(match Batch::open(payload) {
             Ok(batch) => Work::Batch { box_id, batch: Box::new(batch) },
             Err(reason) => Work::Refused { box_id, reason },
@@ -109,6 +131,17 @@ fn possible(hello: Hello) -> Result<Hello, &'static str> {
     let numbers = [hello.epoch, hello.boot, hello.connection, hello.said, hello.head, hello.acked];
     let counted = numbers.iter().all(|number| *number < COUNT_MAX);
     if counted { Ok(hello) } else { Err("numbers no box has counted to") }
+}
+
+/// `aisle/v1/{tenant}/claim/{id}/request`, with an id a box makes.
+fn claimant<'a>(tenant: &str, topic: &'a str) -> Option<&'a str> {
+    let rest = topic.strip_prefix("aisle/v1/")?.strip_prefix(tenant)?.strip_prefix("/claim/")?;
+    let id = rest.strip_suffix("/request")?;
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+}
+
+fn text(payload: &[u8]) -> Result<String, &'static str> {
+    std::str::from_utf8(payload).map(str::to_owned).map_err(|_| "not a compact JWS")
 }
 
 fn json<T: DeserializeOwned>(payload: &[u8]) -> Result<T, &'static str> {

@@ -1,6 +1,8 @@
 //! The one writer of `hq.db`: drains what is ready, commits it in one transaction, and only then lets answers leave.
 
 use crate::batch::Batch;
+use crate::ca::Ca;
+use crate::control::{self, Pen};
 use crate::coupon;
 use crate::dataset;
 use crate::db::{Connection, Transaction, params};
@@ -9,6 +11,7 @@ use crate::heads;
 use crate::judge::{self, Judgement, Place};
 use crate::lease::{self, Shards};
 use crate::member_wallet;
+use crate::pairing;
 use crate::pay::desk::Flying;
 use crate::pay::{About, Asked, Call, Charge, Job, Told, book};
 use crate::refill;
@@ -19,11 +22,12 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use checkout::scan::WalletProvider;
 use checkout::wire::{
-    Ack, Answer, Ask, BoxState, Hello, Question, Reply, Signed, Topics, Verdict, WalletOutcome, Welcome, shard,
+    Ack, Answer, Ask, BoxState, Granted, Hello, Question, Reply, Signed, Topics, Verdict, WalletOutcome, Welcome, shard,
 };
 use checkout::words::{TenderId, Utc};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -45,11 +49,15 @@ pub struct Writer {
     told: BTreeMap<String, Instant>,
     /// Dataset → version whose manifest was published on this connection.
     published: BTreeMap<String, u64>,
+    /// When the configurations boxes are to have were looked at last.
+    looked: i64,
     flying: Flying,
     /// Of boxes that are taken in here.
     shards: Shards,
     /// To who calls the providers.
     jobs: mpsc::Sender<Job>,
+    /// Where the certificate authority lies.
+    ca: Option<PathBuf>,
 }
 
 impl Writer {
@@ -61,7 +69,8 @@ impl Writer {
         tenant: &str,
         jobs: mpsc::Sender<Job>,
     ) -> anyhow::Result<Self> {
-        Ok(Self::over(store.writer()?, signer, tenant, jobs))
+        let ca = Some(store.ca_path());
+        Ok(Self { ca, ..Self::over(store.writer()?, signer, tenant, jobs) })
     }
 
     /// Over a connection that [`store::prepare`] has seen, such as one to a disk that fails.
@@ -70,7 +79,19 @@ impl Writer {
         let (chunk_sent, told, published) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let flying = Flying::default();
         let shards = lease::all();
-        Self { db, signer, tenant: tenant.into(), chunk_sent, told, published, flying, shards, jobs }
+        Self {
+            db,
+            signer,
+            tenant: tenant.into(),
+            chunk_sent,
+            told,
+            published,
+            looked: 0,
+            flying,
+            shards,
+            jobs,
+            ca: None,
+        }
     }
 
     /// Runs until nobody sends work.
@@ -119,8 +140,10 @@ impl Writer {
             chunk_sent: &mut self.chunk_sent,
             told: &mut self.told,
             published: &mut self.published,
+            looked: &mut self.looked,
             flying: &mut self.flying,
             shards: &mut self.shards,
+            ca: self.ca.as_deref(),
             jobs: Vec::new(),
             acks: BTreeMap::new(),
             out: Vec::new(),
@@ -159,8 +182,10 @@ struct Desk<'a> {
     chunk_sent: &'a mut BTreeMap<String, Instant>,
     told: &'a mut BTreeMap<String, Instant>,
     published: &'a mut BTreeMap<String, u64>,
+    looked: &'a mut i64,
     flying: &'a mut Flying,
     shards: &'a mut Shards,
+    ca: Option<&'a Path>,
     jobs: Vec<Job>,
     /// The last ack of each box says it all.
     acks: BTreeMap<String, Ack>,
@@ -173,18 +198,28 @@ impl Desk<'_> {
             Work::LinkUp { shards } => {
                 *self.shards = Arc::clone(shards);
                 self.published.clear();
+                *self.looked = 0;
                 self.manifests()?;
+                self.desired()?;
                 self.acks_again()
             }
             Work::Tick => {
                 let jobs = book::sweep(self.txn)?;
                 self.jobs.extend(jobs.into_iter().filter(|job| self.shards.contains(&shard(&job.about.box_id))));
-                self.manifests()
+                self.manifests()?;
+                self.desired()?;
+                self.commands(None)
             }
             Work::Hello { box_id, hello } => self.hello(box_id, hello),
             Work::Batch { box_id, batch } => self.batch(box_id, batch),
             Work::Refused { box_id, reason } => Ok(alarm(self.txn, box_id, "batch_refused", &reason.to_string())?),
             Work::State { box_id, state } => self.state(box_id, state),
+            Work::Claim { id, claim } => {
+                let certificate = pairing::request(self.txn, id, &claim.request)?;
+                self.grant(Topics::claim(self.tenant, id, "certificate"), certificate)
+            }
+            Work::Renew { box_id, document } => self.renew(box_id, document),
+            Work::Reported { box_id, reported } => control::reported(self.txn, box_id, reported),
             Work::Head { box_id, document } => heads::take(self.txn, self.tenant, box_id, document),
             Work::Ask { box_id, ask, heard } => self.ask(box_id, ask, *heard),
             Work::Paid { about, asked, told } => {
@@ -218,6 +253,7 @@ impl Desk<'_> {
         heads::hello(self.txn, box_id, hello)?;
         let judgement = judge::hello(before, hello, mark);
         self.welcome(box_id, &judgement)?;
+        self.commands(Some(box_id))?;
         for (tender, outcome) in book::late_of(self.txn, box_id)? {
             self.tell_of_payment(box_id, 0, &tender, outcome)?;
         }
@@ -242,6 +278,7 @@ impl Desk<'_> {
             .txn
             .prepare_cached("UPDATE box SET welcome_rev = welcome_rev + 1 WHERE id = ?1 RETURNING welcome_rev")?
             .query_row([box_id], |row| row.get(0))?;
+        let (pending, desired) = control::pending(self.txn, box_id)?;
         let document = Signed {
             tenant: self.tenant.to_owned(),
             box_id: Some(box_id.to_owned()),
@@ -254,6 +291,8 @@ impl Desk<'_> {
                 window: WINDOW,
                 utc: Some(Utc(now_ms())),
                 seal: Some(self.signer.seal_key()),
+                pending,
+                desired,
             },
         };
         let topic = Topics::new(self.tenant, box_id).of("welcome");
@@ -493,6 +532,45 @@ impl Desk<'_> {
                 doc: manifest,
             };
             self.push(topic, self.signer.sign(&document)?.into(), true);
+        }
+        Ok(())
+    }
+
+    fn renew(&mut self, box_id: &str, document: &str) -> anyhow::Result<()> {
+        let Some(ca) = self.ca.and_then(|dir| Ca::open(dir).ok()) else {
+            tracing::warn!(box_id, "a box asks for a certificate and there is no authority here");
+            return Ok(());
+        };
+        let certificate = pairing::renew(self.txn, &ca, self.tenant, box_id, document)?;
+        self.grant(Topics::new(self.tenant, box_id).of("certificate"), certificate)
+    }
+
+    fn grant(&mut self, topic: String, certificate: Option<String>) -> anyhow::Result<()> {
+        if let Some(certificate) = certificate {
+            self.push(topic, serde_json::to_vec(&Granted { certificate })?.into(), false);
+        }
+        Ok(())
+    }
+
+    const fn pen(&self) -> Pen<'_> {
+        Pen { tenant: self.tenant, signer: self.signer }
+    }
+
+    /// `hello`: the box that has just come may have missed some.
+    fn commands(&mut self, hello: Option<&str>) -> anyhow::Result<()> {
+        for (topic, payload, retain) in control::due(self.txn, self.pen(), hello)? {
+            self.push(topic, payload.into(), retain);
+        }
+        Ok(())
+    }
+
+    /// What boxes are to have, retained, where it is newer than what this connection has published.
+    fn desired(&mut self) -> anyhow::Result<()> {
+        let since = std::mem::replace(self.looked, now_ms());
+        for (box_id, rev, (topic, payload, retain)) in control::documents(self.txn, self.pen(), since)? {
+            if self.published.insert(format!("desired of {box_id}"), rev) != Some(rev) {
+                self.push(topic, payload.into(), retain);
+            }
         }
         Ok(())
     }

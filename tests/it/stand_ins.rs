@@ -180,7 +180,7 @@ impl Till {
         let (commands, asked) = channel::channel(8);
         let options = options(spec)?;
         let device = Device { name: "d-1".into(), driver: spec.name.into(), link, model: None, options };
-        let port = tokio::spawn(port(device, core, asked, Arc::new(Board::default())));
+        let port = tokio::spawn(port(device, core, asked, Arc::new(Board::default()), Arc::default()));
         let mut till = Self { inputs, commands };
         let talked = till.talk(spec.kind, stand_in).await;
         port.abort();

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use e2e::{COLA, NOODLES, Plan, Shop, Tls, finished, program};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -93,8 +93,10 @@ fn certificates(folder: &Path) -> Result<Tls> {
     };
     let issue = |name: &str| -> Result<(PathBuf, PathBuf)> {
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &ca)?;
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.signed_by(&key, &ca)?;
         Ok((write(&format!("{name}.pem"), &certificate.pem())?, write(&format!("{name}.key"), &key.serialize_pem())?))
     };
-    Ok(Tls { ca: write("ca.pem", &ca.pem())?, hq: issue("hq")?, shop: issue("box")? })
+    Ok(Tls { ca: write("ca.pem", &ca.pem())?, hq: issue("hq")?, shop: issue("box-1")? })
 }

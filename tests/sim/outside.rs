@@ -303,7 +303,7 @@ impl Act for Outside {
         match effect {
             Effect::Device { device, command } => self.device(device, command),
             Effect::Ask { wait_ms, what } => self.asks.push((wait_ms, what)),
-            Effect::Reply { .. } => {}
+            Effect::Reply { .. } | Effect::Control(_) => {}
         }
     }
 

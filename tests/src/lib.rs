@@ -231,6 +231,11 @@ impl Shop {
 
 /// Plugs.
 impl Shop {
+    /// From the next start on headquarters speaks TLS with these.
+    pub fn secure(&mut self, tls: Tls) {
+        self.plan.tls = Some(tls);
+    }
+
     /// # Errors
     /// It does not answer.
     pub fn start(&mut self) -> Result<()> {

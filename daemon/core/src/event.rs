@@ -1,6 +1,7 @@
 //! Every fact kept, in the format we promise to read for ever: additions only, and each variant has a stored sample in `tests/`.
 
 use crate::basket::BasketEvent;
+use crate::control::ControlEvent;
 use crate::lane::LaneEvent;
 use crate::member::MemberEvent;
 use crate::shift::ShiftEvent;
@@ -30,4 +31,5 @@ pub enum Event {
     Tender(TenderEvent),
     Shift(ShiftEvent),
     Box(BoxEvent),
+    Control(ControlEvent),
 }

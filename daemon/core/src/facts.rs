@@ -5,6 +5,7 @@ use crate::audit::FloorAudit;
 use crate::bagging::{BagEvent, Weights};
 use crate::basket::{BasketEvent, Transaction};
 use crate::config::PriceRules;
+use crate::control::ControlFacts;
 use crate::coupon::Redeemed;
 use crate::device::CardOutcome;
 use crate::event::{Event, Record};
@@ -100,6 +101,8 @@ pub struct Facts {
     pub latest: Utc,
     #[serde(default)]
     pub upkeep: Upkeep,
+    #[serde(default)]
+    pub control: ControlFacts,
 }
 
 /// A version of a dataset.
@@ -145,6 +148,7 @@ impl Facts {
         match (&record.event, record.lane) {
             (Event::Store(event), _) => self.apply_store(record.utc, event),
             (Event::Box(event), lane) => self.apply_box(record.utc, lane, event),
+            (Event::Control(event), _) => self.control.apply(event),
             (Event::Lane(event), Some(lane)) => self.apply_lane(record.utc, lane, event),
             (Event::Basket(event), Some(lane)) => self.apply_basket(record.utc, lane, event),
             (Event::Member(event), Some(lane)) => {

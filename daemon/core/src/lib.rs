@@ -16,11 +16,13 @@ mod attend;
 pub mod audit;
 pub mod bagging;
 pub mod basket;
+pub mod bounds;
 pub mod calendar;
 pub mod camera;
 pub mod catalog;
 mod cheaper;
 pub mod config;
+pub mod control;
 pub mod coupon;
 pub mod device;
 pub mod event;
@@ -125,6 +127,7 @@ impl Store {
     #[must_use]
     pub fn deadline(&self) -> Option<(Mono, &'static str)> {
         let late = self.live.late_due.map(|due| (due, "a late payment to give back"));
-        self.live.lanes.values().flat_map(turn::LaneLive::deadlines).chain(late).min()
+        let command = self.live.control.due.map(|due| (due, "a command that waits for an empty lane"));
+        self.live.lanes.values().flat_map(turn::LaneLive::deadlines).chain(late).chain(command).min()
     }
 }

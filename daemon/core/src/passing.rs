@@ -36,7 +36,7 @@ pub fn lasting(area: &str, name: &str) -> Lasting {
     match (area, name) {
         ("basket", "line_added" | "quantity_changed" | "savings_set" | "line_refused") => Lasting::WithBasket,
         ("basket", "completed") => Lasting::Ends,
-        ("tender" | "member" | "store", _)
+        ("tender" | "member" | "store" | "control", _)
         | ("lane", "receipt_sent" | "receipt_printed" | "help_called" | "help_ended" | "attendant_came") => {
             Lasting::Apart
         }

@@ -135,6 +135,7 @@ impl Turn<'_> {
             self.reprint_unconfirmed(lane);
             self.touched(lane);
         }
+        self.control_boot();
     }
 
     pub(crate) fn port(&mut self, device: DeviceId, status: PortStatus) {

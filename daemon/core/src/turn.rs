@@ -5,6 +5,7 @@ use crate::bagging::BagLive;
 use crate::basket::Transaction;
 use crate::catalog::Catalog;
 use crate::config::StoreConfig;
+use crate::control::{Act, ControlInput, ControlLive};
 use crate::device::{DeviceEvent, FaceHint};
 use crate::event::{Event, Record};
 use crate::facts::Facts;
@@ -50,6 +51,7 @@ pub enum Input {
     },
     Hq(HqInput),
     Box(BoxInput),
+    Control(ControlInput),
     /// A deadline has come, see [`crate::Store::deadline`].
     Tick,
 }
@@ -60,6 +62,7 @@ pub enum Effect {
     Device { device: DeviceId, command: crate::device::DeviceCommand },
     Ask { wait_ms: u32, what: Question },
     Reply { request: RequestId, result: Result<(), Refused> },
+    Control(Act),
 }
 
 /// What one or more steps produced, in order.
@@ -79,6 +82,7 @@ pub(crate) struct Live {
     pub(crate) devices: BTreeMap<DeviceId, DeviceLive>,
     /// A member whose template is being erased, and the galleries that have answered.
     pub(crate) erasing: Option<crate::member::Erasing>,
+    pub(crate) control: ControlLive,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -235,8 +239,10 @@ impl Turn<'_> {
             }
             Input::Hq(input) => self.hq(input),
             Input::Box(input) => self.box_says(input),
+            Input::Control(input) => self.control(input),
             Input::Tick => self.tick(),
         }
+        self.control_on();
         self.signs();
     }
 

@@ -43,6 +43,12 @@ impl Topics {
         alloc::format!("aisle/v1/{}/data/{name}", self.tenant)
     }
 
+    /// Where a new box asks who it is: `request` up, `certificate` down.
+    #[must_use]
+    pub fn claim(tenant: &str, id: &str, leaf: &str) -> String {
+        alloc::format!("aisle/v1/{tenant}/claim/{id}/{leaf}")
+    }
+
     #[must_use]
     pub fn chunk(&self, hash: &str) -> String {
         alloc::format!("aisle/v1/{}/chunk/{hash}", self.tenant)
@@ -119,6 +125,12 @@ pub struct Welcome {
     /// What PINs are sealed to: an X25519 public key, base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<String>,
+    /// Ids of the commands headquarters has not heard the end of, oldest first; those the box may have missed follow on `cmd`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<String>,
+    /// Revision of the desired configuration, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -345,6 +357,56 @@ pub struct Manifest {
     pub chunks: Vec<String>,
     pub raw: u64,
     pub rows: u64,
+    /// [`crate::control::Approval`]s of this content, signed, where it is outside the bounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<String>,
+}
+
+impl Manifest {
+    /// What an approval of this content is the SHA-256 of: the same rows under another version or name are the same content.
+    #[must_use]
+    pub fn preimage(&self) -> String {
+        let Self { dataset, raw, rows, chunks, .. } = self;
+        alloc::format!("aisle-content-1\n{dataset}\n{raw}\n{rows}\n{}\n", chunks.join("\n"))
+    }
+}
+
+/// Box → HQ on `renew`, signed with the box's own key, purpose `renew`: its next certificate, please.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// PKCS #10, PEM.
+    pub request: String,
+}
+
+/// A new box → HQ on `claim/{id}/request`, until it is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// PKCS #10, PEM.
+    pub request: String,
+}
+
+/// HQ → box on `certificate` and `claim/{id}/certificate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// PEM.
+    pub certificate: String,
+}
+
+/// What a new box shows and staff type at headquarters: fifty bits of the SHA-256 of its request, in letters and digits that
+/// nobody takes for one another.
+#[must_use]
+pub fn pairing_code(hash: &[u8; 32]) -> String {
+    const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let bits = hash.iter().take(8).fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
+    let mut code = String::new();
+    for at in 0..10_u32 {
+        if at == 5 {
+            code.push('-');
+        }
+        let digit = usize::try_from((bits >> (59 - 5 * at)) & 31).unwrap_or(0);
+        code.push(LETTERS.get(digit).map_or('0', |letter| char::from(*letter)));
+    }
+    code
 }
 
 /// Payload of every signed document (compact JWS, EdDSA, RFC 7515 and 8037): what it is for and whom it binds.
@@ -354,7 +416,7 @@ pub struct Signed<T> {
     /// `None` binds every box of the tenant.
     #[serde(default, rename = "box", skip_serializing_if = "Option::is_none")]
     pub box_id: Option<String>,
-    /// `welcome`, `manifest`, `desired`, `cmd`.
+    /// `welcome`, `manifest`, `refill`, `desired`, `cmd`; `head` of a box, `approval` of an operator.
     pub purpose: String,
     /// Older revisions of the same purpose are refused.
     pub rev: u64,

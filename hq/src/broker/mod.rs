@@ -3,12 +3,18 @@
 //! For the demo, a shop or two and the tests. A fleet runs Mosquitto or another broker and says `--broker mqtts://…`.
 //! Sessions are always clean: the contract never relies on a broker's queues.
 
+mod access;
 mod hub;
 mod session;
 
+pub use access::{Access, Revoked};
+pub(crate) use access::{DOWN, UP};
+
 use crate::tls::ServerTls;
+use access::Guest;
 use anyhow::Context as _;
 use rumqttc::tokio_rustls::TlsAcceptor;
+use rustls::pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +40,11 @@ pub struct Broker {
 impl Broker {
     /// # Errors
     /// When the address cannot be bound or the certificates cannot be used.
-    pub async fn start(listen: SocketAddr, tls: Option<&ServerTls>) -> anyhow::Result<Self> {
+    pub async fn start(listen: SocketAddr, tls: Option<(&ServerTls, Access)>) -> anyhow::Result<Self> {
         if let Err(error) = crate::files::room_for(CLIENTS_MAX as u64) {
             tracing::warn!("the broker may run out of connections: {error:#}");
         }
-        let acceptor = tls.map(|tls| tls.config().map(|config| TlsAcceptor::from(Arc::new(config)))).transpose()?;
+        let door = tls.map(|(tls, access)| Door::new(tls, access)).transpose()?.map(Arc::new);
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("broker cannot listen on {listen}: choose another --broker-listen"))?;
@@ -46,12 +52,25 @@ impl Broker {
         let (hub, events) = mpsc::channel(HUB_QUEUE);
         let mut tasks = JoinSet::new();
         tasks.spawn(hub::run(events));
-        tasks.spawn(accept(listener, acceptor, hub));
+        tasks.spawn(accept(listener, door, hub));
         Ok(Self { address, _tasks: tasks })
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, hub: mpsc::Sender<hub::Event>) {
+/// Where certificates are looked at.
+struct Door {
+    acceptor: TlsAcceptor,
+    own: CertificateDer<'static>,
+    access: Access,
+}
+
+impl Door {
+    fn new(tls: &ServerTls, access: Access) -> anyhow::Result<Self> {
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(tls.config()?)), own: tls.leaf()?, access })
+    }
+}
+
+async fn accept(listener: TcpListener, door: Option<Arc<Door>>, hub: mpsc::Sender<hub::Event>) {
     let room = Arc::new(Semaphore::new(CLIENTS_MAX));
     let mut sessions = JoinSet::new();
     for serial in 1.. {
@@ -67,9 +86,9 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, hub: mpsc:
                 continue;
             }
         };
-        let (acceptor, hub) = (acceptor.clone(), hub.clone());
+        let (door, hub) = (door.clone(), hub.clone());
         sessions.spawn(async move {
-            if let Err(error) = serve(stream, acceptor, hub, serial).await {
+            if let Err(error) = serve(stream, door, hub, serial).await {
                 tracing::debug!(%peer, error = %format!("{error:#}"), "connection ended");
             }
             drop(permit);
@@ -79,17 +98,19 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, hub: mpsc:
 
 async fn serve(
     stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
+    door: Option<Arc<Door>>,
     hub: mpsc::Sender<hub::Event>,
     serial: u64,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
-    let Some(acceptor) = acceptor else {
-        return session::run(stream, hub, serial).await;
+    let Some(door) = door else {
+        return session::run(stream, hub, serial, Guest::anyone()).await;
     };
-    let stream = timeout(HANDSHAKE_MAX, acceptor.accept(stream))
+    let stream = timeout(HANDSHAKE_MAX, door.acceptor.accept(stream))
         .await
         .context("no TLS handshake in time")?
         .context("TLS handshake")?;
-    session::run(stream, hub, serial).await
+    let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).context("no certificate")?;
+    let guest = Guest::of(peer, &door.own, &door.access)?;
+    session::run(stream, hub, serial, guest).await
 }

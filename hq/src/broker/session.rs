@@ -1,5 +1,6 @@
 //! One client's connection: a reader and a writer, so that neither side waits for the other to read.
 
+use super::access::Guest;
 use super::hub::{Delivery, Event, Hold, Outbox};
 use super::{HANDSHAKE_MAX, PACKET_MAX};
 use anyhow::{Context as _, bail, ensure};
@@ -26,7 +27,7 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 const WRITE_BATCH: usize = 64;
 const TOPIC_MAX: usize = 512;
 
-pub(super) async fn run<S>(stream: S, hub: mpsc::Sender<Event>, serial: u64) -> anyhow::Result<()>
+pub(super) async fn run<S>(stream: S, hub: mpsc::Sender<Event>, serial: u64, guest: Guest) -> anyhow::Result<()>
 where
     S: AsyncRead + AsyncWrite,
 {
@@ -37,6 +38,9 @@ where
         bail!("the first packet is not CONNECT");
     };
     let id = client_id(&connect, serial)?;
+    ensure!(guest.may_be(&id), "a client that calls itself {id} with another's certificate");
+    let will = connect.last_will.as_ref();
+    ensure!(will.is_none_or(|will| guest.may_say(&will.topic)), "{id} would leave a will to another");
     let (outbox, deliveries) = Outbox::new();
     let hello = Event::Connect { id: id.clone(), serial, will: connect.last_will.clone(), outbox: outbox.clone() };
     // CONNACK leaves before the hub can deliver anything.
@@ -48,6 +52,7 @@ where
 
     let unacked = Arc::new(Semaphore::new(SUBSCRIBER_WINDOW));
     let mut client = Client {
+        guest: guest.clone(),
         id: id.clone(),
         serial,
         hub: hub.clone(),
@@ -55,7 +60,9 @@ where
         unacked: Arc::clone(&unacked),
         outbox: outbox.clone(),
     };
+    let mut guest = guest;
     let ended = select! {
+        () = guest.shown_out() => Err(anyhow::anyhow!("the certificate was taken back")),
         ended = client.read_all(&mut reader, connect.keep_alive) => ended,
         ended = write_all(&mut write, deliveries, &outbox, &unacked) => ended.map(|()| End::Lost),
     };
@@ -99,6 +106,7 @@ impl<S: AsyncRead> Reader<S> {
 }
 
 struct Client {
+    guest: Guest,
     id: String,
     serial: u64,
     hub: mpsc::Sender<Event>,
@@ -149,6 +157,10 @@ impl Client {
             !topic.is_empty() && topic.len() <= TOPIC_MAX && !topic.contains(['+', '#', '\0']),
             "a topic nobody may publish to"
         );
+        if !self.guest.may_say(topic) {
+            tracing::warn!(client = self.id, topic, "a client speaks for another: its connection ends");
+            bail!("a topic that is not its own");
+        }
         let hold = match publish.qos {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce => Some(Arc::new(Hold {
@@ -163,6 +175,14 @@ impl Client {
 
     async fn subscribed(&self, subscribe: Subscribe) -> anyhow::Result<()> {
         let mut filters = Vec::with_capacity(subscribe.filters.len());
+        if let Some(other) = subscribe.filters.iter().find(|filter| !self.guest.may_hear(&filter.path)) {
+            tracing::warn!(
+                client = self.id,
+                filter = other.path,
+                "a client would listen to others: its connection ends"
+            );
+            bail!("a filter that is not its own");
+        }
         for filter in subscribe.filters {
             let usable = filter.path.len() <= TOPIC_MAX && valid_filter(&filter.path);
             ensure!(usable, "not a topic filter");

@@ -131,6 +131,8 @@ fn works_out(event: &Event) -> bool {
             | MemberEvent::FacePayDisputed { .. }
             | MemberEvent::DataShown { .. } => false,
         },
-        Event::Store(_) | Event::Lane(_) | Event::Tender(_) | Event::Shift(_) | Event::Box(_) => false,
+        Event::Store(_) | Event::Lane(_) | Event::Tender(_) | Event::Shift(_) | Event::Box(_) | Event::Control(_) => {
+            false
+        }
     }
 }

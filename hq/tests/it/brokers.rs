@@ -16,7 +16,7 @@ const STARTS: Duration = Duration::from_secs(60);
 const GOODS: &str = r#"{"key":"4711","name":{"zh":"水","en":"Water"},"price":200,"tax_bp":1300}"#;
 
 /// With what it started itself, its own process group, and Erlang's name service that leaves every group.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     names: Option<u16>,
 }
@@ -36,7 +36,7 @@ impl Drop for Server {
     }
 }
 
-fn port() -> u16 {
+pub(crate) fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -56,8 +56,13 @@ fn start(mut command: Command, port: u16) -> Option<Server> {
 }
 
 fn mosquitto(dir: &Path, port: u16) -> Option<Server> {
+    mosquitto_with(dir, port, "allow_anonymous true\n")
+}
+
+/// `who`: the lines of its configuration that say who gets in.
+pub(crate) fn mosquitto_with(dir: &Path, port: u16, who: &str) -> Option<Server> {
     let conf = dir.join("mosquitto.conf");
-    let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n");
+    let text = format!("listener {port} 127.0.0.1\n{who}set_tcp_nodelay true\npersistence false\n");
     std::fs::write(&conf, text).unwrap();
     ["mosquitto", "/usr/sbin/mosquitto"].into_iter().find_map(|program| {
         let mut command = Command::new(program);

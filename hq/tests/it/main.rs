@@ -1,8 +1,10 @@
 //! HQ over a real broker on loopback, with a small box of rumqttc on the other side.
 
+mod access;
 mod broker;
 mod brokers;
 mod console;
+mod control;
 mod coupons;
 mod datasets;
 mod day;
@@ -11,6 +13,7 @@ mod hostile;
 mod ingest;
 mod kill;
 mod large;
+mod operators;
 mod parity;
 mod payments;
 mod postgres;

@@ -198,7 +198,7 @@ impl TestBox {
         let will = serde_json::to_vec(&state(false, 1, 1)).unwrap();
         options.set_last_will(LastWill::new(topics.of("state"), will, QoS::AtLeastOnce, true));
         let (client, mut events) = AsyncClient::new(options, 100);
-        for leaf in ["welcome", "ack", "reply"] {
+        for leaf in ["welcome", "ack", "reply", "cmd"] {
             client.subscribe(topics.of(leaf), QoS::AtLeastOnce).await.unwrap();
         }
         let datasets = ["catalogue", "coupons", "erasures", "members", "policy", "promotions", "recalls"];
@@ -214,7 +214,7 @@ impl TestBox {
                     Ok(Event::Incoming(Packet::Publish(publish))) => drop(tx.send(publish)),
                     Ok(Event::Incoming(Packet::SubAck(_))) => {
                         subscribed += 1;
-                        if subscribed == 5 {
+                        if subscribed == 6 {
                             let _ = ready.take().map(|ready| ready.send(()));
                         }
                     }

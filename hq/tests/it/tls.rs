@@ -2,7 +2,7 @@ use crate::support::{Journal, TestBox, config, count, hq, tempdir};
 use aisle_hq::config::BrokerChoice;
 use aisle_hq::{ClientTls, ServerTls};
 use checkout::wire::Verdict;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rumqttc::{AsyncClient, MqttOptions, Transport};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +25,8 @@ fn ca(dir: &Path, name: &str) -> Ca {
 
 fn identity(dir: &Path, ca: &Ca, name: &str) -> (PathBuf, PathBuf) {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
     let certificate = params.signed_by(&key, &ca.issuer).unwrap();
     let (cert_path, key_path) = (dir.join(format!("{name}.crt")), dir.join(format!("{name}.key")));
     std::fs::write(&cert_path, certificate.pem()).unwrap();

@@ -30,7 +30,7 @@ pub fn measure(place: &Place) -> Result<[Figure; 2]> {
         let fetch = arrive(&folder, &rows)?;
         settled()?;
         let begun = Instant::now();
-        fetch.build(&folder)?;
+        fetch.build(&folder, None)?;
         ours.push(begun.elapsed().as_secs_f64() * 1e3);
         settled()?;
         theirs.push(import(&folder.join("import.db"), &csv)?.as_secs_f64() * 1e3);

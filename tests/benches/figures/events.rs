@@ -149,7 +149,7 @@ impl Shop {
         let catalog = SqliteCatalog::open(&self.config.data);
         let (to_core, inputs) = mpsc::channel(INPUTS_MAX);
         let (picture, mut seen) = watch::channel(Arc::new(first_picture(&store, &catalog, before)));
-        let outlets = Outlets { devices: self.scanners(), hq: None };
+        let outlets = Outlets { devices: self.scanners(), hq: None, control: None };
         let day = self.day();
         let turns = day.len().div_ceil(TURN_MAX);
         let feeder = self.runtime.spawn(async move {

@@ -27,7 +27,7 @@ pub fn goods() -> Result<Vec<Item>> {
 
 /// Builds `catalog.db` in `data` from the demo's goods.
 pub fn stock(data: &Path) -> Result<()> {
-    arrive(data, CATALOGUE)?.build(data)
+    arrive(data, CATALOGUE)?.build(data, None)
 }
 
 /// Goods the way they arrive in a shop: packed as headquarters packs them, in checked chunks, ready to be built.
@@ -42,6 +42,7 @@ pub fn arrive(data: &Path, rows: &str) -> Result<Fetch> {
         chunks: chunks.iter().map(|(hash, _)| hash.clone()).collect(),
         raw: rows.len() as u64,
         rows: rows.lines().count() as u64,
+        approvals: Vec::new(),
     };
     let fetch = Fetch::begin(data, manifest)?;
     for (hash, chunk) in chunks {

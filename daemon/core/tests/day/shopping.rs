@@ -329,7 +329,7 @@ impl Day {
             Effect::Ask { what: Question::ClaimCoupon { campaign, serial }, .. } => {
                 Some((campaign.clone(), serial.clone()))
             }
-            Effect::Ask { .. } | Effect::Device { .. } | Effect::Reply { .. } => None,
+            Effect::Ask { .. } | Effect::Device { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
         });
         let (campaign, serial) = asked.unwrap_or_else(|| panic!("basket {}: {code} is not claimed", self.step));
         let used = self.random.one_in(12).then(|| "box-2".to_owned());

@@ -35,7 +35,7 @@ impl Day {
         self.take(Input::Page { lane: LaneId(lane), request: RequestId(1), what });
         let reply = self.last.effects.iter().find_map(|effect| match effect {
             Effect::Reply { result, .. } => Some(*result),
-            Effect::Device { .. } | Effect::Ask { .. } => None,
+            Effect::Device { .. } | Effect::Ask { .. } | Effect::Control(_) => None,
         });
         reply.expect("every press is answered")
     }
@@ -63,7 +63,7 @@ impl Day {
                 Document::Slip(slip) => Some(slip.clone()),
                 Document::Receipt(_) => None,
             },
-            Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+            Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
         });
         slip.expect("a slip is printed")
     }

@@ -27,7 +27,7 @@ impl Till {
             Effect::Device { device, command: DeviceCommand::Trigger(trigger) } if device.0 == "camera-1" => {
                 Some(*trigger)
             }
-            Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+            Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
         };
         self.last.effects.iter().filter_map(told).collect()
     }

@@ -259,7 +259,7 @@ impl Till {
         let step = self.take(Input::Page { lane: LaneId(lane), request: RequestId(1), what });
         let reply = step.effects.iter().find_map(|effect| match effect {
             Effect::Reply { result, .. } => Some(*result),
-            Effect::Device { .. } | Effect::Ask { .. } => None,
+            Effect::Device { .. } | Effect::Ask { .. } | Effect::Control(_) => None,
         });
         reply.expect("every press is answered")
     }

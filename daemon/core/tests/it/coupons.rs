@@ -51,7 +51,7 @@ fn asked(till: &Till) -> Option<(String, String)> {
         Effect::Ask { what: Question::ClaimCoupon { campaign, serial }, .. } => {
             Some((campaign.clone(), serial.clone()))
         }
-        Effect::Ask { .. } | Effect::Device { .. } | Effect::Reply { .. } => None,
+        Effect::Ask { .. } | Effect::Device { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
     })
 }
 

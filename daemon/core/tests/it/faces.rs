@@ -68,14 +68,14 @@ pub(crate) fn confirm(till: &mut Till, pin: Option<&str>) -> Result<(), Refused>
 pub(crate) fn charged(till: &Till) -> Option<(&TenderId, Money, &Said)> {
     till.last.effects.iter().find_map(|effect| match effect {
         Effect::Ask { what: Question::ChargeMember { tender, amount, said, .. }, .. } => Some((tender, *amount, said)),
-        Effect::Ask { .. } | Effect::Device { .. } | Effect::Reply { .. } => None,
+        Effect::Ask { .. } | Effect::Device { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
     })
 }
 
 fn commands(till: &Till) -> Vec<&FaceCommand> {
     let face = |effect| match effect {
         &Effect::Device { command: DeviceCommand::Face(ref command), .. } => Some(command),
-        Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+        Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
     };
     till.last.effects.iter().filter_map(face).collect()
 }

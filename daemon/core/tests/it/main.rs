@@ -4,6 +4,7 @@ mod authority;
 mod bagging;
 mod camera;
 mod common;
+mod control;
 mod coupons;
 mod day;
 mod faces;

@@ -251,7 +251,7 @@ fn terminal(till: &mut Till, event: TerminalEvent) {
 fn commands(till: &Till) -> Vec<TerminalCommand> {
     let of = |effect: &Effect| match effect {
         Effect::Device { command: DeviceCommand::Terminal(command), .. } => Some(command.clone()),
-        Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+        Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
     };
     till.last.effects.iter().filter_map(of).collect()
 }

@@ -267,7 +267,8 @@ impl World {
                     | DeviceCommand::Face(_),
                 ..
             }
-            | Effect::Reply { .. } => {}
+            | Effect::Reply { .. }
+            | Effect::Control(_) => {}
             Effect::Ask { what, .. } => self.provider(what),
         }
     }

@@ -369,7 +369,7 @@ fn restart(till: &mut Till) -> Step {
 fn commands(step: &Step) -> Vec<TerminalCommand> {
     let of = |effect: &Effect| match effect {
         Effect::Device { command: DeviceCommand::Terminal(command), .. } => Some(command.clone()),
-        Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+        Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
     };
     step.effects.iter().filter_map(of).collect()
 }

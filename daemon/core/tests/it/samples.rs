@@ -136,6 +136,17 @@ const VARIANTS: &[&str] = &[
     "restored\":{\"from\":\"disk",
     "refilled",
     "settled",
+    "command_received",
+    "restart_device",
+    "command_refused",
+    "command_started",
+    "command_done",
+    "command_failed",
+    "command_expired",
+    "forged",
+    "state\":\"applied",
+    "state\":\"dropped",
+    "dataset_refused",
 ];
 
 #[test]

@@ -227,7 +227,7 @@ fn a_receipt_keeps_the_hour_the_clock_on_the_wall_showed_also_as_a_copy_in_anoth
         till.store.step(now, input, &till.shelf, &mut step);
         let printed = step.effects.iter().find_map(|effect| match effect {
             Effect::Device { command: DeviceCommand::Print(job), .. } => Some(job.document.clone()),
-            Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+            Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
         });
         let Some(Document::Receipt(receipt)) = printed else { panic!("a receipt: {step:?}") };
         receipt.utc_offset_min

@@ -13,7 +13,7 @@ fn signs(store: &mut Store, input: Input) -> Vec<DeviceCommand> {
     store.step(now, input, &shelf(), &mut step);
     let command = |effect| match effect {
         Effect::Device { command, .. } => Some(command),
-        Effect::Ask { .. } | Effect::Reply { .. } => None,
+        Effect::Ask { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
     };
     let wanted = |command: &DeviceCommand| {
         matches!(command, DeviceCommand::Show(_) | DeviceCommand::Light(_) | DeviceCommand::Trigger(_))

@@ -72,7 +72,7 @@ impl Till {
                     Document::Slip(slip) => Some(slip),
                     Document::Receipt(_) => None,
                 },
-                Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+                Effect::Device { .. } | Effect::Ask { .. } | Effect::Reply { .. } | Effect::Control(_) => None,
             })
             .collect()
     }
