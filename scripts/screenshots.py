@@ -229,6 +229,49 @@ def headquarters(demo, browser, folder):
     browser.take(folder / "panel.png")
 
 
+FLEET = """
+INSERT INTO box (id, store, journal, epoch, acked, hash, head, boot, connection, online, first_seen, last_seen, version, price_book, devices)
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+SELECT printf('cn-%05d', i), city || ' ' || (1 + i / 8), 'j' || i, 1, 38000 + i, zeroblob(32), 38000 + i + iif(i % 571 = 7, 3000 + i, i % 4 / 3), 3, 2,
+    i % 173 <> 5 AND i % 571 <> 7, 0, unixepoch() * 1000 - iif(i % 173 = 5 OR i % 571 = 7, 60000 * (3 + i % 400), 700 * (i % 20)),
+    iif(i % 7 = 0, '0.0.9', '0.1.0'), iif(i % 97 = 1, 'pb-2026-11', 'pb-2026-12'),
+    json_object('printer-1', json(iif(i % 211 = 4, 'false', 'true')), 'scale-1', json('true'), 'scanner-1', json('true'), 'terminal-1', json(iif(i % 499 = 9, 'false', 'true')))
+FROM n JOIN (SELECT 0 AS k, 'Nanjing Road' AS city UNION SELECT 1, 'Huaihai Road' UNION SELECT 2, 'West Lake' UNION SELECT 3, 'Chunxi Road'
+    UNION SELECT 4, 'Wangfujing' UNION SELECT 5, 'Tianhe' UNION SELECT 6, 'Jiefangbei' UNION SELECT 7, 'Hankou') ON k = i % 8;
+INSERT INTO dataset (dataset, version, name, rows, imported, manifest) VALUES ('catalogue', 12, 'pb-2026-12', 1, unixepoch() * 1000, '{"dataset":"catalogue","version":12,"name":"pb-2026-12","chunks":[],"raw":0,"rows":0}');
+INSERT INTO box_data (box, dataset, version, name, since) SELECT id, 'catalogue', iif(price_book = 'pb-2026-12', 12, 11), price_book, unixepoch() * 1000 - 86400000 FROM box;
+INSERT INTO box_data (box, dataset, version, name, since) SELECT id, 'members', 40, 'members-40', unixepoch() * 1000 - 7200000 FROM box;
+INSERT INTO alarm (box, kind, detail, at, last_at, count) SELECT id, 'backup_failed', 'its journal could not be copied to the second medium', 0, unixepoch() * 1000 - 240000, 1 FROM box WHERE id LIKE '%377';
+INSERT INTO alarm (box, kind, detail, at, last_at, count) SELECT id, 'disk_low', 'its disk has little room left', 0, unixepoch() * 1000 - 1900000, 3 FROM box WHERE id LIKE '%5501';
+INSERT INTO alarm (box, kind, detail, at, last_at, count) VALUES ('cn-04312', 'terminal_difference', 'terminal-1: amount: journal 34000, terminal 33650', 0, unixepoch() * 1000 - 5000000, 1);
+INSERT INTO sale_quarter (quarter, currency, sales, total, with_member)
+WITH RECURSIVE q(n) AS (SELECT unixepoch() / 900 - 1343 UNION ALL SELECT n + 1 FROM q WHERE n < unixepoch() / 900)
+SELECT n, 'CNY', 9 * (400 + 17 * (n % 23)), 31337 * (400 + 17 * (n % 23)) * 3, 5 * (400 + 17 * (n % 23)) FROM q
+    WHERE CAST(strftime('%H', n * 900, 'unixepoch', 'localtime') AS INTEGER) BETWEEN 8 AND 21 OR n > unixepoch() / 900 - 8;
+INSERT INTO sale (transaction_id, box, lane, receipt_no, at, total, tax, discount, change, currency, member, epoch, seq, content)
+SELECT id || '-1', id, 1, 40000 + rowid, unixepoch() * 1000 - 300 * rowid % 600000, 350 + 25 * (rowid % 90), 0, 0, 0, 'CNY', iif(rowid % 3, 'm', NULL), 1, 1, x'00' FROM box;
+INSERT INTO sale_tender (transaction_id, tender, kind, amount) SELECT transaction_id, '1', iif(receipt_no % 2, 'wallet', 'card'), total FROM sale;
+"""
+
+
+def fleet(folder, browser):
+    """Headquarters of ten thousand boxes on an ordinary morning: some away, some behind, some with a device down."""
+    with tempfile.TemporaryDirectory() as data:
+        program, nowhere = PROGRAM.with_name("aisle-hq"), ["--http", "127.0.0.1:0", "--broker-listen", "127.0.0.1:0"]
+        subprocess.run([program, "pubkey", "--data", data], check=True, stdout=subprocess.DEVNULL)
+        with sqlite3.connect(os.path.join(data, "hq.db")) as db:
+            db.executescript(FLEET)
+        command = [program, "serve", "--ready-json", "--data", data, *nowhere]
+        serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        console = json.loads(serving.stdout.readline())["http"]
+        for language, end in [("zh", "-zh"), ("en", "")]:
+            for name, path in [("hq-fleet", "/fleet?"), ("hq-start", "/?"), ("hq-one", "/box/cn-00398?")]:
+                browser.open(f"{console}{path}lang={language}")
+                browser.take(folder / f"{name}{end}.png", wait=1.5)
+        serving.terminate()
+        serving.wait(15)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs")
     folder.mkdir(parents=True, exist_ok=True)
@@ -238,6 +281,7 @@ def main():
             browser = Browser(os.path.join(temporary, "profile"))
             for part in [shopper, attendant, headquarters, faces]:
                 part(demo, browser, folder)
+            fleet(folder, browser)
             browser.close()
         finally:
             demo.close()

@@ -14,9 +14,10 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// The broker's answer to a ping waits behind the messages of all boxes: after an outage of a large fleet that takes a while.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Our own watchdog: no word from the broker for 2.5 keep-alives ends the connection.
-const SILENCE_MAX: Duration = Duration::from_secs(25);
+const SILENCE_MAX: Duration = Duration::from_secs(75);
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Requests handed to the event loop and not yet on the wire.
