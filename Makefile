@@ -47,10 +47,11 @@ bench: ## figures against their budgets: target/bench/report.json, vision.json, 
 	cargo bench $(LOCKED) --profile ci -p models
 
 # Any stable compiler; `cargo +nightly fuzz run classify` in fuzz/ drives the same properties with libFuzzer.
-fuzz: ## minutes of mutated scans and frames against the properties of fuzz/ (SECONDS_EACH=300)
+fuzz: ## minutes of mutated scans, frames and messages against the properties of fuzz/ (SECONDS_EACH=300)
 	@scripts/setup.sh base
 	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p checkout --test it fuzzing -- --nocapture
 	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p drivers --test fuzzing -- --nocapture
+	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p aisle-hq --test it fuzzing -- --nocapture
 	AISLE_FUZZ_SECONDS=$(or $(SECONDS_EACH),300) cargo test $(LOCKED) -p models --test it fuzzing -- --nocapture
 
 screenshots: build ## pictures of every page for docs/ (needs python3 and chromium)

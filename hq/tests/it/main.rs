@@ -9,6 +9,7 @@ mod coupons;
 mod datasets;
 mod day;
 mod fleet;
+mod fuzzing;
 mod hostile;
 mod ingest;
 mod kill;

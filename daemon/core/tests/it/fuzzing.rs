@@ -4,6 +4,8 @@
 mod properties;
 #[path = "../../../../fuzz/runner.rs"]
 mod runner;
+#[path = "../../../../fuzz/wire.rs"]
+mod wire;
 
 use runner::hold;
 
@@ -62,4 +64,34 @@ fn element_strings_are_written_as_they_were_read() {
 #[test]
 fn digital_links_are_written_as_they_were_read() {
     hold("digital_link", ROUNDS, PIECES, properties::digital_link);
+}
+
+/// What headquarters' documents are made of.
+const WORDS: &[&[u8]] = &[
+    b"{",
+    b"}",
+    b"[]",
+    b":",
+    b",",
+    b"null",
+    b"0",
+    b"-1",
+    b"18446744073709551615",
+    b"9223372036854775808",
+    b"\\n",
+    b"\\u0000",
+    b"\"",
+    b"\"rev\":",
+    b"\"doc\":",
+    b"\"box\":\"box-1\"",
+    b"\"verb\":\"restart\"",
+    b"{\"restart_device\":{\"device\":\"",
+    b"\"approvals\":[\"a.b.c\"]",
+    b"aisle/v1/",
+    b"\xe8\x8c\xb6",
+];
+
+#[test]
+fn documents_of_headquarters_are_written_as_they_were_read_and_agreed_to_for_what_they_are() {
+    hold("document", ROUNDS, WORDS, wire::document);
 }
