@@ -25,7 +25,7 @@ use crate::view::{
     MemberView, PaidView, PerContentView, Phase, PointsView, ReceiptView, RefundTaskView, RescanView, SavingView,
     ShiftView, SoldLineView, SoldView, SuspendedView, TenderKind, TenderView, View, WeighingView,
 };
-use crate::words::{DeviceId, LaneId, MemberId, Name, StaffId, TenderId};
+use crate::words::{DeviceId, LaneId, MemberId, Name, TenderId};
 use alloc::vec::Vec;
 
 impl Store {
@@ -97,12 +97,7 @@ impl Store {
             last_shift: shifts.and_then(|shifts| shifts.last.clone()),
             found: live.found.as_ref().map(|sold| self.sold_view(sold)),
             member: self.member_view(basket, catalog),
-            face: live.face.as_ref().map(|face| FaceView {
-                attempt: face.attempt,
-                hint: face.hint,
-                enrols: enrols(face),
-                outcome: face.outcome,
-            }),
+            face: live.face.as_ref().map(face_view),
             camera: live.camera_until.is_some(),
             confirming: self.confirming_view(basket, live, catalog),
             shown_data: shown_data(open, live),
@@ -216,11 +211,12 @@ pub(crate) fn phase_of(facts: &Facts, live: &Live, lane: LaneId) -> Phase {
     phase(open, open.and_then(unsettled), live.lanes.get(&lane).unwrap_or(&idle))
 }
 
-fn enrols(face: &FaceLive) -> Option<StaffId> {
-    match &face.wish {
+fn face_view(face: &FaceLive) -> FaceView {
+    let enrols = match &face.wish {
         Wish::Enrol { by, .. } => Some(by.clone()),
         Wish::Identify | Wish::Pay => None,
-    }
+    };
+    FaceView { attempt: face.attempt, hint: face.hint, enrols, outcome: face.outcome }
 }
 
 /// Nobody's once another member is at the lane, or the same one by something that proves less.

@@ -79,12 +79,12 @@ fn session(client: &mut Client) -> Vec<Vec<u8>> {
     client.send(&enrol_before_a_mirror("m-001"));
     let mut mirrored = Vec::new();
     loop {
-        match client.reply() {
-            reply @ Reply::Preview { .. } => mirrored.extend(of_mirror(&reply)),
-            Reply::Guidance { .. } => {}
-            Reply::Enrolled { .. } => break,
-            reply => panic!("{reply:?}"),
+        let reply = client.reply();
+        mirrored.extend(of_mirror(&reply));
+        if matches!(reply, Reply::Enrolled { .. }) {
+            break;
         }
+        assert!(matches!(reply, Reply::Preview { .. } | Reply::Guidance { .. }), "{reply:?}");
     }
     assert!(mirrored.len() > RUNS, "{} runs of the mirror", mirrored.len());
     client.show(&photographs);
