@@ -276,7 +276,7 @@ impl Statement<'_> {
     #[must_use]
     pub fn columns(&self) -> Vec<String> {
         match self {
-            Self::Lite(statement) => statement.column_names().into_iter().map(str::to_owned).collect(),
+            Self::Lite(statement) => statement.column_names().map(str::to_owned).collect(),
             Self::Pg(_, statement) => statement.columns().iter().map(|column| column.name().to_owned()).collect(),
         }
     }

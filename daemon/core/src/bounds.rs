@@ -280,7 +280,7 @@ mod tests {
     fn every_kind_of_price_counts_also_one_there_was_none_of_and_one_to_come() {
         let bounds = Bounds::default();
         let old = item("1", 1000);
-        let outside = |new: Item| !between(&[old.clone()], &[new]).outside(&bounds).is_empty();
+        let outside = |new: Item| !between(core::slice::from_ref(&old), &[new]).outside(&bounds).is_empty();
         assert!(outside(Item { member_price: Some(Money(100)), ..old.clone() }));
         assert!(outside(Item { levels: BTreeMap::from([("gold".into(), Money(100))]), ..old.clone() }));
         let breaks = vec![QuantityBreak { from: 2, price: Money(100) }];

@@ -1,12 +1,12 @@
 use crate::support::{TestBox, config, count, db, hq, tempdir};
 use aisle_hq::dataset::quarantine::{self, bounds, set_bounds};
 use aisle_hq::dataset::{self, Kind, OnBad};
+use aisle_hq::db::Connection;
 use aisle_hq::operators::{self, Operator, Role};
 use aisle_hq::sign::{Expected, verify};
 use aisle_hq::store::Store;
 use checkout::bounds::Bounds;
 use checkout::wire::Manifest;
-use rusqlite::Connection;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;

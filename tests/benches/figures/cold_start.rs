@@ -32,7 +32,7 @@ const MEMORY_MB: f64 = 40.0;
 pub fn measure(place: &Place) -> Result<[Figure; 2]> {
     progress(&format!("cold_start: a journal of {ROWS} rows, a catalogue of {} goods", GOODS.items));
     let data = place.folder("start")?;
-    store::arrive(&data, &GOODS.rows())?.build(&data)?;
+    store::arrive(&data, &GOODS.rows())?.build(&data, None)?;
     let listen = store::free()?;
     let text = store::config(&data, listen, &vec![Some("serial:/dev/null".to_owned()); LANES.into()])?;
     let rows = fill(&data, &Config::parse(&text)?, GOODS, ROWS)?;

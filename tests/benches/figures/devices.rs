@@ -135,7 +135,7 @@ async fn exchanges() -> Result<(Sample, Sample)> {
         model: None,
         options: json!({"password": "000000", "currency": 156}),
     };
-    tokio::spawn(port(device, core, asked, Arc::new(Board::default())));
+    tokio::spawn(port(device, core, asked, Arc::new(Board::default()), Arc::default()));
     let (mut ours, mut own) = (Vec::new(), Vec::new());
     for number in 0..EXCHANGES {
         let tender = TenderId(format!("t-{number}"));

@@ -38,7 +38,7 @@ pub fn measure(place: &Place) -> Result<Vec<Figure>> {
     let folder = place.folder("drain")?;
     let full = folder.join("full");
     std::fs::create_dir(&full)?;
-    store::arrive(&full, &GOODS.rows())?.build(&full)?;
+    store::arrive(&full, &GOODS.rows())?.build(&full, None)?;
     let listen = store::free()?;
     let scanners = vec![Some("serial:/dev/null".to_owned()); LANES.into()];
     let rows = fill(&full, &Config::parse(&store::config(&full, listen, &scanners)?)?, GOODS, ROWS)?;
@@ -52,7 +52,6 @@ pub fn measure(place: &Place) -> Result<Vec<Figure>> {
     let bytes: Vec<f64> = rounds.iter().map(|round| round.wire as f64 / rows as f64).collect();
     let (rate, bytes, narrow) = (median(&rates), median(&bytes), rows as f64 / narrow.took.as_secs_f64());
     let peak = rounds.iter().map(|round| round.peak).max().unwrap_or_default();
-    let memory = peak.saturating_sub(quiet) as f64 / (1024.0 * 1024.0);
     // What was measured stands, whatever becomes of the peer.
     let peer_of = |name: &str, rows: u64, line: Option<u64>| {
         bridge(&folder.join(name), &full, rows, line).unwrap_or_else(|error| {
@@ -96,18 +95,22 @@ pub fn measure(place: &Place) -> Result<Vec<Figure>> {
             against: format!("{NARROW_TIMES} times a Mosquitto bridge over the same line of 10 Mbit/s"),
             more: json!({"mosquitto_bridge_per_second": peer(bridges[1]), "times_the_bridge": times(narrow, bridges[1])}),
         },
-        Figure {
-            name: "drain_memory",
-            value: memory,
-            unit: "MB",
-            ratio: memory / MEMORY_MB,
-            budget: Budget::AtMost(1.0),
-            against: format!(
-                "{MEMORY_MB} MB more at the peak (VmHWM) than the same box has that brings nothing anywhere"
-            ),
-            more: json!({"backlog": rows}),
-        },
+        memory_figure(peak.saturating_sub(quiet), rows),
     ])
+}
+
+/// `more`: bytes.
+fn memory_figure(more: u64, rows: u64) -> Figure {
+    let memory = more as f64 / (1024.0 * 1024.0);
+    Figure {
+        name: "drain_memory",
+        value: memory,
+        unit: "MB",
+        ratio: memory / MEMORY_MB,
+        budget: Budget::AtMost(1.0),
+        against: format!("{MEMORY_MB} MB more at the peak (VmHWM) than the same box has that brings nothing anywhere"),
+        more: json!({"backlog": rows}),
+    }
 }
 
 /// The peak of memory of the same box without headquarters, in bytes.

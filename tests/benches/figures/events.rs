@@ -9,7 +9,7 @@ use crate::store;
 use aisled::catalog::SqliteCatalog;
 use aisled::clock::utc;
 use aisled::config::Config;
-use aisled::core_loop::{COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, TURN_MAX, ToCore, first_picture, replay};
+use aisled::core_loop::{COMMANDS_MAX, CoreLoop, INPUTS_MAX, Outlets, Parts, TURN_MAX, ToCore, picture_of, replay};
 use aisled::journal::{Journal, Reader};
 use aisled::space::Ballast;
 use aisled::watch::Pulse;
@@ -148,7 +148,7 @@ impl Shop {
         let store = replay(&mut journal, self.config.store()?)?;
         let catalog = SqliteCatalog::open(&self.config.data);
         let (to_core, inputs) = mpsc::channel(INPUTS_MAX);
-        let (picture, mut seen) = watch::channel(Arc::new(first_picture(&store, &catalog, before)));
+        let (picture, mut seen) = watch::channel(Arc::new(picture_of(&store, &catalog, before)));
         let outlets = Outlets { devices: self.scanners(), hq: None, control: None };
         let day = self.day();
         let turns = day.len().div_ceil(TURN_MAX);
@@ -238,7 +238,12 @@ fn input(what: ToCore) -> Option<Input> {
     match what {
         ToCore::Input(input) => Some(input),
         ToCore::Page { lane, what, .. } => Some(Input::Page { lane, request: RequestId(0), what }),
-        ToCore::Acked { .. } | ToCore::Time(_) | ToCore::Damaged(_) | ToCore::Dataset { .. } | ToCore::Stop => None,
+        ToCore::Acked { .. }
+        | ToCore::Time(_)
+        | ToCore::Damaged(_)
+        | ToCore::Dataset { .. }
+        | ToCore::Restart
+        | ToCore::Stop => None,
     }
 }
 
