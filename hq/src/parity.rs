@@ -132,7 +132,7 @@ impl Parity {
             .db
             .prepare_cached(
                 "SELECT b.id, b.epoch, b.acked FROM box AS b LEFT JOIN parity_cursor AS c ON c.box = b.id AND c.epoch = b.epoch
-                 WHERE b.acked > ifnull(c.seq, 0)",
+                 WHERE b.acked > coalesce(c.seq, 0)",
             )?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;

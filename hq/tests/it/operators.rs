@@ -1,4 +1,4 @@
-use crate::support::{TestBox, config, count, db, hq, tempdir};
+use crate::support::{TestBox, config, count, db, hq, stored, tempdir};
 use aisle_hq::dataset::quarantine::{self, bounds, set_bounds};
 use aisle_hq::dataset::{self, Kind, OnBad};
 use aisle_hq::db::Connection;
@@ -111,7 +111,7 @@ fn operators_are_named_by_an_admin_and_known_by_their_own_key() {
     assert!(operators::remove(&mut db, &chen, "chen").is_err(), "the last admin stays");
     operators::remove(&mut db, &chen, "li").unwrap();
     assert!(Operator::sign_in(&db, "li", &key("li")).is_err());
-    let dump = std::fs::read(dir.path().join("hq.db")).unwrap();
+    let dump = stored(&dir);
     let secret = std::fs::read(key("chen")).unwrap();
     assert!(!dump.windows(32).any(|bytes| bytes == &secret[16..48]), "no key of an operator is in the database");
 }

@@ -95,7 +95,8 @@ fn a_fleet_that_loses_the_broker_and_a_headquarters_that_is_killed_end_with_the_
 /// The proof can fail: a row less at headquarters, or a cent, is found.
 #[test]
 fn a_row_or_a_cent_that_is_missing_at_headquarters_is_told() {
-    let dir = tempdir().unwrap();
+    // A trigger is written in one database's own words.
+    let dir = tempfile::tempdir().unwrap();
     imported(dir.path());
     let broker = free();
     let _hq = headquarters(dir.path(), &broker);

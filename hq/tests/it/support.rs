@@ -3,7 +3,6 @@
 use aisle_hq::config::{BrokerChoice, Config};
 use aisle_hq::db::{Address, Connection};
 use aisle_hq::sign::{Expected, verify};
-use aisle_hq::store::Store;
 use aisle_hq::{Hq, hex};
 use bytes::Bytes;
 use checkout::wire::{
@@ -56,8 +55,12 @@ pub(crate) fn tempdir() -> std::io::Result<TempDir> {
     Ok(dir)
 }
 
+/// Beside a headquarters that is there; it makes no tables.
 pub(crate) fn db(dir: &TempDir) -> Connection {
-    Store::open(dir.path()).unwrap().writer().unwrap()
+    match std::fs::read_to_string(dir.path().join("database")) {
+        Ok(url) => Connection::to(&Address::parse(url.trim(), None).unwrap()).unwrap(),
+        Err(_) => rusqlite::Connection::open(dir.path().join("hq.db")).unwrap().into(),
+    }
 }
 
 /// All bytes that are kept, in whatever way.
