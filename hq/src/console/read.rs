@@ -230,9 +230,9 @@ pub(super) fn newest_price_book(db: &Connection) -> anyhow::Result<Option<String
 /// From the sums by quarter of an hour, which a local hour of any time zone is made of.
 fn today(db: &Connection) -> anyhow::Result<Vec<Today>> {
     let sql = "SELECT currency, CAST(strftime('%H', quarter * 900, 'unixepoch', 'localtime') AS INTEGER), sales, total, with_member
-          FROM sale_quarter WHERE quarter >= ?1 / 900000";
+          FROM sale_quarter WHERE quarter >= ?1";
     let mut found: BTreeMap<String, Today> = BTreeMap::new();
-    db.prepare_cached(sql)?.each([db.today_ms()?], |row| -> db::Result<bool> {
+    db.prepare_cached(sql)?.each([db.today_ms()? / 900_000], |row| -> db::Result<bool> {
         let currency: String = row.get(0)?;
         let hour: usize = row.get(1)?;
         let total: i64 = row.get(3)?;
