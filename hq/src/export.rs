@@ -2,6 +2,7 @@
 //!
 //! Amounts are minor units of the currency, as everywhere; times are ISO 8601 in UTC. No member is named, only whether one was known.
 
+use crate::console::read::lines;
 use crate::db::{self, Connection, Row, params};
 mod parquet;
 
@@ -26,8 +27,6 @@ const SALES: &str = "SELECT s.transaction_id, b.store, s.box, s.lane, s.receipt_
         , s.at
     FROM sale AS s JOIN box AS b ON b.id = s.box
     WHERE (s.at, s.transaction_id) > (?1, ?2) AND s.at < ?3 ORDER BY s.at, s.transaction_id LIMIT 1000";
-const LINES: &str = "SELECT no, item, name_zh, name_en, quantity, weight_g, unit_price, discount, total, price_book
-    FROM sale_line WHERE transaction_id = ?1 ORDER BY no";
 const TENDERS: &str = "SELECT tender, kind, amount FROM sale_tender WHERE transaction_id = ?1 ORDER BY tender";
 const TAXES: &str = "SELECT rate_bp, net, tax FROM sale_tax WHERE transaction_id = ?1 ORDER BY rate_bp";
 
@@ -50,7 +49,7 @@ pub fn sales(db: &Connection, from: i64, until: i64, format: Format, to: &mut (i
         }
         Format::Parquet => {
             let mut table = parquet::Table::new(&mut *to)?;
-            let count = each(db, from, until, |sale| table.take(&sale, sale.lines(db)?))?;
+            let count = each(db, from, until, |sale| table.take(&sale, lines(db, &sale.transaction)?))?;
             table.finish()?;
             count
         }
@@ -112,19 +111,6 @@ struct Sale {
     at: i64,
 }
 
-struct Line {
-    no: i64,
-    item: String,
-    name_zh: String,
-    name_en: String,
-    quantity: i64,
-    weight_g: Option<i64>,
-    unit_price: i64,
-    discount: i64,
-    total: i64,
-    price_book: String,
-}
-
 impl Sale {
     fn of(row: &Row<'_>) -> db::Result<Self> {
         Ok(Self {
@@ -150,8 +136,7 @@ impl Sale {
         let all = |sql: &str, read: fn(&Row<'_>) -> db::Result<Value>| -> db::Result<Vec<Value>> {
             db.prepare_cached(sql)?.query_map(of, read)?.collect()
         };
-        let lines: Vec<Value> = self
-            .lines(db)?
+        let lines: Vec<Value> = lines(db, &self.transaction)?
             .into_iter()
             .map(|line| {
                 json!({
@@ -205,30 +190,11 @@ impl Sale {
         }))
     }
 
-    fn lines(&self, db: &Connection) -> db::Result<Vec<Line>> {
-        let mut lines = db.prepare_cached(LINES)?;
-        let lines = lines.query_map([&self.transaction], |row| {
-            Ok(Line {
-                no: row.get(0)?,
-                item: row.get(1)?,
-                name_zh: row.get(2)?,
-                name_en: row.get(3)?,
-                quantity: row.get(4)?,
-                weight_g: row.get(5)?,
-                unit_price: row.get(6)?,
-                discount: row.get(7)?,
-                total: row.get(8)?,
-                price_book: row.get(9)?,
-            })
-        })?;
-        lines.collect()
-    }
-
     fn rows(&self, db: &Connection, csv: &mut csv::Writer<impl Write>) -> Result<()> {
         let lane = self.lane.map(|lane| lane.to_string()).unwrap_or_default();
         let receipt = self.receipt.to_string();
         let own = [&self.transaction, &self.store, &self.box_id, &lane, &receipt, &self.time, &self.currency];
-        for line in self.lines(db)? {
+        for line in lines(db, &self.transaction)? {
             let names = [line.item, line.name_zh, line.name_en].map(harmless);
             let weight = line.weight_g.map(|grams| grams.to_string()).unwrap_or_default();
             let numbers = [line.unit_price, line.discount, line.total].map(|number| number.to_string());

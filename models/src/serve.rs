@@ -14,7 +14,6 @@ use drivers::vision::{
     CameraTrouble, CodesEnd, Consent, ErasureCause, LineError, Lines, Models as Installed, Outcome, Reply, Request,
     Status, decode, encode, is_member_id,
 };
-use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::camera::Fault;
 use crate::codes::{Reader, Readings};
@@ -427,7 +426,7 @@ impl Desk {
         let infrared = self.equipment.infrared.as_ref().filter(|_| faces).map(Source::open).transpose();
         match refreshed.and(source).and_then(|source| Ok((source, infrared?))) {
             Ok((source, infrared)) => {
-                let gathered = Gathered::asking(self.equipment.challenge.then(side));
+                let gathered = Gathered::asking(self.equipment.challenge.then(Side::drawn));
                 Some(Attempt { job, source, infrared, gathered, readings: Readings::default() })
             }
             Err(error) => {
@@ -578,14 +577,6 @@ impl Desk {
             self.clients.remove(&client);
         }
     }
-}
-
-/// Which way somebody is asked to turn: nobody can know it before.
-fn side() -> Side {
-    let mut coin = [0];
-    // Without chance one is as good as the other.
-    let _ = SystemRandom::new().fill(&mut coin);
-    if coin[0] % 2 == 0 { Side::Left } else { Side::Right }
 }
 
 /// What is wrong with a request to enrol, before a camera opens for it.

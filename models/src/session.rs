@@ -1,6 +1,7 @@
 //! One attempt: gathers what frames show until it can say who stands there, or that it cannot.
 
 use drivers::vision::{Hint, Outcome};
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::embed::Embedding;
 use crate::gallery::{Nearest, Search};
@@ -29,6 +30,14 @@ pub enum Side {
 }
 
 impl Side {
+    /// Which way somebody is asked to turn: nobody can know it before.
+    pub(crate) fn drawn() -> Self {
+        let mut coin = [0];
+        // Without chance one is as good as the other.
+        let _ = SystemRandom::new().fill(&mut coin);
+        if coin[0] % 2 == 0 { Self::Left } else { Self::Right }
+    }
+
     const fn hint(self) -> Hint {
         match self {
             Self::Left => Hint::TurnLeft,

@@ -59,16 +59,16 @@ pub(crate) struct TenderRow {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct LineRow {
-    no: i64,
-    item: String,
-    name_zh: String,
-    name_en: String,
-    quantity: i64,
-    weight_g: Option<i64>,
-    unit_price: i64,
-    discount: i64,
-    total: i64,
-    price_book: String,
+    pub(crate) no: i64,
+    pub(crate) item: String,
+    pub(crate) name_zh: String,
+    pub(crate) name_en: String,
+    pub(crate) quantity: i64,
+    pub(crate) weight_g: Option<i64>,
+    pub(crate) unit_price: i64,
+    pub(crate) discount: i64,
+    pub(crate) total: i64,
+    pub(crate) price_book: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -372,7 +372,7 @@ fn tenders(db: &Connection, transaction: &str) -> anyhow::Result<Vec<TenderRow>>
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn lines(db: &Connection, transaction: &str) -> anyhow::Result<Vec<LineRow>> {
+pub(crate) fn lines(db: &Connection, transaction: &str) -> anyhow::Result<Vec<LineRow>> {
     let mut statement = db.prepare_cached(
         "SELECT no, item, name_zh, name_en, quantity, weight_g, unit_price, discount, total, price_book
          FROM sale_line WHERE transaction_id = ?1 ORDER BY no",

@@ -1,6 +1,7 @@
 //! Lines of sales in columns: Apache Parquet, packed with zstd, a group of rows at a time.
 
-use super::{Line, Sale};
+use super::Sale;
+use crate::console::read::LineRow;
 use anyhow::Result;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
@@ -58,7 +59,7 @@ impl<W: Write + Send> Table<W> {
         Ok(Self { file, columns: Vec::new(), rows: 0 })
     }
 
-    pub(super) fn take(&mut self, sale: &Sale, lines: Vec<Line>) -> Result<()> {
+    pub(super) fn take(&mut self, sale: &Sale, lines: Vec<LineRow>) -> Result<()> {
         for line in lines {
             let text = |text: &str| Cell::Text(text.into());
             let row = [
