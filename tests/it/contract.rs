@@ -1,7 +1,7 @@
 //! docs/mqtt.asyncapi.yaml is what a store and headquarters say to each other, and docs/MQTT.md shows it byte for byte.
 
 use crate::example::Example;
-use crate::wire::{Ear, a_day};
+use crate::wire::{Ear, a_day, open};
 use anyhow::{Context as _, Result, ensure};
 use checkout::wire::Topics;
 use e2e::document::Document;
@@ -57,16 +57,6 @@ fn everything_a_store_and_headquarters_say_in_a_day_is_in_the_document() -> Resu
     for channel in HEARD {
         ensure!(!document.silent().contains(&channel), "nothing was heard on {channel}");
     }
-    Ok(())
-}
-
-fn open(shop: &mut Shop) -> Result<()> {
-    shop.start()?;
-    shop.wait("the devices and the goods", |view| {
-        view["view"]["devices"][2]["up"] == true
-            && view["store"]["price_book"] == "pb-1"
-            && view["store"]["online"] == true
-    })?;
     Ok(())
 }
 

@@ -115,6 +115,16 @@ pub(crate) fn a_day(shop: &Shop) -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn open(shop: &mut Shop) -> Result<()> {
+    shop.start()?;
+    shop.wait("the devices and the goods", |view| {
+        view["view"]["devices"][2]["up"] == true
+            && view["store"]["price_book"] == "pb-1"
+            && view["store"]["online"] == true
+    })?;
+    Ok(())
+}
+
 /// P1: neither a card's number nor anything of a person is in any message. Two things must travel, each on one topic: the code a
 /// wallet showed, to headquarters that charges it; and the members' dataset, to the box that greets them.
 #[test]
@@ -123,12 +133,7 @@ fn a_whole_day_on_the_wire_holds_no_card_number_and_nothing_of_a_person() -> Res
     shop.start_hq()?;
     let ear = Ear::on(&shop)?;
     until("the broker", || Ok(ear.heard().iter().any(|(topic, _)| topic.ends_with("/data/catalogue"))))?;
-    shop.start()?;
-    shop.wait("the devices and the goods", |view| {
-        view["view"]["devices"][2]["up"] == true
-            && view["store"]["price_book"] == "pb-1"
-            && view["store"]["online"] == true
-    })?;
+    open(&mut shop)?;
     a_day(&shop)?;
     let heard = ear.heard();
     let leaves: BTreeSet<&str> = heard.iter().filter_map(|(topic, _)| topic.split('/').nth(5)).collect();
